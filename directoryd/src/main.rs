@@ -1,0 +1,3 @@
+//! `odi-directoryd`.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Hand over bytes: join, fill, serve, announce, leave.

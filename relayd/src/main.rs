@@ -1,0 +1,3 @@
+//! `odi-relayd`.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Bytes at rest: packs, redb index, verified reads, reclaim, scrub.

@@ -1,0 +1,3 @@
+//! `odi-sign`.
+
+fn main() {}

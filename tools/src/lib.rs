@@ -1,0 +1,1 @@
+//! The tools: `odi-sign` for maintainers, `odi` for everyone else.

@@ -1,0 +1,1 @@
+//! What crosses a socket: routes, ranges, messages, the accept loop, the vetted client, catalog sync, verified fetch.

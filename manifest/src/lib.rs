@@ -3,6 +3,7 @@
 //! Nothing here does I/O, reads a clock or draws a random number. FORMAT.md, beside this crate, is the byte-level
 //! contract; each module names its section.
 
+pub mod cbor;
 mod clock;
 mod ids;
 

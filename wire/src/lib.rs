@@ -1,1 +1,6 @@
 //! What crosses a socket: routes, ranges, messages, the accept loop, the vetted client, catalog sync, verified fetch.
+//!
+//! PROTOCOL.md, beside this crate, is the contract; each module names its section. This is the only crate that names
+//! an HTTP library; what the daemons need of one they get from here.
+
+pub mod layout;

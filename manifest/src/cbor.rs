@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 
 pub use error::{CborError, CborReason};
 pub use profile::{DEPTH_MAX, check_profile};
+pub(crate) use reader::is_nfc;
 pub use reader::{Kind, Reader};
 pub use writer::Writer;
 

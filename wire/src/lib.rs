@@ -3,4 +3,13 @@
 //! PROTOCOL.md, beside this crate, is the contract; each module names its section. This is the only crate that names
 //! an HTTP library; what the daemons need of one they get from here.
 
+// HTTP itself: answering and asking.
+pub mod limits;
+pub mod refusal;
+pub mod serve;
+
+// What ODI says over it.
 pub mod layout;
+
+/// The HTTP vocabulary. Daemons name its types through here, so that they depend on no HTTP library.
+pub use http;

@@ -1,0 +1,83 @@
+//! Every bound on what a peer can make this process do over HTTP (PROTOCOL.md § Limits).
+//!
+//! [`Limits`] holds what an operator may tune; the constants are part of the protocol, so that a request one
+//! server answers is not refused by the next. Nothing elsewhere in the crate invents a bound of its own.
+
+use std::time::Duration;
+
+/// Longest request target in bytes. A path of 1024 bytes, all of it percent-encoded, and a query fit.
+pub const TARGET_BYTES_MAX: usize = 6 * 1024;
+
+/// Most ranges that one request may name; more, overlapping or descending ones are ignored, as RFC 9110 § 14.2
+/// permits. 256 is what dnf asks of zchunk files.
+pub const RANGES_MAX: usize = 256;
+
+/// Most entity tags that are read of one `If-Match` or `If-None-Match`; the rest counts as no match.
+pub const ENTITY_TAGS_MAX: usize = 32;
+
+/// Most parameters that are read of a query; the rest is ignored.
+pub const QUERY_PARAMETERS_MAX: usize = 32;
+
+/// Most `avoid=` parameters that are kept, and the longest one in bytes.
+pub const AVOID_MAX: (usize, usize) = (8, 64);
+
+/// Longest `Signature-Input` or `Signature` header in bytes, checked before either is read.
+pub const SIGNATURE_HEADER_BYTES_MAX: usize = 512;
+
+/// How far the clocks of a directory and a relay may differ, each way, for a signed request to count.
+pub const SIGNATURE_WINDOW: Duration = Duration::from_secs(60);
+
+/// Most nonces that a relay remembers; beyond them signed requests are refused until old ones lapse.
+pub const NONCES_MAX: usize = 16 * 1024;
+
+/// The longest that anyone may cache a pinned or content-addressed reply: revoked content must be gone from
+/// caches within P5's 15 minutes.
+pub const PINNED_CACHE_LIFETIME: Duration = Duration::from_secs(15 * 60);
+
+/// What one server spends on its callers. All are per process, or per connection where it says so.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Open connections in all; further ones are closed at once.
+    pub connections: usize,
+    /// Open connections of one IPv4 address or one IPv6 /64 network; further ones get a 503 and are closed.
+    pub connections_per_address: usize,
+    /// From the first byte, or from the end of the former request, until a request's head is complete. It so
+    /// bounds slow heads and idle kept-alive connections alike.
+    pub head_timeout: Duration,
+    /// For the connection's own handshake (TLS), before the first byte of HTTP.
+    pub handshake_timeout: Duration,
+    /// From a request's head to the response's head, including reading the body; a 503 after that. Longer than
+    /// the longest long poll.
+    pub answer_timeout: Duration,
+    /// A peer that keeps us blocked this long in all, while it takes or gives less than `stall_bytes`, is cut off.
+    pub stall_interval: Duration,
+    /// See `stall_interval`. Small: it tells a slow line from a stalled one, and is no minimum speed for users.
+    pub stall_bytes: u64,
+    /// Size in bytes of a connection's read and write buffer each, and so of the largest request head.
+    pub head_bytes: usize,
+    /// Header fields of one request; more are answered 431.
+    pub head_fields: usize,
+    /// Largest request body that [`Request::read_body`](crate::serve::Request::read_body) ever reads, in bytes,
+    /// whatever its caller allows.
+    pub body_bytes: usize,
+    /// Pause after the operating system refused to accept, for instance because files ran out.
+    pub accept_pause: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 8192,
+            connections_per_address: 256,
+            head_timeout: Duration::from_secs(20),
+            handshake_timeout: Duration::from_secs(10),
+            answer_timeout: Duration::from_secs(120),
+            stall_interval: Duration::from_secs(30),
+            stall_bytes: 4 * 1024,
+            head_bytes: 32 * 1024,
+            head_fields: 64,
+            body_bytes: 80 * 1024 * 1024,
+            accept_pause: Duration::from_millis(100),
+        }
+    }
+}

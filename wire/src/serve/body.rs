@@ -1,0 +1,212 @@
+//! Response bodies of known length.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::stream::{BoxStream, Stream, StreamExt};
+use http_body::{Frame, SizeHint};
+
+/// What a response carries. Its length is always known beforehand, so that `Content-Length` is exact.
+#[derive(Default)]
+pub enum Body {
+    /// Nothing.
+    #[default]
+    Empty,
+    /// Bytes that are in memory.
+    Full(Bytes),
+    /// Bytes that come while they are sent.
+    Stream {
+        /// Exactly how many bytes `stream` yields. Fewer, or an error, cut the connection; so do more.
+        len: u64,
+        /// The bytes. Empty items are passed over.
+        stream: BoxStream<'static, Result<Bytes, BodyError>>,
+    },
+}
+
+/// A body broke off after its head was sent; the connection closes and the caller sees a short body.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// Where the bytes came from failed.
+    #[error("response body broke off")]
+    Source(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The producer's mistake: it promised another length.
+    #[error("response body has {got} bytes instead of {promised}")]
+    Length {
+        /// What `Content-Length` said.
+        promised: u64,
+        /// What came, or what had come when it went over.
+        got: u64,
+    },
+}
+
+impl BodyError {
+    /// The failure of whatever the bytes came from.
+    #[must_use]
+    pub fn source(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Source(error.into())
+    }
+}
+
+impl Body {
+    /// A body that streams exactly `len` bytes.
+    pub fn stream(len: u64, stream: impl Stream<Item = Result<Bytes, BodyError>> + Send + 'static) -> Self {
+        Self::Stream { len, stream: stream.boxed() }
+    }
+
+    /// How many bytes it has.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        match self {
+            Self::Empty => 0,
+            Self::Full(bytes) => bytes.len() as u64,
+            Self::Stream { len, .. } => *len,
+        }
+    }
+
+    /// Whether it has no bytes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All of it in memory, for tests and small bodies; `max_bytes` bounds what is collected.
+    ///
+    /// # Errors
+    /// The stream's own error, or a length other than promised or over `max_bytes`.
+    pub async fn collect(self, max_bytes: u64) -> Result<Bytes, BodyError> {
+        let promised = self.len();
+        let mut sized = SizedBody::new(self);
+        let mut all = Vec::new();
+        while let Some(piece) = std::future::poll_fn(|cx| sized.poll_data(cx)).await {
+            let piece = piece?;
+            all.extend_from_slice(&piece);
+            if all.len() as u64 > max_bytes {
+                return Err(BodyError::Length { promised: max_bytes.min(promised), got: all.len() as u64 });
+            }
+        }
+        Ok(all.into())
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Body({} bytes)", self.len())
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        if bytes.is_empty() { Self::Empty } else { Self::Full(bytes) }
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(bytes: Vec<u8>) -> Self {
+        Bytes::from(bytes).into()
+    }
+}
+
+impl From<String> for Body {
+    fn from(text: String) -> Self {
+        Bytes::from(text).into()
+    }
+}
+
+impl From<&'static str> for Body {
+    fn from(text: &'static str) -> Self {
+        Bytes::from_static(text.as_bytes()).into()
+    }
+}
+
+/// A [`Body`] that holds its producer to the promised length.
+pub(super) struct SizedBody {
+    body: Body,
+    promised: u64,
+    sent: u64,
+}
+
+impl SizedBody {
+    pub(super) fn new(body: Body) -> Self {
+        Self { promised: body.len(), body, sent: 0 }
+    }
+
+    fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        let piece = match &mut self.body {
+            Body::Empty => None,
+            Body::Full(bytes) => Some(Ok(std::mem::take(bytes))).filter(|_| self.sent == 0),
+            Body::Stream { stream, .. } => loop {
+                match std::task::ready!(stream.poll_next_unpin(cx)) {
+                    Some(Ok(empty)) if empty.is_empty() => {}
+                    other => break other,
+                }
+            },
+        };
+        Poll::Ready(match piece {
+            Some(Ok(bytes)) => {
+                self.sent = self.sent.saturating_add(bytes.len() as u64);
+                let over = self.sent > self.promised;
+                Some(if over { Err(self.length_error()) } else { Ok(bytes) })
+            }
+            Some(Err(error)) => Some(Err(error)),
+            None if self.sent < self.promised => Some(Err(self.length_error())),
+            None => None,
+        })
+    }
+
+    const fn length_error(&self) -> BodyError {
+        BodyError::Length { promised: self.promised, got: self.sent }
+    }
+}
+
+impl http_body::Body for SizedBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.poll_data(cx).map(|piece| {
+            piece.map(|piece| {
+                piece
+                    .inspect_err(|error| {
+                        let cause = std::error::Error::source(error).map(ToString::to_string);
+                        tracing::warn!(%error, cause, "a response broke off");
+                    })
+                    .map(Frame::data)
+            })
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.sent >= self.promised
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.promised.saturating_sub(self.sent))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+
+    use super::*;
+
+    async fn collected(len: u64, pieces: &[&'static str]) -> Result<Bytes, BodyError> {
+        let pieces: Vec<Result<Bytes, BodyError>> =
+            pieces.iter().map(|piece| Ok(Bytes::from_static(piece.as_bytes()))).collect();
+        Body::stream(len, stream::iter(pieces)).collect(100).await
+    }
+
+    #[tokio::test]
+    async fn a_producer_is_held_to_its_promise() {
+        assert_eq!(collected(4, &["a", "", "bcd"]).await.unwrap(), "abcd");
+        assert!(matches!(collected(5, &["abcd"]).await, Err(BodyError::Length { promised: 5, got: 4 })));
+        assert!(matches!(collected(3, &["ab", "cd"]).await, Err(BodyError::Length { promised: 3, got: 4 })));
+        assert_eq!(Body::from("text").collect(4).await.unwrap(), "text");
+        assert!(Body::from("text").collect(3).await.is_err());
+    }
+}

@@ -1,0 +1,170 @@
+//! One connection: its requests become [`Request`]s, the service's [`Response`]s become HTTP.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING};
+use http::{Method, StatusCode, Version};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
+
+use super::body::{Body, SizedBody};
+use super::message::{Request, RequestBody, Response, Scheme};
+use super::server::Service;
+use super::stall::{StallMeter, WriteGuard};
+use crate::limits::{Limits, TARGET_BYTES_MAX};
+use crate::refusal::Refusal;
+
+/// What every connection of a server shares.
+pub(super) struct Shared<S> {
+    pub(super) service: Arc<S>,
+    pub(super) limits: Limits,
+    /// Cancelled when the server drains: finish the request at hand, then close.
+    pub(super) draining: CancellationToken,
+}
+
+/// hyper refuses a buffer below this.
+const BUFFER_BYTES_MIN: usize = 8192;
+
+/// Serves one connection until it ends. Errors of the connection are the caller's doing and logged at debug level.
+pub(super) async fn serve<S: Service, T>(shared: Arc<Shared<S>>, stream: T, peer: SocketAddr, scheme: Scheme)
+where
+    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let limits = &shared.limits;
+    let guarded = TokioIo::new(WriteGuard::new(stream, limits));
+    let service = service_fn(|request| {
+        let shared = Arc::clone(&shared);
+        async move { Ok::<_, Infallible>(exchange(&shared, request, peer, scheme).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head_timeout)
+        .max_buf_size(limits.head_bytes.max(BUFFER_BYTES_MIN))
+        .max_headers(limits.head_fields)
+        .serve_connection(guarded, service);
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = shared.draining.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+async fn exchange<S: Service>(
+    shared: &Shared<S>,
+    request: hyper::Request<Incoming>,
+    peer: SocketAddr,
+    scheme: Scheme,
+) -> hyper::Response<SizedBody> {
+    let is_head = request.method() == Method::HEAD;
+    let mut closes = false;
+    let response = match framing(&request) {
+        Err(refusal) => {
+            closes = true;
+            refusal.into_response()
+        }
+        Ok(()) => answer(shared, admit(shared, request, peer, scheme)).await,
+    };
+    let mut sent = sized(response, is_head);
+    if closes {
+        sent.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    sent
+}
+
+/// Refuses what a proxy before us might have read differently. A request refused here closes the connection.
+fn framing(request: &hyper::Request<Incoming>) -> Result<(), Refusal> {
+    let headers = request.headers();
+    // hyper drops Content-Length beside Transfer-Encoding, so a smuggling attempt looks like any chunked request
+    // here. No client of ODI sends one: refusing all of them leaves nothing to disagree about.
+    if headers.contains_key(TRANSFER_ENCODING) {
+        return Err(Refusal::LengthRequired);
+    }
+    if headers.get_all(CONTENT_LENGTH).iter().count() > 1 {
+        return Err(Refusal::bad_request("more than one Content-Length"));
+    }
+    match headers.get_all(HOST).iter().count() {
+        1 => {}
+        0 if request.version() == Version::HTTP_10 => {}
+        0 => return Err(Refusal::bad_request("no Host")),
+        _ => return Err(Refusal::bad_request("more than one Host")),
+    }
+    if request.method() == Method::CONNECT {
+        return Err(Refusal::MethodNotAllowed { allow: "GET, HEAD, POST" });
+    }
+    let target = request.uri().path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+    if target.len() > TARGET_BYTES_MAX {
+        return Err(Refusal::TargetTooLong);
+    }
+    Ok(())
+}
+
+fn admit<S>(
+    shared: &Shared<S>,
+    request: hyper::Request<Incoming>,
+    peer: SocketAddr,
+    scheme: Scheme,
+) -> Request {
+    let (head, incoming) = request.into_parts();
+    let body = RequestBody::Incoming {
+        incoming,
+        max_bytes: shared.limits.body_bytes,
+        stall: StallMeter::of(&shared.limits),
+    };
+    Request { method: head.method, uri: head.uri, headers: head.headers, peer, scheme, body }
+}
+
+/// Asks the service, and answers for it when it panics or hangs.
+async fn answer<S: Service>(shared: &Shared<S>, request: Request) -> Response {
+    let (method, target) = (request.method.clone(), request.target().to_owned());
+    let call = AssertUnwindSafe(async { shared.service.call(request).await }).catch_unwind();
+    match tokio::time::timeout(shared.limits.answer_timeout, call).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(panic)) => {
+            let said = panic
+                .downcast_ref::<&'static str>()
+                .map(|text| (*text).to_owned())
+                .or_else(|| panic.downcast_ref::<String>().cloned());
+            tracing::error!(%method, target, said, "BUG: a request made the service panic");
+            Refusal::Internal.into_response()
+        }
+        Err(_) => {
+            tracing::warn!(%method, target, "a request took too long to answer");
+            Refusal::unavailable("the answer took too long", Duration::from_secs(10)).into_response()
+        }
+    }
+}
+
+fn sized(response: Response, is_head: bool) -> hyper::Response<SizedBody> {
+    let Response { status, headers, mut body } = response;
+    let mut sent = hyper::Response::new(());
+    *sent.status_mut() = status;
+    *sent.headers_mut() = headers;
+    let has_no_body =
+        status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let length_is_set = is_head && body.is_empty() && sent.headers().contains_key(CONTENT_LENGTH);
+    if has_no_body {
+        sent.headers_mut().remove(CONTENT_LENGTH);
+        body = Body::Empty;
+    } else if !length_is_set {
+        sent.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    }
+    if is_head {
+        body = Body::Empty;
+    }
+    sent.map(|()| SizedBody::new(body))
+}

@@ -1,0 +1,205 @@
+//! Requests and responses as a service sees them.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::{HeaderMap, Method, StatusCode, Uri};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use super::body::Body;
+use super::stall::StallMeter;
+use crate::refusal::Refusal;
+
+/// Which scheme the caller used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    /// Plain HTTP.
+    Http,
+    /// HTTP over TLS.
+    Https,
+}
+
+impl Scheme {
+    /// `http` or `https`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+/// One request, its head read and bounded.
+#[derive(Debug)]
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// The target as sent. Only [`route::parse`](crate::route::parse) reads its path.
+    pub uri: Uri,
+    /// The header fields. `Host` and the `X-Forwarded-` fields among them are the caller's claims.
+    pub headers: HeaderMap,
+    /// Who connected.
+    pub peer: SocketAddr,
+    /// How they connected.
+    pub scheme: Scheme,
+    pub(super) body: RequestBody,
+}
+
+/// A body not yet read.
+#[derive(Debug)]
+pub(super) enum RequestBody {
+    Read(Bytes),
+    Incoming { incoming: Incoming, max_bytes: usize, stall: StallMeter },
+}
+
+impl Request {
+    /// A request that no socket carried, for tests of services.
+    ///
+    /// # Panics
+    /// When `target` is no request target.
+    #[must_use]
+    pub fn test(method: Method, target: &str) -> Self {
+        Self {
+            method,
+            uri: target.parse().expect("a test's target is well formed"),
+            headers: HeaderMap::new(),
+            peer: SocketAddr::from(([127, 0, 0, 1], 1)),
+            scheme: Scheme::Http,
+            body: RequestBody::Read(Bytes::new()),
+        }
+    }
+
+    /// The same with a header field.
+    #[must_use]
+    pub fn with_header(mut self, name: &'static str, value: &str) -> Self {
+        let value = HeaderValue::from_str(value).expect("a test's header value is well formed");
+        self.headers.append(HeaderName::from_static(name), value);
+        self
+    }
+
+    /// The same with a body.
+    #[must_use]
+    pub fn with_body(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = RequestBody::Read(body.into());
+        self
+    }
+
+    /// Path and query as sent, for [`route::parse`](crate::route::parse).
+    #[must_use]
+    pub fn target(&self) -> &str {
+        self.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str)
+    }
+
+    /// Reads the whole body, at most `max_bytes` of it; a second call reads nothing.
+    ///
+    /// # Errors
+    /// [`Refusal::TooLarge`], known from `Content-Length` before a byte is read; [`Refusal::BadRequest`] when the
+    /// caller breaks off or stalls.
+    pub async fn read_body(&mut self, max_bytes: usize) -> Result<Bytes, Refusal> {
+        let body = std::mem::replace(&mut self.body, RequestBody::Read(Bytes::new()));
+        let (mut incoming, max_bytes, mut stall) = match body {
+            RequestBody::Read(bytes) if bytes.len() > max_bytes => return Err(too_large(max_bytes)),
+            RequestBody::Read(bytes) => return Ok(bytes),
+            RequestBody::Incoming { incoming, max_bytes: cap, stall } => {
+                (incoming, max_bytes.min(cap), stall)
+            }
+        };
+        let declared = self.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        if declared.is_some_and(|declared: u64| declared > max_bytes as u64) {
+            return Err(too_large(max_bytes));
+        }
+        let mut all = BytesMut::new();
+        loop {
+            let began = Instant::now();
+            let patience = stall.patience();
+            let Ok(frame) = tokio::time::timeout(patience, incoming.frame()).await else {
+                if stall.blocked(began.elapsed().max(patience)) {
+                    return Err(Refusal::bad_request("the request body stalled"));
+                }
+                continue;
+            };
+            let Some(frame) = frame else { return Ok(all.freeze()) };
+            let frame = frame.map_err(|_| Refusal::bad_request("the request body broke off"))?;
+            let Ok(data) = frame.into_data() else { continue };
+            stall.moved(data.len());
+            if stall.blocked(began.elapsed()) {
+                return Err(Refusal::bad_request("the request body stalled"));
+            }
+            if all.len().saturating_add(data.len()) > max_bytes {
+                return Err(too_large(max_bytes));
+            }
+            all.extend_from_slice(&data);
+        }
+    }
+}
+
+const fn too_large(max_bytes: usize) -> Refusal {
+    Refusal::TooLarge { max_bytes: max_bytes as u64 }
+}
+
+/// One response. The server adds `Date`, `Content-Length` and, when draining, `Connection: close`.
+#[derive(Debug)]
+pub struct Response {
+    /// The status.
+    pub status: StatusCode,
+    /// The header fields. For the answer to HEAD, and only there, `Content-Length` may be set beside an empty body.
+    pub headers: HeaderMap,
+    /// What follows.
+    pub body: Body,
+}
+
+impl Response {
+    /// A response of this status without headers or body.
+    #[must_use]
+    pub fn new(status: StatusCode) -> Self {
+        Self { status, headers: HeaderMap::new(), body: Body::Empty }
+    }
+
+    /// A 200 of this media type.
+    #[must_use]
+    pub fn ok(content_type: &'static str, body: impl Into<Body>) -> Self {
+        Self::new(StatusCode::OK)
+            .with_header(CONTENT_TYPE, HeaderValue::from_static(content_type))
+            .with_body(body)
+    }
+
+    /// A redirect that nobody caches, to a `Location` that the caller of this built from its own registry, never
+    /// from request headers.
+    ///
+    /// # Errors
+    /// [`Refusal::Internal`] when `location` cannot stand in a header.
+    pub fn redirect(status: StatusCode, location: &str) -> Result<Self, Refusal> {
+        let location = HeaderValue::from_str(location).map_err(|_| Refusal::Internal)?;
+        Ok(Self::new(status)
+            .with_header(http::header::LOCATION, location)
+            .with_header(http::header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"))
+            .with_header(http::header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"))
+            .with_header(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"))
+            .with_body("the file is at the address in the Location header; with curl, use -L\n"))
+    }
+
+    /// The same with a header field, in place of any of that name.
+    #[must_use]
+    pub fn with_header(mut self, name: impl http::header::IntoHeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    /// The same with a body.
+    #[must_use]
+    pub fn with_body(mut self, body: impl Into<Body>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// The same with `Retry-After`.
+    #[must_use]
+    pub fn with_retry_after(self, after: Duration) -> Self {
+        self.with_header(http::header::RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)))
+    }
+}

@@ -1,0 +1,230 @@
+//! Listeners, their accept loops, and the way they end.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::admission::{Admission, Permit};
+use super::connection::{self, Shared};
+use super::listen::{Listen, TcpListen};
+use super::message::{Request, Response};
+use crate::limits::Limits;
+
+/// Sent to a connection over a limit, before it is closed.
+const OVER_LIMIT: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 21\r\n\
+    Content-Type: text/plain\r\nConnection: close\r\n\r\ntoo many connections\n";
+
+/// What answers requests. A refusal is a response like any other; a panic becomes a 500.
+pub trait Service: Send + Sync + 'static {
+    /// Answers one request.
+    fn call(&self, request: Request) -> impl Future<Output = Response> + Send;
+}
+
+/// Why a server is not serving.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The operator's address is taken, or not ours.
+    #[error("listen on {addr}")]
+    Bind {
+        /// The address.
+        addr: SocketAddr,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// Our bug: an accept loop ended though nobody asked it to.
+    #[error("an accept loop ended")]
+    AcceptLoopEnded {
+        /// How, when it panicked.
+        source: Option<JoinError>,
+    },
+}
+
+/// Listening sockets, not yet served.
+#[derive(Debug)]
+pub struct Server<L: Listen = TcpListen> {
+    listeners: Vec<(L, SocketAddr)>,
+    limits: Limits,
+}
+
+impl Server {
+    /// Listens on plain TCP; port 0 takes a free port. Connections wait in the kernel until [`Server::spawn`].
+    ///
+    /// # Errors
+    /// [`ServeError::Bind`] names the address.
+    pub async fn bind(addrs: &[SocketAddr], limits: Limits) -> Result<Self, ServeError> {
+        let mut listeners = Vec::with_capacity(addrs.len());
+        for addr in addrs {
+            let bind = async {
+                let listener = TcpListen::bind(*addr).await?;
+                let local = listener.local_addr()?;
+                Ok((listener, local))
+            };
+            listeners.push(bind.await.map_err(|source| ServeError::Bind { addr: *addr, source })?);
+        }
+        Ok(Self { listeners, limits })
+    }
+}
+
+impl<L: Listen> Server<L> {
+    /// Serves other listeners than plain TCP; each with the address it is known by.
+    #[must_use]
+    pub const fn over(listeners: Vec<(L, SocketAddr)>, limits: Limits) -> Self {
+        Self { listeners, limits }
+    }
+
+    /// The addresses in use, in the order given to `bind`.
+    #[must_use]
+    pub fn local_addrs(&self) -> Vec<SocketAddr> {
+        self.listeners.iter().map(|(_, addr)| *addr).collect()
+    }
+
+    /// Starts serving. Must be called within a tokio runtime.
+    pub fn spawn<S: Service>(self, service: Arc<S>) -> Running {
+        let local_addrs = self.local_addrs();
+        let draining = CancellationToken::new();
+        let admission = Admission::new(&self.limits);
+        let shared = Arc::new(Shared { service, limits: self.limits, draining: draining.clone() });
+        let mut accepting = JoinSet::new();
+        for (listener, addr) in self.listeners {
+            accepting.spawn(accept_loop(
+                Arc::clone(&shared),
+                Arc::clone(&admission),
+                Arc::new(listener),
+                addr,
+            ));
+        }
+        Running { accepting, draining, admission, local_addrs }
+    }
+}
+
+/// A server at work. Dropping it cuts every connection; [`Running::drain`] is the polite way.
+#[derive(Debug)]
+pub struct Running {
+    /// One task per listener, each owning its connections.
+    accepting: JoinSet<()>,
+    draining: CancellationToken,
+    admission: Arc<Admission>,
+    local_addrs: Vec<SocketAddr>,
+}
+
+/// How a drain ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drained {
+    /// Connections that were still at work at the deadline and were cut.
+    pub cut: usize,
+}
+
+impl Running {
+    /// The addresses in use.
+    #[must_use]
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        &self.local_addrs
+    }
+
+    /// Connections open now.
+    #[must_use]
+    pub fn open_connections(&self) -> usize {
+        self.admission.open_connections()
+    }
+
+    /// Waits until an accept loop has died: a server that no longer accepts must not look healthy.
+    pub async fn failed(&mut self) -> ServeError {
+        match self.accepting.join_next().await {
+            Some(joined) => ServeError::AcceptLoopEnded { source: joined.err() },
+            // It has no listeners, or died before: nothing further can fail.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Stops accepting, lets requests at hand finish, and cuts what is left at the deadline.
+    pub async fn drain(mut self, deadline: Duration) -> Drained {
+        self.draining.cancel();
+        let finish = async { while self.accepting.join_next().await.is_some() {} };
+        let cut = match tokio::time::timeout(deadline, finish).await {
+            Ok(()) => 0,
+            Err(_) => self.admission.open_connections(),
+        };
+        self.accepting.shutdown().await;
+        if cut > 0 {
+            tracing::warn!(cut, "connections were cut at the end of the drain");
+        }
+        Drained { cut }
+    }
+}
+
+async fn accept_loop<S: Service, L: Listen>(
+    shared: Arc<Shared<S>>,
+    admission: Arc<Admission>,
+    listener: Arc<L>,
+    addr: SocketAddr,
+) {
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = shared.draining.cancelled() => break,
+            Some(joined) = connections.join_next(), if !connections.is_empty() => {
+                report(joined);
+                continue;
+            }
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((accepted, peer)) => match admission.admit(peer.ip()) {
+                Ok(permit) => {
+                    let (shared, listener) = (Arc::clone(&shared), Arc::clone(&listener));
+                    connections.spawn(run_connection(shared, listener, accepted, peer, permit));
+                }
+                Err(over) => {
+                    tracing::debug!(?over, "a connection was turned away");
+                    listener.turn_away(accepted, OVER_LIMIT);
+                }
+            },
+            Err(error) => pause_after(&error, addr, &shared).await,
+        }
+    }
+    drop(listener);
+    while let Some(joined) = connections.join_next().await {
+        report(joined);
+    }
+}
+
+async fn run_connection<S: Service, L: Listen>(
+    shared: Arc<Shared<S>>,
+    listener: Arc<L>,
+    accepted: L::Accepted,
+    peer: SocketAddr,
+    _permit: Permit,
+) {
+    let scheme = listener.scheme();
+    let opened = tokio::time::timeout(shared.limits.handshake_timeout, listener.open(accepted)).await;
+    // A connection holds no listener: during a drain the socket must close while connections finish.
+    drop(listener);
+    match opened {
+        Ok(Ok(stream)) => connection::serve(shared, stream, peer, scheme).await,
+        Ok(Err(error)) => tracing::debug!(%error, "a connection failed to open"),
+        Err(_) => tracing::debug!("a handshake took too long"),
+    }
+}
+
+/// A caller that went away again is nothing; anything else (files ran out) would spin the loop without a pause.
+async fn pause_after<S>(error: &io::Error, addr: SocketAddr, shared: &Shared<S>) {
+    let by_caller = matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset);
+    if !by_caller {
+        tracing::error!(%error, %addr, "accepting a connection failed");
+        tokio::time::sleep(shared.limits.accept_pause).await;
+    }
+}
+
+fn report(joined: Result<(), JoinError>) {
+    if let Err(error) = joined
+        && error.is_panic()
+    {
+        tracing::error!(%error, "BUG: a response body made its connection panic");
+    }
+}

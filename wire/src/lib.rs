@@ -4,7 +4,12 @@
 //! an HTTP library; what the daemons need of one they get from here.
 
 // HTTP itself: answering and asking.
+pub mod conditional;
+pub mod file_response;
+pub mod http_date;
 pub mod limits;
+pub mod media_type;
+pub mod range;
 pub mod refusal;
 pub mod serve;
 

@@ -1,0 +1,10 @@
+//! The trust half of the crate as a follower meets it: roots, heads and what they prove.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "a test's panic is its verdict, and its modules are nobody's interface"
+)]
+
+mod adoption;
+mod catalog;

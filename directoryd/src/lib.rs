@@ -1,1 +1,13 @@
-//! Who has what: catalogs, roster, placement, selection.
+//! Who has what: catalogs, roster, selection, redirects.
+//!
+//! A directory decides *where*, never *what*: it adopts only signed heads whose tree it recomputed, and sends clients
+//! only to relays that hold exactly what a path names. The rules are pure, [`state_rules`] first among them.
+
+pub mod config;
+pub mod durable_file;
+pub mod identity;
+pub mod listing;
+pub mod location;
+pub mod network;
+pub mod state_rules;
+pub mod throttle;

@@ -1,0 +1,215 @@
+//! A folder of a catalog as a page for people or a document for programs. Pure: rows in, bytes out.
+//!
+//! Everything shown comes from a catalog and so from strangers: the page is escaped by construction, has no script, and
+//! is served with headers that forbid any.
+
+use maud::{DOCTYPE, Markup, html};
+use odi_manifest::{BlobId, Sha256};
+use serde::Serialize;
+
+use crate::location::encode_path;
+
+/// What a folder's page may do: show itself. No script, no frame, nothing from elsewhere.
+pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; \
+                                           form-action 'none'; frame-ancestors 'none'; sandbox";
+
+/// One row of a listing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum Row {
+    /// A folder.
+    Folder {
+        /// Its last segment.
+        name: String,
+    },
+    /// An artifact.
+    Artifact {
+        /// Its last segment.
+        name: String,
+        /// Its size in bytes.
+        size: u64,
+        /// When it was modified, in seconds since 1970.
+        mtime: u64,
+        /// Its BLAKE3.
+        blake3: BlobId,
+        /// Its SHA-256.
+        sha256: Sha256,
+    },
+}
+
+/// One page of a folder.
+#[derive(Clone, Debug, Serialize)]
+pub struct Page {
+    /// The catalog's name here.
+    pub catalog: String,
+    /// The folder's path: empty for the top, else with a trailing slash.
+    pub folder: String,
+    /// The head it is read from, as a URL segment.
+    pub pin: String,
+    /// Its children in byte order of their names.
+    pub children: Vec<Row>,
+    /// What to pass as `after` for the next page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+impl Page {
+    /// For programs.
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("rows are texts and integers")
+    }
+
+    /// For people.
+    #[must_use]
+    pub fn to_html(&self) -> String {
+        let title = format!("{}/{}", self.catalog, self.folder);
+        html! {
+            (DOCTYPE)
+            html lang="en" {
+                head {
+                    meta charset="utf-8";
+                    meta name="viewport" content="width=device-width, initial-scale=1";
+                    meta name="color-scheme" content="light dark";
+                    title { "Index of " (title) }
+                    style { (STYLE) }
+                }
+                body {
+                    h1 { "Index of " (title) }
+                    table {
+                        thead { tr { th { "Name" } th { "Size" } th { "Modified" } th { "SHA-256" } } }
+                        tbody {
+                            @if !self.folder.is_empty() {
+                                tr { td { a href="../" { "../" } } td {} td {} td {} }
+                            }
+                            @for row in &self.children { (html_row(row)) }
+                        }
+                    }
+                    @if let Some(next) = &self.next {
+                        p { a rel="next" href={ "?after=" (encode_query(next)) } { "more" } }
+                    }
+                    p { "State " code { (self.pin) } ", signed by the catalog's maintainers." }
+                }
+            }
+        }
+        .into_string()
+    }
+}
+
+const STYLE: &str = "body{font:16px/1.4 system-ui,sans-serif;margin:1rem}table{border-collapse:collapse}\
+    th{text-align:left}td,th{padding:.1rem .8rem .1rem 0;vertical-align:top}\
+    td:nth-child(2){text-align:right;white-space:nowrap}td:nth-child(3){white-space:nowrap}\
+    td:nth-child(4){font-family:monospace;font-size:.75rem;word-break:break-all}";
+
+fn html_row(row: &Row) -> Markup {
+    match row {
+        Row::Folder { name } => html! {
+            tr { td { a href={ "./" (encode_path(name)) "/" } { (name) "/" } } td {} td {} td {} }
+        },
+        Row::Artifact { name, size, mtime, sha256, .. } => html! {
+            tr {
+                td { a href={ "./" (encode_path(name)) } { (name) } }
+                td { (size) }
+                td { (date_text(*mtime)) }
+                td { (sha256) }
+            }
+        },
+    }
+}
+
+/// Seconds since 1970 as `2026-11-22 16:00`, in UTC (the civil calendar of Howard Hinnant's `days_from_civil`).
+fn date_text(seconds: u64) -> String {
+    let days = seconds / 86_400;
+    let shifted = days + 719_468;
+    let era = shifted / 146_097;
+    let day_of_era = shifted % 146_097;
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    let minutes = seconds % 86_400 / 60;
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}", minutes / 60, minutes % 60)
+}
+
+/// As [`encode_path`], and with what separates parameters.
+fn encode_query(text: &str) -> String {
+    encode_path(text).replace('&', "%26").replace('+', "%2B").replace('=', "%3D").replace(';', "%3B")
+}
+
+/// Whether an `Accept` header prefers JSON to HTML: it names JSON, and HTML not at all or later.
+#[must_use]
+pub fn prefers_json(accept: &str) -> bool {
+    let at = |word: &str| accept.find(word);
+    match (at("application/json"), at("text/html")) {
+        (Some(json), Some(html)) => json < html,
+        (Some(_), None) => true,
+        (None, _) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(names: &[&str]) -> Page {
+        let children = names
+            .iter()
+            .map(|name| Row::Artifact {
+                name: (*name).to_owned(),
+                size: 3,
+                mtime: 1_790_000_000,
+                blake3: BlobId::of(b"x"),
+                sha256: Sha256::of(b"x"),
+            })
+            .chain([Row::Folder { name: "sub".to_owned() }])
+            .collect();
+        Page {
+            catalog: "debian".to_owned(),
+            folder: "pool/".to_owned(),
+            pin: "@1-a".to_owned(),
+            children,
+            next: Some("z&z".to_owned()),
+        }
+    }
+
+    #[test]
+    fn names_of_strangers_are_shown_and_never_run() {
+        let html = page(&["<script>alert(1)</script>", "javascript:x", "\" onclick=\"x"]).to_html();
+        assert!(!html.contains("<script>") && !html.contains("\" onclick"), "{html}");
+        assert!(html.contains("&lt;script&gt;"));
+        assert!(html.contains("href=\"./javascript:x\""), "a name is no scheme: {html}");
+        assert!(html.contains("href=\"?after=z%26z\""));
+        assert!(html.contains("href=\"../\"") && html.contains("href=\"./sub/\""));
+    }
+
+    #[test]
+    fn json_has_what_a_program_needs() {
+        let json: serde_json::Value = serde_json::from_slice(&page(&["a"]).to_json()).unwrap();
+        assert_eq!(json["children"][0]["type"], "artifact");
+        assert_eq!(json["children"][0]["sha256"], Sha256::of(b"x").to_string());
+        assert_eq!(json["children"][1]["name"], "sub");
+    }
+
+    #[test]
+    fn dates_are_civil() {
+        for (seconds, text) in [
+            (0, "1970-01-01 00:00"),
+            (951_782_399, "2000-02-28 23:59"),
+            (951_782_400, "2000-02-29 00:00"),
+            (1_790_000_000, "2026-09-21 14:13"),
+            (253_402_300_799, "9999-12-31 23:59"),
+        ] {
+            assert_eq!(date_text(seconds), text);
+        }
+    }
+
+    #[test]
+    fn json_only_for_those_who_ask() {
+        assert!(prefers_json("application/json"));
+        assert!(prefers_json("application/json, text/html;q=0.5"));
+        assert!(!prefers_json("text/html,application/xhtml+xml,*/*;q=0.8"));
+        assert!(!prefers_json("*/*") && !prefers_json(""));
+    }
+}

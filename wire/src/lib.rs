@@ -11,6 +11,7 @@ pub mod limits;
 pub mod media_type;
 pub mod range;
 pub mod refusal;
+pub mod route;
 pub mod serve;
 
 // What ODI says over it.

@@ -1,0 +1,157 @@
+//! `/odi/v1/...`: what daemons and tools ask each other.
+
+use std::time::Duration;
+
+use data_encoding::HEXLOWER;
+use http::Method;
+use odi_manifest::{ArtifactPath, CatalogId, HeadId};
+
+use super::query::parameters;
+use crate::layout::LayoutPath;
+use crate::refusal::Refusal;
+
+/// Where the API begins.
+pub const API_PREFIX: &str = "/odi/v1/";
+
+/// The longest that a long poll waits, whatever its caller asks.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// One request of the API. A daemon answers 404 to what is not its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ApiRoute {
+    /// `GET status`: how this daemon is.
+    Status,
+    /// `GET catalogs`: the catalogs that it knows.
+    Catalogs,
+    /// `GET catalogs/{id}/head?after=SEQ&wait=S`: the newest head; with `after`, once it is above that number or
+    /// the time is up.
+    Head {
+        /// The catalog.
+        catalog: CatalogId,
+        /// The sequence number that the caller has.
+        after: Option<u64>,
+        /// How long the caller will wait for a higher one; at most a minute.
+        wait: Duration,
+    },
+    /// `GET catalogs/{id}/...`: any other item of the layout.
+    Layout {
+        /// The catalog.
+        catalog: CatalogId,
+        /// The item.
+        item: LayoutPath,
+        /// `?after=PATH`: what the caller has of it already.
+        after: Option<ArtifactPath>,
+    },
+    /// `GET catalogs/{id}/proof?path=P&head=HEX`: proof that a head's manifest has, or lacks, an entry.
+    Proof {
+        /// The catalog.
+        catalog: CatalogId,
+        /// The entry's path.
+        path: ArtifactPath,
+        /// The head; the newest served one if absent.
+        head: Option<HeadId>,
+    },
+    /// `GET catalogs/{id}/relays`: the newest inventories of the relays that live.
+    Holders {
+        /// The catalog.
+        catalog: CatalogId,
+    },
+    /// `POST catalogs/{id}/push`: here is a newer head.
+    Push {
+        /// The catalog.
+        catalog: CatalogId,
+    },
+    /// `POST catalogs/{id}/trigger`: look at the origin now.
+    Trigger {
+        /// The catalog.
+        catalog: CatalogId,
+    },
+    /// `GET relays`: the relays, for people.
+    Relays,
+    /// `POST relays`: register me.
+    Register,
+    /// `POST relays/inventory`: this is what I hold.
+    Inventory,
+    /// `POST relays/leave`: count on me no longer.
+    Leave,
+    /// `GET relays/{key}/assignment`: what should I hold?
+    Assignment {
+        /// The relay's Ed25519 public key; 64 hexadecimal digits in the path.
+        relay: [u8; 32],
+    },
+    /// `POST notify`: a directory tells a relay that there is news.
+    Notify,
+}
+
+/// Reads what follows `/odi/`.
+pub(super) fn parse(method: &Method, rest: &str, query: &str) -> Result<ApiRoute, Refusal> {
+    let path = rest.strip_prefix("v1/").ok_or(Refusal::NotFound)?;
+    let route = match path.split_once('/') {
+        None => match (path, method) {
+            ("relays", &Method::POST) => ApiRoute::Register,
+            ("relays", _) => ApiRoute::Relays,
+            ("status", _) => ApiRoute::Status,
+            ("catalogs", _) => ApiRoute::Catalogs,
+            ("notify", _) => ApiRoute::Notify,
+            _ => return Err(Refusal::NotFound),
+        },
+        Some(("relays", "inventory")) => ApiRoute::Inventory,
+        Some(("relays", "leave")) => ApiRoute::Leave,
+        Some(("relays", rest)) => {
+            let key = rest.strip_suffix("/assignment").and_then(|hex| HEXLOWER.decode(hex.as_bytes()).ok());
+            let relay = key.and_then(|key| key.try_into().ok()).ok_or(Refusal::NotFound)?;
+            ApiRoute::Assignment { relay }
+        }
+        Some(("catalogs", rest)) => {
+            let (id, item) = rest.split_once('/').ok_or(Refusal::NotFound)?;
+            of_catalog(id.parse().map_err(|_| Refusal::NotFound)?, item, query)?
+        }
+        Some(_) => return Err(Refusal::NotFound),
+    };
+    let allow = route.methods();
+    if allow.split(", ").any(|allowed| allowed == method.as_str()) {
+        Ok(route)
+    } else {
+        Err(Refusal::MethodNotAllowed { allow })
+    }
+}
+
+fn of_catalog(catalog: CatalogId, item: &str, query: &str) -> Result<ApiRoute, Refusal> {
+    let value = |wanted: &str| parameters(query).find(|(key, _)| *key == wanted).map(|(_, value)| value);
+    Ok(match item {
+        "relays" => ApiRoute::Holders { catalog },
+        "push" => ApiRoute::Push { catalog },
+        "trigger" => ApiRoute::Trigger { catalog },
+        "proof" => {
+            let path = value("path").ok_or_else(|| Refusal::bad_request("proof needs ?path="))?;
+            let path = ArtifactPath::parse(&path).map_err(|error| Refusal::bad_request(error.to_string()))?;
+            ApiRoute::Proof { catalog, path, head: parsed(value("head"), "head")? }
+        }
+        "head" => {
+            let wait = Duration::from_secs(parsed(value("wait"), "wait")?.unwrap_or(0)).min(WAIT_MAX);
+            ApiRoute::Head { catalog, after: parsed(value("after"), "after")?, wait }
+        }
+        item => {
+            let item = item.parse().map_err(|_| Refusal::NotFound)?;
+            ApiRoute::Layout { catalog, item, after: parsed(value("after"), "after")? }
+        }
+    })
+}
+
+fn parsed<T: std::str::FromStr>(value: Option<String>, name: &str) -> Result<Option<T>, Refusal> {
+    value
+        .map(|value| value.parse().map_err(|_| Refusal::bad_request(format!("?{name}= is malformed"))))
+        .transpose()
+}
+
+impl ApiRoute {
+    /// The methods it takes, as `Allow` spells them.
+    #[must_use]
+    pub const fn methods(&self) -> &'static str {
+        match self {
+            Self::Push { .. } | Self::Trigger { .. } | Self::Inventory | Self::Leave | Self::Notify => "POST",
+            Self::Relays | Self::Register => "GET, HEAD, POST",
+            _ => "GET, HEAD",
+        }
+    }
+}

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use data_encoding::BASE32_NOPAD;
+use serde::{Deserialize, Serialize};
 
 use crate::ids::{HeadId, ParseIdError};
 
@@ -11,7 +12,8 @@ use crate::ids::{HeadId, ParseIdError};
 const PREFIX_CHARACTERS: usize = 26;
 
 /// A head by sequence number and leading bits of its id; its text is `@{seq}-{26 lowercase base32 characters}`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Pin {
     seq: u64,
     prefix: [u8; PREFIX_CHARACTERS],
@@ -43,6 +45,20 @@ impl fmt::Display for Pin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let prefix = str::from_utf8(&self.prefix).expect("a pin's prefix is ASCII");
         write!(f, "@{}-{prefix}", self.seq)
+    }
+}
+
+impl From<Pin> for String {
+    fn from(pin: Pin) -> Self {
+        pin.to_string()
+    }
+}
+
+impl TryFrom<String> for Pin {
+    type Error = ParseIdError;
+
+    fn try_from(text: String) -> Result<Self, ParseIdError> {
+        text.parse()
     }
 }
 

@@ -16,6 +16,7 @@ pub mod serve;
 
 // What ODI says over it.
 pub mod layout;
+pub mod message;
 
 /// The HTTP vocabulary. Daemons name its types through here, so that they depend on no HTTP library.
 pub use http;

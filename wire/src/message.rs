@@ -1,0 +1,46 @@
+//! Every message between daemons (PROTOCOL.md § Messages): statements in CBOR, signed by whoever makes them, and
+//! documents in JSON, for people and tools.
+//!
+//! Decoding bounds everything: a record by its kind's size and the caps on its lists, a document by
+//! [`DOCUMENT_BYTES_MAX`]. Nothing here knows a clock; who reads a statement judges its times and its `gen`.
+
+mod assignment;
+mod catalog_pattern;
+mod challenge;
+mod document;
+mod id_ranges;
+mod inventory;
+mod leave;
+mod psk;
+mod public_url;
+mod push;
+mod registration;
+mod roster;
+mod statement;
+mod status;
+
+pub use assignment::{
+    ASSIGNED_BLOBS_MAX, ASSIGNED_CATALOGS_MAX, Assign, AssignedCatalog, CATALOG_NAME_BYTES_MAX,
+};
+pub use catalog_pattern::{CATALOG_PATTERN_BYTES_MAX, CatalogPattern, CatalogPatternError};
+pub use challenge::{CHALLENGE_BYTES_MAX, Challenge, ChallengeAnswer, ChallengeRefusal};
+pub use document::{
+    CatalogSummary, DOCUMENT_BYTES_MAX, DOCUMENT_VERSION, DaemonKind, DocumentError, JSON, ServedCatalog,
+    WellKnown, from_json, to_json,
+};
+pub use id_ranges::{ID_RANGES_MAX, ID_SPACE, IdRanges, IdRangesError, prefix_of};
+pub use inventory::{
+    CAP_BYTES_MAX, CAPS_MAX, CatalogInventory, INVENTORY_BLOBS_MAX, INVENTORY_CATALOGS_MAX,
+    INVENTORY_LIFE_MAX, Inventory, SERVED_HEADS_MAX,
+};
+pub use leave::Leave;
+pub use psk::{DerivedKey, PreSharedKey};
+pub use public_url::{PUBLIC_URL_BYTES_MAX, PublicUrl, PublicUrlError};
+pub use push::{PUSH_BYTES_MAX, PUSH_ROOTS_MAX, Push};
+pub use registration::{RelayReg, TAG_BYTES_MAX, URLS_MAX, WISHES_MAX};
+pub use roster::{LeaseReply, RegistrationReply, RelayHolding, RelayState, RelaySummary};
+pub use statement::{CBOR, StateError, Statement, StatementError, open, open_from, state};
+pub use status::{
+    BudgetStatus, DirectoryCatalog, DirectoryLink, DirectoryStatus, HeadStatus, RelayCatalog, RelayCounts,
+    RelayStatus, STATUS_LIST_MAX, SourceStatus,
+};

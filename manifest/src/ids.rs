@@ -17,6 +17,7 @@ pub(crate) mod context {
     pub(crate) const HEAD: &str = "ODI 2026-11 head v1";
     pub(crate) const NODE: &str = "ODI 2026-11 node v1";
     pub(crate) const REVOCATIONS: &str = "ODI 2026-11 revocation list v1";
+    pub(crate) const REVOKED_BLOB: &str = "ODI 2026-11 revoked blob v1";
     pub(crate) const CUT: &str = "ODI 2026-11 cut v1";
 }
 

@@ -9,6 +9,7 @@ mod adoption;
 mod blob;
 mod chunk;
 mod clock;
+mod cosignature;
 mod entry;
 mod envelope;
 mod equivocation;
@@ -20,6 +21,7 @@ mod limits;
 mod path;
 mod pin;
 mod record;
+mod revocation;
 mod root;
 mod text_rules;
 mod trust;
@@ -29,6 +31,10 @@ pub use adoption::{ANCESTORS_MAX, Adopted, Adoption, Ancestors, Because, Mark, j
 pub use blob::{BlobHasher, HashedBlob};
 pub use chunk::{ChunkError, ChunkList, chunk_count, chunk_len, chunk_range, verify_small};
 pub use clock::{Clock, SystemClock, Timestamp};
+pub use cosignature::{
+    CLOCK_SKEW_MAX, COSIGNATURE_LIFE, Cosig, CosigRefusal, Cosignature, Freshness, Staleness, freshness,
+    trusted_now,
+};
 pub use entry::{Entry, EntryError, Ext};
 pub use envelope::{Envelope, EnvelopeError, RecordKind, SIGNATURES_MAX, signed_bytes};
 pub use equivocation::{EQUIVOCATION_BYTES_MAX, Equivocation, EquivocationError};
@@ -45,6 +51,9 @@ pub use limits::{
 pub use path::{ArtifactPath, PathError, PathReason, UNICODE_VERSION};
 pub use pin::Pin;
 pub use record::{BrokenRule, Record, RecordError, Unverified};
+pub use revocation::{
+    HashedBlobId, REVOCATION_BYTES_MAX, Reason, Revocation, RevocationError, RevocationList, Revoked,
+};
 pub use root::{
     Floor, KeyEntry, ROOT_KEYS_MAX, RoleEntry, Roles, Root, RootBuilder, Witness, default_witness_quorum,
 };

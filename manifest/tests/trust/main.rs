@@ -8,3 +8,4 @@
 
 mod adoption;
 mod catalog;
+mod freshness;

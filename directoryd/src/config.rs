@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use odi_manifest::{CatalogId, PublicKey};
+use odi_wire::route::CatalogName;
 use url::Url;
 
 pub use quantity::{QuantityError, Size, parse_duration};
@@ -67,54 +68,6 @@ pub struct PeerConfig {
     pub url: Url,
     /// Its key, where the operator pins it.
     pub key: Option<PublicKey>,
-}
-
-/// A directory's name for a catalog: `[a-z0-9][a-z0-9.-]{0,62}`, and none of the words that URLs need themselves.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CatalogName(String);
-
-impl CatalogName {
-    /// Reads a name.
-    ///
-    /// # Errors
-    /// It holds other characters, is too long, or is a word that URLs use (`odi`, `blake3`, `odi1...`).
-    pub fn parse(text: &str) -> Result<Self, CatalogNameError> {
-        let error = |reason| CatalogNameError { text: text.chars().take(80).collect(), reason };
-        let first = text.bytes().next().ok_or_else(|| error("it is empty"))?;
-        let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(&byte);
-        if text.len() > 63 {
-            return Err(error("it has more than 63 characters"));
-        }
-        if !text.bytes().all(inner) || b".-".contains(&first) {
-            return Err(error(
-                "it begins with a lowercase letter or digit and goes on with those, `.` and `-`",
-            ));
-        }
-        if matches!(text, "odi" | "blake3") || text.starts_with("odi1") {
-            return Err(error("that word has another meaning in URLs"));
-        }
-        Ok(Self(text.to_owned()))
-    }
-
-    /// The name as it stands in URLs.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for CatalogName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// A text that cannot name a catalog.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` cannot name a catalog: {reason}")]
-pub struct CatalogNameError {
-    text: String,
-    reason: &'static str,
 }
 
 /// Whether outbound requests may go to loopback and private networks (`--allow-private-addresses`).

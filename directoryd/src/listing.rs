@@ -5,9 +5,8 @@
 
 use maud::{DOCTYPE, Markup, html};
 use odi_manifest::{BlobId, Sha256};
+use odi_wire::route::encode_path;
 use serde::Serialize;
-
-use crate::location::encode_path;
 
 /// What a folder's page may do: show itself. No script, no frame, nothing from elsewhere.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; \

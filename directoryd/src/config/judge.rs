@@ -11,8 +11,7 @@ use url::{Host, Url};
 
 use super::raw::{RawCatalog, RawConfig, RawPeer, RawTls};
 use super::{
-    CARRY, CatalogConfig, CatalogName, Config, Fault, POLL, PeerConfig, PrivateAddresses, Size, line_of,
-    parse_duration,
+    CARRY, CatalogConfig, Config, Fault, POLL, PeerConfig, PrivateAddresses, Size, line_of, parse_duration,
 };
 
 /// Nobody's origin wants to be asked more often than this.
@@ -78,10 +77,7 @@ impl Judge<'_> {
     }
 
     fn catalog(&mut self, raw: &RawCatalog) -> Option<CatalogConfig> {
-        let name = match CatalogName::parse(raw.name.get_ref()) {
-            Ok(name) => Some(name),
-            Err(error) => self.fault(&raw.name, error),
-        };
+        let name = self.parsed(&raw.name);
         let id = self.parsed(&raw.id);
         let origin = raw.origin.as_ref().and_then(|text| self.origin_url(text));
         let poll = match &raw.poll {
@@ -251,7 +247,7 @@ url = "https://shasta.example.org"
             ("https://shasta.example.org", "http://192.168.1.5", "public address"),
             ("[tls]", "[tls]\ncertificate = \"/etc/ssl/a.pem\"", "plain HTTP only"),
             ("odi1aaaa", "odi2aaaa", "catalog id"),
-            ("\"debian\"", "\"blake3\"", "another meaning"),
+            ("\"debian\"", "\"blake3\"", "is not a catalog name"),
             ("[\"https://everest.example.org\"]", "[]", "public_urls: at least one"),
         ] {
             let faults = faults(&GOOD.replace(from, to));

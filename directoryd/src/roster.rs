@@ -1,0 +1,228 @@
+//! The relays that this directory knows: a state machine over plain data, with the time passed in.
+//!
+//! ```text
+//! register -> unproven --challenge answered--> probation --probe matched--> ready
+//!                 |  (gives up after a few)        ^  |  probes fail        |
+//!                 v                                |  +---------<-----------+
+//!              dropped                             +-- quarantine ends <-- one wrong byte
+//! ```
+//!
+//! Invariants
+//! - Nothing is redirected to, and nothing but a capped challenge is sent to, a URL whose owner has not proved the
+//!   relay's two keys.
+//! - Generations of registrations and of inventories rise strictly: a replayed statement changes nothing.
+//! - A re-registration waits beside the proved one and replaces it only once it is proved itself.
+//! - Memory is bounded by [`RosterLimits`], whoever registers.
+
+mod lapse;
+mod limits;
+mod member;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use odi_manifest::{PublicKey, Timestamp};
+
+pub use lapse::{Due, Lapsed};
+pub use limits::RosterLimits;
+pub use member::{Announcement, Member, Pending, Registration, Standing};
+
+use crate::network::Network;
+
+/// Why a statement of a relay is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RosterRefusal {
+    /// The generation is not above the last one seen.
+    #[error("the statement's generation is not above {known}")]
+    StaleGeneration {
+        /// The last generation seen.
+        known: u64,
+    },
+    /// The roster has no room for another relay.
+    #[error("this directory knows as many relays as it can")]
+    Full,
+    /// Too many relays of that network are registered.
+    #[error("too many relays of that network are registered")]
+    NetworkFull,
+    /// Too many relays wait for their challenge.
+    #[error("too many relays of that network wait for their challenge")]
+    TooManyUnproven,
+}
+
+/// What became of an announcement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Announced {
+    /// This directory has no registration of the relay.
+    Unknown,
+    /// The relay stands here, until then.
+    Lease {
+        /// Where it stands.
+        standing: Standing,
+        /// Until when it counts as alive without another inventory.
+        until: Timestamp,
+    },
+}
+
+/// All relays that the directory knows.
+#[derive(Debug, Default)]
+pub struct Roster {
+    limits: RosterLimits,
+    members: BTreeMap<PublicKey, Member>,
+}
+
+impl Roster {
+    /// An empty roster.
+    #[must_use]
+    pub const fn new(limits: RosterLimits) -> Self {
+        Self { limits, members: BTreeMap::new() }
+    }
+
+    /// Puts back a registration that was proved before a restart. It has no lease until the relay announces itself.
+    pub fn restore(&mut self, registration: Registration, network: Network, now: Timestamp) {
+        let relay = registration.relay;
+        self.members.insert(relay, Member::restored(registration, network, now));
+    }
+
+    /// Takes a registration, whose signature, audience, time and URLs the caller has checked. The relay is challenged
+    /// next.
+    ///
+    /// # Errors
+    /// It is a replay, or a limit is reached.
+    pub fn register(
+        &mut self,
+        registration: Registration,
+        network: Network,
+        now: Timestamp,
+    ) -> Result<Standing, RosterRefusal> {
+        if let Some(member) = self.members.get_mut(&registration.relay) {
+            let known = member.generation();
+            if registration.generation <= known {
+                return Err(RosterRefusal::StaleGeneration { known });
+            }
+            member.propose(registration, now);
+            return Ok(member.standing(now));
+        }
+        self.admits(network)?;
+        let relay = registration.relay;
+        let member = Member::new(registration, network, now);
+        let standing = member.standing(now);
+        self.members.insert(relay, member);
+        Ok(standing)
+    }
+
+    fn admits(&self, network: Network) -> Result<(), RosterRefusal> {
+        let of_network = || self.members.values().filter(move |member| member.network() == network);
+        if self.members.len() >= self.limits.relays {
+            return Err(RosterRefusal::Full);
+        }
+        if of_network().count() >= self.limits.relays_per_network {
+            return Err(RosterRefusal::NetworkFull);
+        }
+        if of_network().filter(|member| !member.is_proved()).count() >= self.limits.unproven_per_network {
+            return Err(RosterRefusal::TooManyUnproven);
+        }
+        Ok(())
+    }
+
+    /// The challenge of that generation was answered with both keys. Whether it still was the one in question.
+    pub fn proved(&mut self, relay: &PublicKey, generation: u64, now: Timestamp) -> bool {
+        self.members.get_mut(relay).is_some_and(|member| member.proved(generation, now))
+    }
+
+    /// The challenge of that generation was not answered, or wrongly, or could not be sent.
+    pub fn challenge_failed(&mut self, relay: &PublicKey, generation: u64, why: &str, now: Timestamp) {
+        if let Some(member) = self.members.get_mut(relay) {
+            member.challenge_failed(generation, why, now, &self.limits);
+        }
+    }
+
+    /// Takes an inventory, whose signature and expiry the caller has checked.
+    ///
+    /// # Errors
+    /// It is a replay.
+    pub fn announce(
+        &mut self,
+        relay: &PublicKey,
+        announcement: Announcement,
+        now: Timestamp,
+    ) -> Result<Announced, RosterRefusal> {
+        let lease = self.limits.lease;
+        let Some(member) = self.members.get_mut(relay) else { return Ok(Announced::Unknown) };
+        let until = member.announce(announcement, lease, now)?;
+        Ok(Announced::Lease { standing: member.standing(now), until })
+    }
+
+    /// A probe of something that the relay says it holds had the right bytes.
+    pub fn probe_matched(&mut self, relay: &PublicKey, now: Timestamp) {
+        if let Some(member) = self.members.get_mut(relay) {
+            member.probe_matched(now);
+        }
+    }
+
+    /// A probe got no usable answer.
+    pub fn probe_failed(&mut self, relay: &PublicKey, why: &str, now: Timestamp) {
+        if let Some(member) = self.members.get_mut(relay) {
+            member.probe_failed(why, now, &self.limits);
+        }
+    }
+
+    /// The relay gave wrong bytes. It is shut out for a while.
+    pub fn quarantine(&mut self, relay: &PublicKey, why: &str, now: Timestamp) {
+        if let Some(member) = self.members.get_mut(relay) {
+            member.quarantine(why, now.plus(self.limits.quarantine));
+        }
+    }
+
+    /// The relay says goodbye: its lease ends now. Whether it was known.
+    ///
+    /// # Errors
+    /// It is a replay.
+    pub fn leave(&mut self, relay: &PublicKey, generation: u64) -> Result<bool, RosterRefusal> {
+        self.members.get_mut(relay).map_or(Ok(false), |member| member.leave(generation).map(|()| true))
+    }
+
+    /// Drops what never proved itself and what has been silent for long.
+    pub fn sweep(&mut self, now: Timestamp) -> Vec<Lapsed> {
+        lapse::sweep(&mut self.members, &self.limits, now)
+    }
+
+    /// The challenges and probes to send now. Each is marked as under way, so that none is handed out twice.
+    pub fn due(&mut self, now: Timestamp) -> Vec<Due> {
+        lapse::due(&mut self.members, &self.limits, now)
+    }
+
+    /// The relays with a running lease that have proved themselves.
+    pub fn live(&self, now: Timestamp) -> impl Iterator<Item = &Member> {
+        self.members.values().filter(move |member| member.is_proved() && member.is_alive(now))
+    }
+
+    /// The relays that may be redirected to: alive, probed lately, not shut out.
+    pub fn selectable(&self, now: Timestamp) -> impl Iterator<Item = &Member> {
+        self.live(now).filter(move |member| member.is_selectable(now, self.limits.probe_valid))
+    }
+
+    /// One relay.
+    #[must_use]
+    pub fn member(&self, relay: &PublicKey) -> Option<&Member> {
+        self.members.get(relay)
+    }
+
+    /// All relays, by key.
+    pub fn members(&self) -> impl Iterator<Item = &Member> {
+        self.members.values()
+    }
+
+    /// The bounds that this roster keeps.
+    #[must_use]
+    pub const fn limits(&self) -> &RosterLimits {
+        &self.limits
+    }
+}
+
+/// A wait that doubles from `first` with every failure, up to `most`.
+fn backoff(first: Duration, most: Duration, failures: u32) -> Duration {
+    first.saturating_mul(1u32.checked_shl(failures.saturating_sub(1).min(20)).unwrap_or(u32::MAX)).min(most)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,57 @@
+//! Every bound of the roster, in one place.
+
+use std::time::Duration;
+
+/// How many relays, how often, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RosterLimits {
+    /// Relays in all.
+    pub relays: usize,
+    /// Relays that registered from one network (/24 or /48).
+    pub relays_per_network: usize,
+    /// Of those, how many may wait for their challenge at once.
+    pub unproven_per_network: usize,
+    /// How long a relay counts as alive after an inventory.
+    pub lease: Duration,
+    /// Challenges sent for one registration before it is dropped. With the doubled waits that is about ten minutes.
+    pub challenges: u32,
+    /// The wait after the first failed challenge or probe; it doubles.
+    pub retry: Duration,
+    /// The longest such wait.
+    pub retry_max: Duration,
+    /// How long a challenge or probe may be under way before it counts as lost.
+    pub under_way: Duration,
+    /// When a relay is probed again after a probe matched.
+    pub probe_every: Duration,
+    /// How long a matched probe lets traffic be sent.
+    pub probe_valid: Duration,
+    /// Failed probes in a row after which nothing is sent there, even within `probe_valid`.
+    pub probe_failures: u32,
+    /// How long a relay that gave wrong bytes is shut out.
+    pub quarantine: Duration,
+    /// After how long a silence a proved relay is forgotten.
+    pub forget: Duration,
+    /// Challenges and probes started in one sweep.
+    pub due_at_once: usize,
+}
+
+impl Default for RosterLimits {
+    fn default() -> Self {
+        Self {
+            relays: 20_000,
+            relays_per_network: 64,
+            unproven_per_network: 8,
+            lease: Duration::from_secs(60),
+            challenges: 8,
+            retry: Duration::from_secs(5),
+            retry_max: Duration::from_secs(300),
+            under_way: Duration::from_secs(60),
+            probe_every: Duration::from_secs(120),
+            probe_valid: Duration::from_secs(300),
+            probe_failures: 3,
+            quarantine: Duration::from_secs(3600),
+            forget: Duration::from_secs(7 * 86_400),
+            due_at_once: 64,
+        }
+    }
+}

@@ -1,0 +1,345 @@
+//! One relay: its proved registration, the one that waits beside it, its lease and what probes found.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use odi_manifest::{CatalogId, PublicKey, Timestamp};
+use odi_wire::message::{CatalogInventory, CatalogPattern, DerivedKey, Inventory, PublicUrl};
+
+use super::{RosterLimits, RosterRefusal, backoff};
+use crate::network::Network;
+
+/// A relay's registration after every check that needs no network.
+#[derive(Clone, Debug)]
+pub struct Registration {
+    /// The relay's key.
+    pub relay: PublicKey,
+    /// Strictly rising.
+    pub generation: u64,
+    /// Where clients reach it: scheme and authority.
+    pub urls: Vec<PublicUrl>,
+    /// What this directory signs its requests to the relay with. The pre-shared key itself is not kept.
+    pub request_key: DerivedKey,
+    /// What the relay's answers to challenges are keyed with.
+    pub answer_key: DerivedKey,
+    /// Patterns of catalog names that it wants.
+    pub catalogs: Vec<CatalogPattern>,
+    /// Tags of catalogs that it wants.
+    pub tags: Vec<String>,
+    /// Bytes of disk that it offers.
+    pub disk: u64,
+    /// Bytes per second that it offers; 0 says nothing.
+    pub rate: u64,
+}
+
+/// An inventory after every check that needs no roster.
+#[derive(Clone, Debug)]
+pub struct Announcement {
+    /// What the relay says that it holds.
+    pub inventory: Inventory,
+    /// The envelope as it came, for others to verify.
+    pub envelope: Bytes,
+}
+
+/// Where a relay stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Its URLs have not proved both keys.
+    Unproven,
+    /// Proved; no probe has matched yet, or too many have failed since.
+    Probation,
+    /// It takes traffic.
+    Ready,
+    /// It gave wrong bytes.
+    Quarantined,
+}
+
+/// A registration whose challenge has not been answered.
+#[derive(Clone, Debug)]
+pub struct Pending {
+    /// What was registered.
+    pub registration: Registration,
+    failures: u32,
+    next: Timestamp,
+    given_up: bool,
+}
+
+/// One relay.
+#[derive(Clone, Debug)]
+pub struct Member {
+    relay: PublicKey,
+    network: Network,
+    registered: Timestamp,
+    proved: Option<Registration>,
+    pending: Option<Pending>,
+    announced: Option<Announcement>,
+    /// Kept beside `announced`, because leaving ends that and must not be undone by a replay.
+    inventory_generation: u64,
+    lease_until: Timestamp,
+    probed: Option<Timestamp>,
+    probe_failures: u32,
+    probe_next: Timestamp,
+    quarantined_until: Option<Timestamp>,
+    reason: Option<String>,
+}
+
+impl Member {
+    pub(super) fn new(registration: Registration, network: Network, now: Timestamp) -> Self {
+        let relay = registration.relay;
+        let pending = Pending { registration, failures: 0, next: now, given_up: false };
+        Self { pending: Some(pending), ..Self::bare(relay, network, now) }
+    }
+
+    pub(super) fn restored(registration: Registration, network: Network, now: Timestamp) -> Self {
+        let relay = registration.relay;
+        Self { proved: Some(registration), ..Self::bare(relay, network, now) }
+    }
+
+    const fn bare(relay: PublicKey, network: Network, registered: Timestamp) -> Self {
+        Self {
+            relay,
+            network,
+            registered,
+            proved: None,
+            pending: None,
+            announced: None,
+            inventory_generation: 0,
+            lease_until: Timestamp(0),
+            probed: None,
+            probe_failures: 0,
+            probe_next: Timestamp(0),
+            quarantined_until: None,
+            reason: None,
+        }
+    }
+
+    /// The relay's key.
+    #[must_use]
+    pub const fn relay(&self) -> PublicKey {
+        self.relay
+    }
+
+    /// From where it registered.
+    #[must_use]
+    pub const fn network(&self) -> Network {
+        self.network
+    }
+
+    /// The highest generation of its registrations.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        let generations = [
+            self.proved.as_ref().map(|registration| registration.generation),
+            self.pending.as_ref().map(|pending| pending.registration.generation),
+        ];
+        generations.into_iter().flatten().max().unwrap_or(0)
+    }
+
+    /// The proved registration.
+    #[must_use]
+    pub const fn registration(&self) -> Option<&Registration> {
+        self.proved.as_ref()
+    }
+
+    /// The registration that waits for its challenge.
+    #[must_use]
+    pub const fn pending(&self) -> Option<&Pending> {
+        self.pending.as_ref()
+    }
+
+    /// Its URLs: the proved ones, or else those it claims.
+    #[must_use]
+    pub fn urls(&self) -> &[PublicUrl] {
+        let claimed = || self.pending.as_ref().map(|pending| &pending.registration);
+        self.proved.as_ref().or_else(claimed).map_or(&[], |registration| &registration.urls)
+    }
+
+    /// Whether a challenge was ever answered.
+    #[must_use]
+    pub const fn is_proved(&self) -> bool {
+        self.proved.is_some()
+    }
+
+    /// Whether its lease runs.
+    #[must_use]
+    pub fn is_alive(&self, now: Timestamp) -> bool {
+        now < self.lease_until
+    }
+
+    /// Until when it counts as alive.
+    #[must_use]
+    pub const fn lease_until(&self) -> Timestamp {
+        self.lease_until
+    }
+
+    /// When a probe last matched.
+    #[must_use]
+    pub const fn probed(&self) -> Option<Timestamp> {
+        self.probed
+    }
+
+    /// Why it is not ready, for its operator.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
+    }
+
+    /// Where it stands.
+    #[must_use]
+    pub fn standing(&self, now: Timestamp) -> Standing {
+        if self.quarantined_until.is_some_and(|until| now < until) {
+            Standing::Quarantined
+        } else if !self.is_proved() {
+            Standing::Unproven
+        } else if self.probed.is_some() {
+            Standing::Ready
+        } else {
+            Standing::Probation
+        }
+    }
+
+    pub(super) fn is_selectable(&self, now: Timestamp, valid: Duration) -> bool {
+        self.standing(now) == Standing::Ready && self.probed.is_some_and(|probed| now.since(probed) <= valid)
+    }
+
+    /// What it says that it holds of a catalog.
+    #[must_use]
+    pub fn holding(&self, catalog: &CatalogId) -> Option<&CatalogInventory> {
+        self.announced.as_ref()?.inventory.catalog(catalog)
+    }
+
+    /// Its last inventory.
+    #[must_use]
+    pub const fn announced(&self) -> Option<&Announcement> {
+        self.announced.as_ref()
+    }
+
+    pub(super) fn propose(&mut self, registration: Registration, now: Timestamp) {
+        self.pending = Some(Pending { registration, failures: 0, next: now, given_up: false });
+    }
+
+    pub(super) fn proved(&mut self, generation: u64, now: Timestamp) -> bool {
+        match self.pending.take() {
+            Some(pending) if pending.registration.generation == generation => {
+                let moved =
+                    self.proved.as_ref().is_none_or(|former| former.urls != pending.registration.urls);
+                if moved {
+                    // What was probed stood at other URLs.
+                    self.probed = None;
+                    self.probe_failures = 0;
+                    self.probe_next = now;
+                }
+                self.proved = Some(pending.registration);
+                self.reason = None;
+                true
+            }
+            other => {
+                self.pending = other;
+                false
+            }
+        }
+    }
+
+    pub(super) fn challenge_failed(
+        &mut self,
+        generation: u64,
+        why: &str,
+        now: Timestamp,
+        limits: &RosterLimits,
+    ) {
+        let Some(pending) = &mut self.pending else { return };
+        if pending.registration.generation != generation {
+            return;
+        }
+        pending.failures += 1;
+        pending.next = now.plus(backoff(limits.retry, limits.retry_max, pending.failures));
+        pending.given_up = pending.failures >= limits.challenges;
+        self.reason = Some(why.to_owned());
+    }
+
+    pub(super) fn announce(
+        &mut self,
+        announcement: Announcement,
+        lease: Duration,
+        now: Timestamp,
+    ) -> Result<Timestamp, RosterRefusal> {
+        self.rises(announcement.inventory.generation)?;
+        self.inventory_generation = announcement.inventory.generation;
+        self.lease_until = now.plus(lease).min(announcement.inventory.exp);
+        self.announced = Some(announcement);
+        Ok(self.lease_until)
+    }
+
+    pub(super) fn leave(&mut self, generation: u64) -> Result<(), RosterRefusal> {
+        self.rises(generation)?;
+        self.inventory_generation = generation;
+        self.lease_until = Timestamp(0);
+        self.announced = None;
+        Ok(())
+    }
+
+    const fn rises(&self, generation: u64) -> Result<(), RosterRefusal> {
+        let known = self.inventory_generation;
+        if generation > known { Ok(()) } else { Err(RosterRefusal::StaleGeneration { known }) }
+    }
+
+    pub(super) fn probe_matched(&mut self, now: Timestamp) {
+        self.probed = Some(now);
+        self.probe_failures = 0;
+        self.reason = None;
+    }
+
+    pub(super) fn probe_failed(&mut self, why: &str, now: Timestamp, limits: &RosterLimits) {
+        self.probe_failures += 1;
+        self.probe_next = now.plus(backoff(limits.retry, limits.retry_max, self.probe_failures));
+        self.reason = Some(why.to_owned());
+        if self.probe_failures >= limits.probe_failures {
+            self.probed = None;
+        }
+    }
+
+    pub(super) fn quarantine(&mut self, why: &str, until: Timestamp) {
+        self.quarantined_until = Some(until);
+        self.probed = None;
+        self.reason = Some(why.to_owned());
+    }
+
+    /// Takes the pending registration if its challenge is to be sent now, and marks that as under way.
+    pub(super) fn take_challenge(&mut self, limits: &RosterLimits, now: Timestamp) -> Option<Registration> {
+        let pending = self.pending.as_mut().filter(|pending| !pending.given_up && pending.next <= now)?;
+        pending.next = now.plus(limits.under_way);
+        Some(pending.registration.clone())
+    }
+
+    /// Whether it is to be probed now; marks that as under way.
+    pub(super) fn take_probe(&mut self, limits: &RosterLimits, now: Timestamp) -> bool {
+        let holds_something = self.announced.as_ref().is_some_and(|said| !said.inventory.catalogs.is_empty());
+        let fresh = self.probed.is_some_and(|probed| now.since(probed) < limits.probe_every);
+        let due = self.is_proved()
+            && self.is_alive(now)
+            && holds_something
+            && self.standing(now) != Standing::Quarantined
+            && self.probe_next <= now
+            && (!fresh || self.probe_failures > 0);
+        if due {
+            self.probe_next = now.plus(limits.under_way);
+        }
+        due
+    }
+
+    /// Whether it is to be forgotten.
+    pub(super) fn has_lapsed(&self, limits: &RosterLimits, now: Timestamp) -> bool {
+        let silent_since = self.lease_until.max(self.registered);
+        match (&self.proved, &self.pending) {
+            (None, Some(pending)) => pending.given_up,
+            (None, None) => true,
+            (Some(_), _) => now.since(silent_since) > limits.forget,
+        }
+    }
+
+    pub(super) fn drop_given_up(&mut self) {
+        if self.pending.as_ref().is_some_and(|pending| pending.given_up) {
+            self.pending = None;
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! The roster's transitions, one story each, and its bounds under hostile registrations.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use odi_manifest::{CatalogId, HeadId, PublicKey, SigningKey, Timestamp};
+use odi_wire::message::{CatalogInventory, CatalogPattern, DerivedKey, IdRanges, Inventory, PublicUrl};
+
+use super::*;
+
+fn key(n: u16) -> PublicKey {
+    let [high, low] = n.to_be_bytes();
+    let mut seed = [0; 32];
+    seed[0] = high;
+    seed[1] = low;
+    SigningKey::from_seed(&seed).public_key()
+}
+
+fn network(n: u32) -> Network {
+    Network::of(IpAddr::V4(Ipv4Addr::from(n << 8)))
+}
+
+fn registration(relay: PublicKey, generation: u64, url: &str) -> Registration {
+    Registration {
+        relay,
+        generation,
+        urls: vec![PublicUrl::parse(url).unwrap()],
+        request_key: DerivedKey::from_bytes([1; 32]),
+        answer_key: DerivedKey::from_bytes([2; 32]),
+        catalogs: vec![CatalogPattern::parse("*").unwrap()],
+        tags: vec![],
+        disk: 1 << 40,
+        rate: 0,
+    }
+}
+
+fn announcement(generation: u64, expires: u64) -> Announcement {
+    let head = HeadId::from_bytes([1; 32]);
+    let holding = CatalogInventory {
+        cat: CatalogId::from_bytes([1; 32]),
+        served: vec![head],
+        full: Some(head),
+        ranges: IdRanges::all(),
+        plus: vec![],
+        minus: vec![],
+    };
+    let inventory = Inventory {
+        v: 1,
+        relay: key(1),
+        generation,
+        t: Timestamp(0),
+        exp: Timestamp(expires),
+        urls: vec![],
+        caps: vec![],
+        catalogs: vec![holding],
+    };
+    Announcement { inventory, envelope: bytes::Bytes::new() }
+}
+
+fn at(seconds: u64) -> Timestamp {
+    Timestamp(1_000_000 + seconds)
+}
+
+const FAR: u64 = 2_000_000;
+
+/// A roster with one relay that is proved, alive and probed at time 0.
+fn ready() -> (Roster, PublicKey) {
+    let mut roster = Roster::new(RosterLimits::default());
+    let relay = key(1);
+    roster.register(registration(relay, 1, "http://a.example"), network(1), at(0)).unwrap();
+    assert!(roster.proved(&relay, 1, at(0)));
+    roster.announce(&relay, announcement(1, FAR), at(0)).unwrap();
+    roster.probe_matched(&relay, at(0));
+    (roster, relay)
+}
+
+fn standing(roster: &Roster, relay: &PublicKey, seconds: u64) -> Standing {
+    roster.member(relay).unwrap().standing(at(seconds))
+}
+
+#[test]
+fn a_relay_takes_traffic_only_after_challenge_lease_and_probe() {
+    let mut roster = Roster::new(RosterLimits::default());
+    let relay = key(1);
+    let selectable = |roster: &Roster| roster.selectable(at(0)).count();
+    roster.register(registration(relay, 1, "http://a.example"), network(1), at(0)).unwrap();
+    roster.announce(&relay, announcement(1, FAR), at(0)).unwrap();
+    assert_eq!((standing(&roster, &relay, 0), selectable(&roster)), (Standing::Unproven, 0));
+    assert!(matches!(roster.due(at(0))[..], [Due::Challenge(_)]), "nothing is probed before the challenge");
+    assert!(roster.due(at(1)).is_empty(), "a challenge under way is not sent twice");
+    assert!(roster.proved(&relay, 1, at(1)));
+    assert_eq!((standing(&roster, &relay, 1), selectable(&roster)), (Standing::Probation, 0));
+    assert!(matches!(roster.due(at(1))[..], [Due::Probe(_)]));
+    roster.probe_matched(&relay, at(2));
+    assert_eq!(standing(&roster, &relay, 2), Standing::Ready);
+    assert_eq!(roster.selectable(at(2)).count(), 1);
+}
+
+#[test]
+fn a_lease_ends_after_sixty_seconds_or_with_the_statement() {
+    let (mut roster, relay) = ready();
+    assert_eq!(roster.selectable(at(59)).count(), 1);
+    assert_eq!(roster.selectable(at(60)).count(), 0);
+    let short = announcement(2, at(80).0);
+    let announced = roster.announce(&relay, short, at(70)).unwrap();
+    assert_eq!(announced, Announced::Lease { standing: Standing::Ready, until: at(80) });
+    assert_eq!(roster.selectable(at(80)).count(), 0);
+}
+
+#[test]
+fn replayed_statements_change_nothing() {
+    let (mut roster, relay) = ready();
+    let stale = Err(RosterRefusal::StaleGeneration { known: 1 });
+    assert_eq!(roster.announce(&relay, announcement(1, FAR), at(50)), stale.map(|()| Announced::Unknown));
+    assert_eq!(
+        roster.register(registration(relay, 1, "http://evil.example"), network(1), at(1)).map(drop),
+        stale
+    );
+    assert_eq!(roster.leave(&relay, 1), stale.map(|()| true));
+    assert_eq!(roster.selectable(at(59)).count(), 1);
+    assert_eq!(roster.leave(&relay, 2), Ok(true));
+    assert_eq!(roster.selectable(at(1)).count(), 0);
+    assert!(roster.announce(&relay, announcement(2, FAR), at(1)).is_err(), "a replay does not undo leaving");
+    assert!(roster.announce(&relay, announcement(3, FAR), at(1)).is_ok());
+}
+
+#[test]
+fn a_new_registration_waits_beside_the_proved_one() {
+    let (mut roster, relay) = ready();
+    roster.register(registration(relay, 2, "http://b.example"), network(1), at(1)).unwrap();
+    assert_eq!(roster.member(&relay).unwrap().urls()[0].as_str(), "http://a.example");
+    assert_eq!(roster.selectable(at(1)).count(), 1);
+    roster.challenge_failed(&relay, 2, "no answer", at(1));
+    assert_eq!(roster.selectable(at(1)).count(), 1);
+    assert!(!roster.proved(&relay, 1, at(2)), "an answer to a former challenge proves nothing");
+    assert!(roster.proved(&relay, 2, at(2)));
+    assert_eq!(roster.member(&relay).unwrap().urls()[0].as_str(), "http://b.example");
+    assert_eq!(standing(&roster, &relay, 2), Standing::Probation, "other URLs have to be probed anew");
+}
+
+#[test]
+fn the_same_urls_under_a_new_key_keep_their_traffic() {
+    let (mut roster, relay) = ready();
+    roster.register(registration(relay, 2, "http://a.example"), network(1), at(1)).unwrap();
+    assert!(roster.proved(&relay, 2, at(2)));
+    assert_eq!(standing(&roster, &relay, 2), Standing::Ready);
+}
+
+#[test]
+fn probes_that_fail_take_the_traffic_away_and_a_match_brings_it_back() {
+    let (mut roster, relay) = ready();
+    roster.probe_failed(&relay, "timed out", at(1));
+    roster.probe_failed(&relay, "timed out", at(2));
+    assert_eq!(standing(&roster, &relay, 2), Standing::Ready);
+    roster.probe_failed(&relay, "timed out", at(3));
+    assert_eq!(standing(&roster, &relay, 3), Standing::Probation);
+    assert_eq!(roster.member(&relay).unwrap().reason(), Some("timed out"));
+    assert!(roster.due(at(4)).is_empty(), "the next waits");
+    assert!(matches!(roster.due(at(30))[..], [Due::Probe(_)]));
+    roster.probe_matched(&relay, at(31));
+    assert_eq!(standing(&roster, &relay, 31), Standing::Ready);
+}
+
+#[test]
+fn a_probe_older_than_five_minutes_sends_no_traffic() {
+    let (mut roster, relay) = ready();
+    for n in 0..20 {
+        roster.announce(&relay, announcement(2 + n, FAR), at(20 * n)).unwrap();
+    }
+    assert_eq!(roster.selectable(at(300)).count(), 1);
+    assert_eq!(roster.selectable(at(301)).count(), 0);
+}
+
+#[test]
+fn wrong_bytes_shut_a_relay_out_for_a_while() {
+    let (mut roster, relay) = ready();
+    roster.quarantine(&relay, "wrong byte", at(1));
+    assert_eq!(standing(&roster, &relay, 1), Standing::Quarantined);
+    roster.announce(&relay, announcement(2, FAR), at(10)).unwrap();
+    roster.register(registration(relay, 2, "http://a.example"), network(1), at(10)).unwrap();
+    assert!(roster.proved(&relay, 2, at(11)));
+    assert_eq!(standing(&roster, &relay, 12), Standing::Quarantined, "registering again does not help");
+    roster.announce(&relay, announcement(3, FAR), at(3601)).unwrap();
+    assert_eq!(standing(&roster, &relay, 3601), Standing::Probation);
+    assert!(matches!(roster.due(at(3601))[..], [Due::Probe(_)]));
+}
+
+#[test]
+fn a_url_that_never_answers_is_challenged_a_few_times_and_dropped() {
+    let mut roster = Roster::new(RosterLimits::default());
+    let victim = key(1);
+    roster.register(registration(victim, 1, "http://victim.example"), network(1), at(0)).unwrap();
+    let mut challenges = 0;
+    let mut now = 0;
+    while roster.member(&victim).is_some() {
+        for due in roster.due(at(now)) {
+            let Due::Challenge(registration) = due else { panic!("nothing else is ever sent") };
+            challenges += 1;
+            roster.challenge_failed(&victim, registration.generation, "404", at(now));
+        }
+        roster.sweep(at(now));
+        now += 1;
+        assert!(now < 3600, "it is never dropped");
+    }
+    assert_eq!(challenges, 8);
+}
+
+#[test]
+fn one_network_cannot_fill_the_roster() {
+    let limits = RosterLimits { relays: 100, ..RosterLimits::default() };
+    let mut roster = Roster::new(limits);
+    let mut register = |n: u16, from: u32| {
+        roster.register(registration(key(n), 1, "http://a.example"), network(from), at(0)).map(drop)
+    };
+    assert!((0..8).all(|n| register(n, 1).is_ok()));
+    assert_eq!(register(9, 1), Err(RosterRefusal::TooManyUnproven));
+    assert!((10..102).all(|n| register(n, 10 + u32::from(n)).is_ok()));
+    assert_eq!(register(200, 1000), Err(RosterRefusal::Full));
+}
+
+#[test]
+fn what_was_proved_survives_a_restart_and_is_forgotten_after_a_week() {
+    let mut roster = Roster::new(RosterLimits::default());
+    let relay = key(1);
+    roster.restore(registration(relay, 7, "http://a.example"), network(1), at(0));
+    assert_eq!(roster.live(at(0)).count(), 0, "no lease before it announces itself");
+    assert!(roster.register(registration(relay, 7, "http://a.example"), network(1), at(0)).is_err());
+    roster.announce(&relay, announcement(1, FAR), at(1)).unwrap();
+    assert_eq!(standing(&roster, &relay, 1), Standing::Probation);
+    assert!(roster.sweep(at(86_400)).is_empty());
+    assert_eq!(roster.sweep(at(8 * 86_400)), [Lapsed { relay, was_proved: true }]);
+}

@@ -4,6 +4,7 @@
 //! an HTTP library; what the daemons need of one they get from here.
 
 // HTTP itself: answering and asking.
+pub mod client;
 pub mod conditional;
 pub mod file_response;
 pub mod http_date;

@@ -20,4 +20,6 @@ pub use listen::{Listen, TcpListen};
 pub use message::{Request, Response, Scheme};
 pub use server::{Drained, Running, ServeError, Server, Service};
 
+pub(crate) use stall::StallMeter;
+
 pub use crate::limits::Limits;

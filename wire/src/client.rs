@@ -1,0 +1,162 @@
+//! The one client for URLs that others supply (PROTOCOL.md § Outbound requests).
+//!
+//! Invariants
+//! - No connection to an address that [`vet`] refuses: literals are judged in the URL, names when they are resolved,
+//!   and the connection goes to the very addresses that were judged. A policy may allow private addresses.
+//! - No proxy from the environment, no automatic redirect, no decompression, no cookie.
+//! - A reply is bounded in bytes and must keep moving; one with a Content-Encoding is refused.
+
+mod address;
+mod ask;
+mod error;
+mod policy;
+mod reply;
+mod resolver;
+mod vet;
+
+use std::sync::Arc;
+
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, LOCATION, RANGE};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use url::Url;
+
+pub use address::is_public;
+pub use ask::Ask;
+pub use error::ClientError;
+pub use policy::ClientPolicy;
+pub use reply::{Reply, ReplyBody};
+pub use resolver::ResolveError;
+pub use vet::{UrlRefusal, vet};
+
+use error::named;
+use resolver::VettedResolver;
+
+/// Sends requests under one [`ClientPolicy`]. Clones share their connections.
+#[derive(Clone, Debug)]
+pub struct Client {
+    inner: reqwest::Client,
+    policy: Arc<ClientPolicy>,
+}
+
+impl Client {
+    /// A client under this policy. Reads the system's certificate roots; without any, https URLs fail and others work.
+    ///
+    /// # Errors
+    /// [`ClientError::Setup`] when TLS cannot be set up at all.
+    pub fn new(policy: ClientPolicy) -> Result<Self, ClientError> {
+        let policy = Arc::new(policy);
+        let inner = match builder(&policy).build() {
+            Ok(client) => client,
+            Err(error) => {
+                tracing::warn!(%error, "no certificate roots on this system: https will not work");
+                let without_roots = builder(&policy).tls_certs_only([]).build();
+                without_roots.map_err(|source| ClientError::Setup { source })?
+            }
+        };
+        Ok(Self { inner, policy })
+    }
+
+    /// The policy it keeps.
+    #[must_use]
+    pub fn policy(&self) -> &ClientPolicy {
+        &self.policy
+    }
+
+    /// Sends a request and returns as soon as the head of the reply is there. A redirect is a reply like any other,
+    /// unless [`Ask::following`] allows some.
+    ///
+    /// # Errors
+    /// [`ClientError`] says whether we refused, could not reach the peer, or the peer misbehaved.
+    pub async fn send(&self, ask: Ask) -> Result<Reply, ClientError> {
+        let mut ask = ask;
+        let mut hops = 0;
+        loop {
+            let reply = self.send_once(&ask).await?;
+            let Some(next) = redirect_of(&ask, &reply)? else { return Ok(reply) };
+            hops += 1;
+            if hops > ask.redirects_max {
+                return Err(ClientError::TooManyRedirects { url: named(&reply.url) });
+            }
+            ask.url = next;
+        }
+    }
+
+    async fn send_once(&self, ask: &Ask) -> Result<Reply, ClientError> {
+        let url = ask.url.clone();
+        vet(&url, &self.policy).map_err(|source| ClientError::Refused { url: named(&url), source })?;
+        let mut request = self.inner.request(ask.method.clone(), url.clone()).headers(head_of(ask));
+        if let Some(body) = &ask.body {
+            request = request.body(body.clone());
+        }
+        let sent = tokio::time::timeout(self.policy.head_timeout, request.send()).await;
+        let response = match sent {
+            Err(_) => {
+                return Err(ClientError::NoAnswer { url: named(&url), after: self.policy.head_timeout });
+            }
+            Ok(Err(source)) => return Err(ClientError::from_transport(named(&url), source)),
+            Ok(Ok(response)) => response,
+        };
+        let encoding = response.headers().get(CONTENT_ENCODING).filter(|encoding| *encoding != "identity");
+        if let Some(encoding) = encoding {
+            let encoding = String::from_utf8_lossy(encoding.as_bytes()).chars().take(40).collect();
+            return Err(ClientError::Encoded { url: named(&url), encoding });
+        }
+        let declared = response.content_length().filter(|_| ask.method != http::Method::HEAD);
+        if declared.is_some_and(|declared| declared > ask.reply_bytes_max) {
+            return Err(ClientError::TooLarge { url: named(&url), max_bytes: ask.reply_bytes_max });
+        }
+        Ok(Reply {
+            status: response.status(),
+            headers: response.headers().clone(),
+            body: ReplyBody::new(response, url.clone(), ask.reply_bytes_max, &self.policy),
+            url,
+        })
+    }
+}
+
+fn builder(policy: &ClientPolicy) -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .http1_only()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+        .retry(reqwest::retry::never())
+        .dns_resolver(VettedResolver::new(policy.allow_private_addresses))
+        .connect_timeout(policy.connect_timeout)
+        .pool_idle_timeout(policy.idle_timeout)
+        .pool_max_idle_per_host(policy.idle_per_host)
+        .tcp_nodelay(true)
+        .user_agent(policy.user_agent.clone())
+}
+
+fn head_of(ask: &Ask) -> HeaderMap {
+    let mut headers = ask.headers.clone();
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    if let Some(range) = &ask.range {
+        let value = format!("bytes={}-{}", range.start, range.end.saturating_sub(1));
+        headers.insert(RANGE, HeaderValue::from_str(&value).expect("digits and a dash"));
+    }
+    headers
+}
+
+/// Where a reply sends us, if the caller wants to be sent. Never from https to http.
+fn redirect_of(ask: &Ask, reply: &Reply) -> Result<Option<Url>, ClientError> {
+    let redirects = matches!(
+        reply.status,
+        StatusCode::MOVED_PERMANENTLY
+            | StatusCode::FOUND
+            | StatusCode::SEE_OTHER
+            | StatusCode::TEMPORARY_REDIRECT
+            | StatusCode::PERMANENT_REDIRECT
+    );
+    if !redirects || ask.redirects_max == 0 {
+        return Ok(None);
+    }
+    let bad = || ClientError::BadRedirect { url: named(&reply.url) };
+    let location = reply.headers.get(LOCATION).and_then(|value| value.to_str().ok()).ok_or_else(bad)?;
+    let next = reply.url.join(location).map_err(|_| bad())?;
+    if reply.url.scheme() == "https" && next.scheme() != "https" {
+        return Err(bad());
+    }
+    Ok(Some(next))
+}

@@ -1,0 +1,65 @@
+//! Name resolution that judges every answer, so that a name cannot lead where a literal may not.
+//!
+//! reqwest connects only to the addresses returned here: there is no second look-up for a name to change in.
+
+use std::net::{IpAddr, SocketAddr};
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+
+use super::address::is_public;
+
+/// Why a name was not connected to.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ResolveError {
+    /// At least one of its addresses is not public. All count: an answer that mixes them is an attack or a mistake.
+    #[error("the name `{name}` has the address {addr}, which is not public")]
+    NotPublic {
+        /// The name.
+        name: String,
+        /// The address.
+        addr: IpAddr,
+    },
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct VettedResolver {
+    allow_private: bool,
+}
+
+impl VettedResolver {
+    pub(super) const fn new(allow_private: bool) -> Self {
+        Self { allow_private }
+    }
+}
+
+impl Resolve for VettedResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let allow_private = self.allow_private;
+        Box::pin(async move {
+            let answers: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let vetted = if allow_private { answers } else { vetted(name.as_str(), answers)? };
+            Ok(Box::new(vetted.into_iter()) as Addrs)
+        })
+    }
+}
+
+fn vetted(name: &str, answers: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, ResolveError> {
+    match answers.iter().find(|answer| !is_public(answer.ip())) {
+        Some(answer) => Err(ResolveError::NotPublic { name: name.to_owned(), addr: answer.ip() }),
+        None => Ok(answers),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_private_answer_condemns_them_all() {
+        let public = SocketAddr::from(([1, 1, 1, 1], 0));
+        let private = SocketAddr::from(([10, 0, 0, 1], 0));
+        assert_eq!(vetted("x", vec![public]), Ok(vec![public]));
+        let refused = ResolveError::NotPublic { name: "x".to_owned(), addr: private.ip() };
+        assert_eq!(vetted("x", vec![public, private]), Err(refused));
+    }
+}

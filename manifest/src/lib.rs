@@ -10,6 +10,7 @@ mod blob;
 mod chunk;
 mod clock;
 mod cosignature;
+mod diff;
 mod entry;
 mod envelope;
 mod equivocation;
@@ -18,12 +19,14 @@ mod head;
 mod ids;
 mod key;
 mod limits;
+mod op;
 mod path;
 mod pin;
 mod record;
 mod revocation;
 mod root;
 mod text_rules;
+mod tree;
 mod trust;
 mod verify;
 
@@ -35,6 +38,7 @@ pub use cosignature::{
     CLOCK_SKEW_MAX, COSIGNATURE_LIFE, Cosig, CosigRefusal, Cosignature, Freshness, Staleness, freshness,
     trusted_now,
 };
+pub use diff::{ApplyError, DiffError, DiffHeader, apply_diff, decode_diff, encode_diff};
 pub use entry::{Entry, EntryError, Ext};
 pub use envelope::{Envelope, EnvelopeError, RecordKind, SIGNATURES_MAX, signed_bytes};
 pub use equivocation::{EQUIVOCATION_BYTES_MAX, Equivocation, EquivocationError};
@@ -48,6 +52,7 @@ pub use limits::{
     BLOB_BYTES_MAX, CHUNK_BYTES, DIFF_BYTES_MAX, EXT_BYTES_MAX, MTIME_MAX, NODE_BYTES_MAX, PATH_BYTES_MAX,
     PATH_SEGMENTS_MAX, PROOF_BYTES_MAX, SEGMENT_BYTES_MAX, TREE_LEVELS_MAX,
 };
+pub use op::Op;
 pub use path::{ArtifactPath, PathError, PathReason, UNICODE_VERSION};
 pub use pin::Pin;
 pub use record::{BrokenRule, Record, RecordError, Unverified};
@@ -58,5 +63,9 @@ pub use root::{
     Floor, KeyEntry, ROOT_KEYS_MAX, RoleEntry, Roles, Root, RootBuilder, Witness, default_witness_quorum,
 };
 pub use text_rules::check_catalog_name;
+pub use tree::{
+    Branch, Changes, Child, Entries, Listing, MemoryNodes, Node, NodeError, NodeIds, NodeSink, Nodes,
+    NodesError, Proof, ProofError, Tree, TreeBuilder, TreeError,
+};
 pub use trust::{HeadRefusal, ROOTS_MAX, RetireError, RootRefusal, SelfRevocation, TrustRoot};
 pub use verify::{Basis, Role, RoleName, Verified, VerifyError, verify, verify_named};

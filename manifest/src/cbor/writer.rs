@@ -23,6 +23,11 @@ impl Writer {
         Self { bytes: Vec::with_capacity(bytes) }
     }
 
+    /// Forgets what was written, and keeps the room.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+    }
+
     /// How many bytes are written.
     #[must_use]
     pub const fn len(&self) -> usize {

@@ -1,0 +1,262 @@
+//! A decoded node: paths side by side in one text, rows in one slice, so that look-ups are binary searches over
+//! little memory. Decoding checks whatever one node alone shows.
+
+use std::sync::LazyLock;
+
+use super::NodeError;
+use super::row::{Row, common_prefix};
+use super::writer::NodeWriter;
+use crate::cbor::{CborError, CborReason, Reader};
+use crate::{Entry, NODE_BYTES_MAX, NodeId, TREE_LEVELS_MAX, path};
+
+/// The version that every node begins with.
+pub(super) const NODE_VERSION: u64 = 1;
+
+/// What an inner node says about one child; its path is the first of the child's subtree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Branch {
+    /// The child node.
+    pub node: NodeId,
+    /// How many artifacts lie below it.
+    pub entries: u64,
+    /// Their sizes, added up.
+    pub bytes: u64,
+}
+
+/// One node of a manifest's tree, decoded and valid by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    level: u8,
+    entries: u64,
+    bytes: u64,
+    /// All paths, one after the other.
+    text: Box<str>,
+    /// Where each path ends in `text`.
+    ends: Box<[u32]>,
+    rows: Rows,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Rows {
+    Leaf(Box<[Entry]>),
+    Inner(Box<[Branch]>),
+}
+
+/// The name of the empty manifest, which every holder of nodes may lack.
+pub(super) static EMPTY_ID: LazyLock<NodeId> = LazyLock::new(|| NodeId::of(&Node::empty().encode()));
+
+impl Node {
+    /// The only node of the empty manifest: a leaf without entries.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self {
+            level: 0,
+            entries: 0,
+            bytes: 0,
+            text: "".into(),
+            ends: Box::default(),
+            rows: Rows::Leaf(Box::default()),
+        }
+    }
+
+    /// Decodes a node and checks whatever it alone shows: form, order, paths, prefixes, bounds and sums.
+    /// Its name is the caller's to compare; its place in a tree shows only there.
+    ///
+    /// # Errors
+    /// The first rule that it breaks.
+    pub fn decode(encoded: &[u8]) -> Result<Self, NodeError> {
+        if encoded.len() > NODE_BYTES_MAX {
+            return Err(NodeError::TooLarge(encoded.len()));
+        }
+        let mut reader = Reader::new(encoded);
+        reader.array_of(3, "a node of three fields")?;
+        let version = reader.uint()?;
+        if version != NODE_VERSION {
+            return Err(NodeError::Version(version));
+        }
+        let level = reader.uint()?;
+        let node = match u8::try_from(level) {
+            Ok(0) => decode_rows(&mut reader, 0, Rows::Leaf)?,
+            Ok(level) if level < TREE_LEVELS_MAX => decode_rows(&mut reader, level, Rows::Inner)?,
+            _ => return Err(NodeError::Level(level)),
+        };
+        reader.end()?;
+        if node.is_empty() && level > 0 { Err(NodeError::Empty) } else { Ok(node) }
+    }
+
+    /// The node's bytes, which are the ones that it was decoded from.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut writer = NodeWriter::new(self.level);
+        match &self.rows {
+            Rows::Leaf(rows) => self.paths().zip(rows).for_each(|(path, row)| writer.push(path, row)),
+            Rows::Inner(rows) => self.paths().zip(rows).for_each(|(path, row)| writer.push(path, row)),
+        }
+        writer.encode()
+    }
+
+    /// 0 for a leaf, else one more than its children's.
+    #[must_use]
+    pub const fn level(&self) -> u8 {
+        self.level
+    }
+
+    /// How many artifacts lie at or below this node.
+    #[must_use]
+    pub const fn entries(&self) -> u64 {
+        self.entries
+    }
+
+    /// The sizes of those artifacts, added up.
+    #[must_use]
+    pub const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// How many rows it has: artifacts in a leaf, children in an inner node.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether it is the empty manifest.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// The path of a row.
+    #[must_use]
+    pub fn path(&self, index: usize) -> Option<&str> {
+        let end = *self.ends.get(index)? as usize;
+        let start =
+            index.checked_sub(1).and_then(|former| self.ends.get(former)).map_or(0, |end| *end as usize);
+        self.text.get(start..end)
+    }
+
+    /// All paths, ascending.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        (0..self.len()).map_while(|index| self.path(index))
+    }
+
+    pub(super) fn first_path(&self) -> &str {
+        self.path(0).unwrap_or_default()
+    }
+
+    pub(super) fn last_path(&self) -> &str {
+        self.len().checked_sub(1).and_then(|last| self.path(last)).unwrap_or_default()
+    }
+
+    /// An artifact of a leaf.
+    #[must_use]
+    pub fn entry(&self, index: usize) -> Option<&Entry> {
+        self.leaf_rows()?.get(index)
+    }
+
+    /// A child of an inner node.
+    #[must_use]
+    pub fn branch(&self, index: usize) -> Option<&Branch> {
+        self.inner_rows()?.get(index)
+    }
+
+    pub(super) fn leaf_rows(&self) -> Option<&[Entry]> {
+        match &self.rows {
+            Rows::Leaf(rows) => Some(rows),
+            Rows::Inner(_) => None,
+        }
+    }
+
+    pub(super) fn inner_rows(&self) -> Option<&[Branch]> {
+        match &self.rows {
+            Rows::Leaf(_) => None,
+            Rows::Inner(rows) => Some(rows),
+        }
+    }
+
+    /// Where a path is, or else where it would be.
+    pub(super) fn search(&self, path: &str) -> Result<usize, usize> {
+        let (mut low, mut high) = (0, self.len());
+        while low < high {
+            let middle = low.midpoint(high);
+            match self.path(middle).map_or(std::cmp::Ordering::Greater, |found| found.cmp(path)) {
+                std::cmp::Ordering::Less => low = middle + 1,
+                std::cmp::Ordering::Equal => return Ok(middle),
+                std::cmp::Ordering::Greater => high = middle,
+            }
+        }
+        Err(low)
+    }
+
+    /// The row of an inner node under which a path lies or would lie: the last that does not begin after it, else
+    /// the first.
+    pub(super) fn search_branch(&self, path: &str) -> usize {
+        self.search(path).unwrap_or_else(|next| next.saturating_sub(1))
+    }
+}
+
+/// Reads the array of rows of one kind.
+fn decode_rows<R: Row>(
+    reader: &mut Reader<'_>,
+    level: u8,
+    rows_of: fn(Box<[R]>) -> Rows,
+) -> Result<Node, NodeError> {
+    let count = reader.array()?;
+    // A count is only a claim: a row takes at least R::BYTES_MIN, so room beyond that is never used.
+    let room = count.min(NODE_BYTES_MAX / R::BYTES_MIN);
+    let (mut rows, mut ends) = (Vec::with_capacity(room), Vec::with_capacity(room));
+    let mut text: Vec<u8> = Vec::new();
+    let (mut entries, mut bytes, mut former) = (0_u64, 0_u64, 0);
+    for index in 0..count {
+        let fields = reader.array()?;
+        let start = text.len();
+        let field_count = R::read_path(reader, index, fields, &mut text, former)?;
+        path::check_bytes(text.get(start..).unwrap_or_default())?;
+        let row = R::read(reader, field_count)?;
+        entries = entries.checked_add(row.entries()).ok_or(NodeError::Overflow)?;
+        bytes = bytes.checked_add(row.bytes()).ok_or(NodeError::Overflow)?;
+        ends.push(u32::try_from(text.len()).map_err(|_| NodeError::Overflow)?);
+        rows.push(row);
+        former = start;
+    }
+    let text = String::from_utf8(text).map_err(|_| CborError::new(CborReason::NotUtf8, 0))?;
+    let rows = rows_of(rows.into_boxed_slice());
+    Ok(Node { level, entries, bytes, text: text.into(), ends: ends.into(), rows })
+}
+
+/// Appends a path that is given as a prefix shared with the former one and a suffix. `former` is where that begins.
+pub(super) fn expand_path(
+    text: &mut Vec<u8>,
+    former: usize,
+    index: usize,
+    shared: u64,
+    suffix: &[u8],
+) -> Result<(), NodeError> {
+    let former_end = text.len();
+    let shared = usize::try_from(shared).ok().filter(|shared| *shared <= former_end - former);
+    let shared = shared.ok_or(NodeError::SharedPrefix(index))?;
+    match (text.get(former + shared), suffix.first()) {
+        (_, None) => return Err(NodeError::Order(index)),
+        (Some(old), Some(new)) if old == new => return Err(NodeError::SharedPrefix(index)),
+        (Some(old), Some(new)) if old > new => return Err(NodeError::Order(index)),
+        _ => {}
+    }
+    text.extend_from_within(former..former + shared);
+    text.extend_from_slice(suffix);
+    Ok(())
+}
+
+/// Appends a path that is given whole.
+pub(super) fn append_path(
+    text: &mut Vec<u8>,
+    former: usize,
+    index: usize,
+    path: &[u8],
+) -> Result<(), NodeError> {
+    let before = text.get(former..).unwrap_or_default();
+    if index > 0 && before >= path {
+        return Err(NodeError::Order(index));
+    }
+    debug_assert!(common_prefix(before, path) < path.len() || index == 0);
+    text.extend_from_slice(path);
+    Ok(())
+}

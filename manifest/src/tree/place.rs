@@ -1,0 +1,72 @@
+//! A node's place in a tree: what its parent, its neighbours and the cut rule demand of it. One map has one root only
+//! because every node that arrives from outside is judged here (FORMAT.md § Validity).
+
+use std::sync::Arc;
+
+use super::node::{Branch, Node};
+use super::nodes::Nodes;
+use super::{NodeError, NodesError, cut};
+
+/// Loads a child of an inner node and checks what the two of them show. Every walk goes through here, so that levels
+/// fall with every step and a walk ends, whatever the source of nodes says.
+pub(super) fn load_branch(
+    nodes: &dyn Nodes,
+    parent: &Node,
+    at: usize,
+) -> Result<Option<Arc<Node>>, NodesError> {
+    let (Some(child), Some(first)) = (parent.branch(at), parent.path(at)) else { return Ok(None) };
+    let node = nodes.node(&child.node)?;
+    check_branch(&node, parent.level(), first, child, parent.path(at + 1))
+        .map_err(|reason| NodesError::Invalid { id: child.node, reason })?;
+    Ok(Some(node))
+}
+
+/// Checks a node against its parent's row, and against the first path of the node after it, if that is known.
+pub(super) fn check_branch(
+    node: &Node,
+    parent_level: u8,
+    first: &str,
+    child: &Branch,
+    until: Option<&str>,
+) -> Result<(), NodeError> {
+    let expected = parent_level.saturating_sub(1);
+    if node.level() != expected {
+        return Err(NodeError::PlaceLevel { expected, got: node.level() });
+    }
+    if node.first_path() != first {
+        return Err(NodeError::PlaceFirst);
+    }
+    if (node.entries(), node.bytes()) != (child.entries, child.bytes) {
+        return Err(NodeError::PlaceSums);
+    }
+    if until.is_some_and(|until| node.last_path() >= until) {
+        return Err(NodeError::PlaceRange);
+    }
+    Ok(())
+}
+
+/// Checks a root, which has no parent: an inner one has at least two children.
+pub(super) fn check_root(node: &Node) -> Result<(), NodeError> {
+    if node.level() > 0 && node.len() < 2 { Err(NodeError::LoneChild) } else { Ok(()) }
+}
+
+/// Checks that the cut rule ends the node where it ends and nowhere earlier. `until` is the first path of the node
+/// after it on its level; the last one of a level has none, and may end anywhere.
+pub(super) fn check_cuts(node: &Node, until: Option<&str>) -> Result<(), NodeError> {
+    let mut weight = 0;
+    let last = node.len().saturating_sub(1);
+    for (index, path) in node.paths().enumerate() {
+        if cut::ends_before(weight, path) {
+            return Err(NodeError::CutInside(index.saturating_sub(1)));
+        }
+        weight += cut::weight(path);
+        let ends = cut::ends_after(node.level(), weight, path);
+        if ends && index < last {
+            return Err(NodeError::CutInside(index));
+        }
+        if index == last && !ends && until.is_some_and(|until| !cut::ends_before(weight, until)) {
+            return Err(NodeError::CutMissing);
+        }
+    }
+    Ok(())
+}

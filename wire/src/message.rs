@@ -8,6 +8,7 @@ mod assignment;
 mod catalog_pattern;
 mod challenge;
 mod document;
+mod holders;
 mod id_ranges;
 mod inventory;
 mod leave;
@@ -28,6 +29,7 @@ pub use document::{
     CatalogSummary, DOCUMENT_BYTES_MAX, DOCUMENT_VERSION, DaemonKind, DocumentError, JSON, ServedCatalog,
     WellKnown, from_json, to_json,
 };
+pub use holders::{HOLDERS_BYTES_MAX, HOLDERS_MAX, decode_holders, encode_holders};
 pub use id_ranges::{ID_RANGES_MAX, ID_SPACE, IdRanges, IdRangesError, prefix_of};
 pub use inventory::{
     CAP_BYTES_MAX, CAPS_MAX, CatalogInventory, INVENTORY_BLOBS_MAX, INVENTORY_CATALOGS_MAX,

@@ -199,6 +199,35 @@ impl ChunkList {
     }
 }
 
+/// Computes the chunk list of a blob that is at hand, with BLAKE3 alone: half the work of a
+/// [`BlobHasher`](crate::BlobHasher) where nobody asks for the SHA-256.
+#[derive(Clone, Debug, Default)]
+pub struct ChunkListBuilder {
+    values: Vec<ChainingValue>,
+    size: u64,
+}
+
+impl ChunkListBuilder {
+    /// A builder that has seen no chunk.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { values: Vec::new(), size: 0 }
+    }
+
+    /// Takes the next chunk: [`CHUNK_BYTES`] long, but for the last.
+    pub fn push(&mut self, chunk: &[u8]) {
+        debug_assert!(self.size.is_multiple_of(CHUNK_BYTES), "only the last chunk may be short");
+        self.values.push(chunk_value(u32::try_from(self.values.len()).unwrap_or(u32::MAX), chunk));
+        self.size += chunk.len() as u64;
+    }
+
+    /// The list, if the blob has one: at least two chunks were pushed.
+    #[must_use]
+    pub fn finish(self) -> Option<ChunkList> {
+        (self.values.len() > 1).then(|| ChunkList::computed(self.values, self.size))
+    }
+}
+
 /// The chaining value of a chunk that is not a whole blob.
 fn chunk_value(index: u32, bytes: &[u8]) -> ChainingValue {
     let mut hasher = blake3::Hasher::new();
@@ -267,6 +296,17 @@ mod tests {
             let mut wrong = raw.clone();
             wrong[at] ^= 1;
             assert!(matches!(refusal(&wrong, hashed.size), ChunkError::OtherBlob { .. }));
+        }
+    }
+
+    #[test]
+    fn a_builder_agrees_with_the_hasher() {
+        for size in [CHUNK_BYTES, CHUNK_BYTES + 1, 3 * CHUNK_BYTES, 5 * CHUNK_BYTES - 1] {
+            let bytes: Vec<u8> = (0..size).map(|i| ((i * 13) >> 4) as u8).collect();
+            let (mut hasher, mut builder) = (BlobHasher::new(), ChunkListBuilder::new());
+            hasher.update(&bytes);
+            bytes.chunks(CHUNK_BYTES as usize).for_each(|chunk| builder.push(chunk));
+            assert_eq!(builder.finish(), hasher.finalize().chunks);
         }
     }
 

@@ -32,7 +32,7 @@ mod verify;
 
 pub use adoption::{ANCESTORS_MAX, Adopted, Adoption, Ancestors, Because, Mark, judge};
 pub use blob::{BlobHasher, HashedBlob};
-pub use chunk::{ChunkError, ChunkList, chunk_count, chunk_len, chunk_range, verify_small};
+pub use chunk::{ChunkError, ChunkList, ChunkListBuilder, chunk_count, chunk_len, chunk_range, verify_small};
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use cosignature::{
     CLOCK_SKEW_MAX, COSIGNATURE_LIFE, Cosig, CosigRefusal, Cosignature, Freshness, Staleness, freshness,

@@ -15,6 +15,7 @@ mod entry;
 mod envelope;
 mod equivocation;
 mod extensions;
+mod full;
 mod head;
 mod ids;
 mod key;
@@ -43,6 +44,7 @@ pub use entry::{Entry, EntryError, Ext};
 pub use envelope::{Envelope, EnvelopeError, RecordKind, SIGNATURES_MAX, signed_bytes};
 pub use equivocation::{EQUIVOCATION_BYTES_MAX, Equivocation, EquivocationError};
 pub use extensions::{EXTENSIONS_MAX, Extensions};
+pub use full::{FullError, FullReader, encode_full};
 pub use head::{
     Head, HeadBuilder, HeadMeta, LABELS_MAX, Label, ORIGINS_MAX, TAGS_MAX, VOID_MAX, skip_target,
 };

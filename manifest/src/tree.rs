@@ -29,6 +29,8 @@ pub use error::{NodeError, NodesError, TreeError};
 pub use list::{Child, Listing};
 pub use node::{Branch, Node};
 pub use nodes::{MemoryNodes, NodeSink, Nodes};
+pub(crate) use order::{OrderFault, PathOrder};
+pub(crate) use place::{Place, check_in_place};
 pub use proof::{Proof, ProofError};
 pub(crate) use row::common_prefix;
 pub use walk::{Entries, NodeIds};

@@ -218,3 +218,27 @@ fn diffs_round_trip_and_must_lead_to_the_root() {
     assert!(matches!(wrong, Err(ApplyError::Idle(path)) if path == "zzz"));
     assert!(untouched.is_empty());
 }
+
+#[test]
+fn a_whole_manifest_travels_in_pieces() {
+    use odi_manifest::{FullError, FullReader, NodeId, encode_full};
+    for count in [0, 1, 50, 4000] {
+        let (tree, nodes) = build(&packages(count));
+        let mut stream = Vec::new();
+        encode_full(&tree, &nodes, |frame| stream.extend_from_slice(frame)).unwrap();
+        for piece in [1, 1000, 70_000, stream.len()] {
+            let mut reader = FullReader::new(tree.root);
+            let mut sink: Vec<(NodeId, Vec<u8>)> = Vec::new();
+            stream.chunks(piece).for_each(|piece| reader.feed(piece, &mut sink).unwrap());
+            assert_eq!(reader.finish().unwrap(), tree);
+            assert_eq!(sink.len(), nodes.len());
+            assert_eq!(sink.last().unwrap().0, tree.root, "parents come last");
+        }
+        let mut reader = FullReader::new(tree.root);
+        reader.feed(&stream[..stream.len() - 1], &mut Vec::new()).unwrap();
+        assert!(matches!(reader.finish(), Err(FullError::TooShort(_))));
+        let mut reader = FullReader::new(tree.root);
+        let long = [&stream[..], b"\x40"].concat();
+        assert!(matches!(reader.feed(&long, &mut Vec::new()), Err(FullError::TooLong)));
+    }
+}

@@ -4,7 +4,7 @@ use super::row::common_prefix;
 
 /// How a path breaks the rules of a sequence.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum OrderFault {
+pub(crate) enum OrderFault {
     Unsorted,
     /// A former path is this path's folder.
     FileAndFolder(String),
@@ -14,13 +14,13 @@ pub(super) enum OrderFault {
 /// characters sort before the slash; so the files that may yet turn out to be folders are remembered. All of them are
 /// prefixes of the last path, hence lengths are enough.
 #[derive(Debug, Default)]
-pub(super) struct PathOrder {
+pub(crate) struct PathOrder {
     last: String,
     open_files: Vec<usize>,
 }
 
 impl PathOrder {
-    pub(super) fn next(&mut self, path: &str) -> Result<(), OrderFault> {
+    pub(crate) fn next(&mut self, path: &str) -> Result<(), OrderFault> {
         let (last, bytes) = (self.last.as_bytes(), path.as_bytes());
         let shared = common_prefix(last, bytes);
         if !self.last.is_empty() && last.get(shared) >= bytes.get(shared) {

@@ -21,8 +21,30 @@ pub(super) fn load_branch(
     Ok(Some(node))
 }
 
+/// Where a node was found.
+pub(crate) struct Place<'p> {
+    /// The node above and the row that names this one; none for a root.
+    pub(crate) parent: Option<(&'p Node, usize)>,
+    /// The first path of the next node on the same level; none for the last.
+    pub(crate) until: Option<&'p str>,
+}
+
+/// Checks everything that a node's place demands of it.
+pub(crate) fn check_in_place(node: &Node, place: &Place<'_>) -> Result<(), NodeError> {
+    match place.parent {
+        None => check_root(node)?,
+        Some((parent, at)) => {
+            let (Some(branch), Some(first)) = (parent.branch(at), parent.path(at)) else {
+                return Err(NodeError::Empty);
+            };
+            check_branch(node, parent.level(), first, branch, place.until)?;
+        }
+    }
+    check_cuts(node, place.until)
+}
+
 /// Checks a node against its parent's row, and against the first path of the node after it, if that is known.
-pub(super) fn check_branch(
+fn check_branch(
     node: &Node,
     parent_level: u8,
     first: &str,
@@ -52,7 +74,7 @@ pub(super) fn check_root(node: &Node) -> Result<(), NodeError> {
 
 /// Checks that the cut rule ends the node where it ends and nowhere earlier. `until` is the first path of the node
 /// after it on its level; the last one of a level has none, and may end anywhere.
-pub(super) fn check_cuts(node: &Node, until: Option<&str>) -> Result<(), NodeError> {
+fn check_cuts(node: &Node, until: Option<&str>) -> Result<(), NodeError> {
     let mut weight = 0;
     let last = node.len().saturating_sub(1);
     for (index, path) in node.paths().enumerate() {

@@ -3,6 +3,7 @@
 
 use super::node::Node;
 use super::nodes::Nodes;
+use super::place::Place;
 use super::{NodeError, NodesError, Tree, place};
 use crate::cbor::{CborError, CborReason, Reader, Writer};
 use crate::{Entry, NODE_BYTES_MAX, NodeId, PROOF_BYTES_MAX, TREE_LEVELS_MAX};
@@ -125,14 +126,6 @@ fn check_node(
         return Err(NodeError::OtherNode(got));
     }
     let node = Node::decode(encoded)?;
-    match parent {
-        None => place::check_root(&node)?,
-        Some((parent, at)) => {
-            let (first, branch) = (parent.path(*at).unwrap_or_default(), parent.branch(*at));
-            let branch = branch.ok_or(NodeError::Empty)?;
-            place::check_branch(&node, parent.level(), first, branch, until)?;
-        }
-    }
-    place::check_cuts(&node, until)?;
+    place::check_in_place(&node, &Place { parent: parent.map(|(node, at)| (node, *at)), until })?;
     Ok(node)
 }

@@ -6,10 +6,11 @@
 pub mod config;
 pub mod durable_file;
 pub mod identity;
-pub mod listing;
 pub mod network;
 pub mod relay_records;
 pub mod roster;
 pub mod select;
 pub mod state_rules;
 pub mod throttle;
+
+pub use odi_wire::listing;

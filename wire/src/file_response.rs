@@ -53,7 +53,9 @@ pub enum Caching {
 }
 
 impl Caching {
-    fn header(self) -> HeaderValue {
+    /// As `Cache-Control` has it.
+    #[must_use]
+    pub fn header(self) -> HeaderValue {
         match self {
             Self::Pinned => {
                 let text = format!("public, max-age={}, immutable", PINNED_CACHE_LIFETIME.as_secs());

@@ -9,9 +9,11 @@ pub mod conditional;
 pub mod file_response;
 pub mod http_date;
 pub mod limits;
+pub mod listing;
 pub mod media_type;
 pub mod range;
 pub mod refusal;
+pub mod request_signature;
 pub mod route;
 pub mod serve;
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, IntoHeaderName};
+use http::header::{CONTENT_TYPE, HeaderName, IntoHeaderName};
 use http::{HeaderMap, HeaderValue, Method};
 use url::Url;
 
@@ -95,6 +95,18 @@ impl Ask {
     #[must_use]
     pub const fn url(&self) -> &Url {
         &self.url
+    }
+
+    /// The header fields so far. `User-Agent`, `Range` and `Accept-Encoding` join them when it is sent.
+    #[must_use]
+    pub const fn header_map(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// A header field as text.
+    #[must_use]
+    pub fn header_value(&self, name: &HeaderName) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
     }
 
     /// The body, for signing.

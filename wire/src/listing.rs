@@ -3,13 +3,20 @@
 //! Everything shown comes from a catalog and so from strangers: the page is escaped by construction, has no script, and
 //! is served with headers that forbid any.
 
+use http::header::{
+    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderMap, HeaderValue, REFERRER_POLICY, VARY,
+    X_CONTENT_TYPE_OPTIONS,
+};
 use maud::{DOCTYPE, Markup, html};
 use odi_manifest::{BlobId, Sha256};
-use odi_wire::route::encode_path;
 use serde::Serialize;
 
+use crate::file_response::Caching;
+use crate::route::encode_path;
+use crate::serve::Response;
+
 /// What a folder's page may do: show itself. No script, no frame, nothing from elsewhere.
-pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; \
+pub const LISTING_SECURITY_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; \
                                            form-action 'none'; frame-ancestors 'none'; sandbox";
 
 /// One row of a listing.
@@ -53,6 +60,23 @@ pub struct Page {
 }
 
 impl Page {
+    /// The answer to a request for this folder: JSON if the caller accepts it sooner than HTML or `wants_json`.
+    #[must_use]
+    pub fn respond(&self, request: &HeaderMap, wants_json: bool, caching: Caching) -> Response {
+        let accept = request.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let response = if wants_json || prefers_json(accept) {
+            Response::ok("application/json", self.to_json())
+        } else {
+            Response::ok("text/html; charset=utf-8", self.to_html())
+        };
+        response
+            .with_header(VARY, HeaderValue::from_static("accept"))
+            .with_header(CACHE_CONTROL, caching.header())
+            .with_header(CONTENT_SECURITY_POLICY, HeaderValue::from_static(LISTING_SECURITY_POLICY))
+            .with_header(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))
+            .with_header(REFERRER_POLICY, HeaderValue::from_static("no-referrer"))
+    }
+
     /// For programs.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
@@ -189,6 +213,20 @@ mod tests {
         assert_eq!(json["children"][0]["type"], "artifact");
         assert_eq!(json["children"][0]["sha256"], Sha256::of(b"x").to_string());
         assert_eq!(json["children"][1]["name"], "sub");
+    }
+
+    #[test]
+    fn the_form_follows_accept_and_the_headers_allow_no_script() {
+        let answer = |accept: &'static str, wants_json| {
+            let request = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(accept))]);
+            page(&["a"]).respond(&request, wants_json, Caching::Pinned).headers
+        };
+        assert_eq!(answer("text/html", false)["content-type"], "text/html; charset=utf-8");
+        assert_eq!(answer("application/json", false)["content-type"], "application/json");
+        assert_eq!(answer("text/html", true)["content-type"], "application/json");
+        let headers = answer("*/*", false);
+        assert!(headers[CONTENT_SECURITY_POLICY].to_str().unwrap().contains("default-src 'none'"));
+        assert_eq!(headers[VARY], "accept");
     }
 
     #[test]

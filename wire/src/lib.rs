@@ -18,8 +18,10 @@ pub mod route;
 pub mod serve;
 
 // What ODI says over it.
+pub mod fetch;
 pub mod layout;
 pub mod message;
+pub mod sync;
 
 /// The HTTP vocabulary. Daemons name its types through here, so that they depend on no HTTP library.
 pub use http;

@@ -1,0 +1,316 @@
+//! Fetching from several sources, the next one on each failure, until the store has it all.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use odi_manifest::{CHUNK_BYTES, ChunkList, chunk_count, verify_small};
+use url::Url;
+
+use super::chunk_sink::SinkStop;
+use super::incoming::{Redirects, content_length, open};
+use super::job::blocking;
+use super::suspects::Suspects;
+use super::whole::fetch_whole;
+use super::window::{Served, fetch_window, next_window};
+use super::{BlobFetch, Fetch, FetchError, FetchLimits, Fetched, Party, Place, Report, SourceFault, Wanted};
+
+/// Where a blob, or its chunk list, can be had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The URL of exactly these bytes.
+    pub url: Url,
+    /// Whether redirects are followed there.
+    pub redirects: Redirects,
+}
+
+impl Source {
+    /// A maintainers' web server, which may redirect.
+    #[must_use]
+    pub const fn origin(url: Url) -> Self {
+        Self { url, redirects: Redirects::Follow }
+    }
+
+    /// A relay or a directory, which must answer itself.
+    #[must_use]
+    pub const fn peer(url: Url) -> Self {
+        Self { url, redirects: Redirects::Refuse }
+    }
+}
+
+/// Fetches verified content over one network under one set of limits. Cheap to clone.
+#[derive(Clone)]
+pub struct Fetcher {
+    network: Arc<dyn Fetch>,
+    limits: FetchLimits,
+}
+
+impl Fetcher {
+    /// A fetcher over this network.
+    #[must_use]
+    pub fn new(network: Arc<dyn Fetch>, limits: FetchLimits) -> Self {
+        Self { network, limits }
+    }
+
+    /// The same with this much more patience for the header of an answer, as a long poll needs.
+    #[must_use]
+    pub fn waiting(&self, longer: Duration) -> Self {
+        let mut patient = self.clone();
+        patient.limits.reply += longer;
+        patient
+    }
+
+    /// The network, for requests of other kinds.
+    #[must_use]
+    pub fn network(&self) -> &dyn Fetch {
+        &*self.network
+    }
+
+    /// Its limits.
+    #[must_use]
+    pub const fn limits(&self) -> &FetchLimits {
+        &self.limits
+    }
+
+    /// A small thing of at most `bytes_max` bytes, unverified: the caller knows what it must be.
+    ///
+    /// # Errors
+    /// What the source did wrong.
+    pub async fn small(&self, source: &Source, bytes_max: u64) -> Result<Vec<u8>, SourceFault> {
+        let answer =
+            open(&*self.network, &source.url, None, source.redirects, bytes_max, &self.limits).await?;
+        let announced = content_length(&answer.headers);
+        if announced.is_some_and(|length| length > bytes_max) {
+            return Err(SourceFault::TooLong);
+        }
+        let whole = answer.body.collect().await?;
+        match announced {
+            Some(length) if length > whole.len() as u64 => {
+                Err(SourceFault::Truncated { missing: length - whole.len() as u64 })
+            }
+            _ => Ok(whole),
+        }
+    }
+
+    /// A blob of at most one chunk, verified, in memory.
+    pub async fn small_blob(&self, wanted: &Wanted, sources: &[Source]) -> Fetched<Bytes> {
+        let mut report = Report::new(sources.len());
+        let mut suspects = Suspects::default();
+        for (position, source) in sources.iter().enumerate() {
+            let party = Party::of(&source.url);
+            let bytes = match self.whole_small(wanted, source).await {
+                Ok(bytes) => bytes,
+                Err(fault) => {
+                    let bad = fault.disputes_content() && suspects.accuse(Place::Whole, &party);
+                    report.faults.push((position, fault));
+                    if bad {
+                        return Fetched { result: Err(FetchError::BadEntry { blob: wanted.blob }), report };
+                    }
+                    continue;
+                }
+            };
+            report.credit(position, bytes.len() as u64);
+            report.guilty = suspects.satisfied(Place::Whole, &party);
+            let got = odi_manifest::Sha256::of(&bytes);
+            let result = match wanted.sha256 {
+                Some(expected) if expected != got => {
+                    Err(FetchError::OtherSha256 { blob: wanted.blob, expected, got })
+                }
+                _ => Ok(Bytes::from(bytes)),
+            };
+            return Fetched { result, report };
+        }
+        let result = Err(no_source(wanted, sources.len()));
+        Fetched { result, report }
+    }
+
+    async fn whole_small(&self, wanted: &Wanted, source: &Source) -> Result<Vec<u8>, SourceFault> {
+        let expected = wanted.size.min(CHUNK_BYTES);
+        let answer =
+            open(&*self.network, &source.url, None, source.redirects, expected, &self.limits).await?;
+        match content_length(&answer.headers) {
+            Some(got) if got != wanted.size => {
+                return Err(SourceFault::Length { expected: wanted.size, got });
+            }
+            _ => {}
+        }
+        let whole = answer.body.collect().await?;
+        let missing = expected.saturating_sub(whole.len() as u64);
+        if missing > 0 {
+            return Err(SourceFault::Truncated { missing });
+        }
+        verify_small(&wanted.blob, &whole).map_err(|_| SourceFault::WrongBlob)?;
+        Ok(whole)
+    }
+
+    /// The chunk list of a blob over one chunk, from the first place that has the right one. Lists are proved by the
+    /// blob's name alone, so it does not matter who gives one.
+    ///
+    /// # Errors
+    /// [`FetchError::NoSource`].
+    pub async fn chunk_list(&self, wanted: &Wanted, places: &[Source]) -> Fetched<ChunkList> {
+        let mut report = Report::new(places.len());
+        let length = u64::from(chunk_count(wanted.size)) * 32;
+        for (position, place) in places.iter().enumerate() {
+            let list = self.small(place, length).await.and_then(|bytes| {
+                ChunkList::verify(&bytes, &wanted.blob, wanted.size).map_err(|_| SourceFault::WrongList)
+            });
+            match list {
+                Ok(list) => {
+                    report.credit(position, length);
+                    return Fetched { result: Ok(list), report };
+                }
+                Err(fault) => report.faults.push((position, fault)),
+            }
+        }
+        let result = Err(no_source(wanted, places.len()));
+        Fetched { result, report }
+    }
+
+    /// Some chunks of a blob whose list the store has (or that needs none), in order, from these sources in order.
+    /// Chunks that the store has already are not asked for again.
+    pub async fn chunks(
+        &self,
+        fetch: &Arc<BlobFetch>,
+        chunks: Range<u32>,
+        sources: &[Source],
+    ) -> Fetched<()> {
+        let mut report = Report::new(sources.len());
+        for (position, source) in in_order_of_trust(fetch, sources) {
+            match self.drain(fetch, &chunks, position, source, &mut report).await {
+                Ok(true) => return Fetched { result: Ok(()), report },
+                Ok(false) => {}
+                Err(error) => return Fetched { result: Err(error), report },
+            }
+        }
+        let missing = missing_in(fetch, &chunks);
+        let result = if missing { Err(no_source(fetch.wanted(), sources.len())) } else { Ok(()) };
+        Fetched { result, report }
+    }
+
+    /// Takes what one source has. True if nothing is missing then.
+    async fn drain(
+        &self,
+        fetch: &Arc<BlobFetch>,
+        chunks: &Range<u32>,
+        position: usize,
+        source: &Source,
+        report: &mut Report,
+    ) -> Result<bool, FetchError> {
+        loop {
+            let Some(window) = next_window(&fetch.partial().missing(), chunks, self.limits.window_bytes)
+            else {
+                return Ok(true);
+            };
+            let (taken, end) = fetch_window(&*self.network, source, fetch, window, &self.limits).await;
+            report.credit(position, taken.bytes);
+            report.guilty.extend(taken.guilty);
+            match end {
+                Ok(Served::Window) => {}
+                // The whole has passed by; whatever is missing now, this source will not have it.
+                Ok(Served::Whole) => return Ok(!missing_in(fetch, chunks)),
+                Err(SinkStop::Ours(error)) => return Err(error),
+                Err(SinkStop::Source(fault)) => {
+                    let bad = accuse(fetch, source, &fault);
+                    report.faults.push((position, fault));
+                    return if bad {
+                        Err(FetchError::BadEntry { blob: fetch.wanted().blob })
+                    } else {
+                        Ok(false)
+                    };
+                }
+            }
+        }
+    }
+
+    async fn without_list(&self, fetch: &Arc<BlobFetch>, sources: &[Source]) -> Fetched<()> {
+        let wanted = fetch.wanted();
+        let mut report = Report::new(sources.len());
+        if wanted.size > self.limits.spool_bytes {
+            fetch.fail();
+            let error = FetchError::NoList { blob: wanted.blob, size: wanted.size };
+            return Fetched { result: Err(error), report };
+        }
+        for (position, source) in in_order_of_trust(fetch, sources) {
+            let end = fetch_whole(&*self.network, source, fetch, &self.limits).await;
+            match end {
+                Ok(()) => {
+                    report.credit(position, wanted.size);
+                    report.guilty = fetch.suspects().satisfied(Place::Whole, &Party::of(&source.url));
+                    return Fetched { result: fetch.complete().await, report };
+                }
+                Err(SinkStop::Source(fault)) => {
+                    let bad = accuse(fetch, source, &fault);
+                    report.faults.push((position, fault));
+                    if bad {
+                        fetch.fail();
+                        return Fetched { result: Err(FetchError::BadEntry { blob: wanted.blob }), report };
+                    }
+                }
+                Err(SinkStop::Ours(error)) => {
+                    fetch.fail();
+                    return Fetched { result: Err(error), report };
+                }
+            }
+        }
+        fetch.fail();
+        Fetched { result: Err(no_source(wanted, sources.len())), report }
+    }
+
+    /// A whole blob: its list from `lists` unless the store has it, then every missing chunk, then its SHA-256.
+    ///
+    /// Without a list the blob is taken whole from the first source that has all of it, and nobody who waits sees a
+    /// chunk before the last one has verified.
+    pub async fn blob(&self, fetch: &Arc<BlobFetch>, sources: &[Source], lists: &[Source]) -> Fetched<()> {
+        let wanted = fetch.wanted();
+        if wanted.size > CHUNK_BYTES && fetch.partial().list().is_none() {
+            let list = self.chunk_list(wanted, lists).await;
+            let Ok(list) = list.result else {
+                return self.without_list(fetch, sources).await;
+            };
+            let setting = Arc::clone(fetch);
+            if let Err(error) = blocking(move || setting.partial().set_list(list)).await {
+                fetch.fail();
+                return Fetched { result: Err(error), report: Report::new(sources.len()) };
+            }
+        }
+        let mut fetched = self.chunks(fetch, 0..chunk_count(wanted.size), sources).await;
+        if fetched.result.is_ok() {
+            fetched.result = fetch.complete().await;
+        } else {
+            fetch.fail();
+        }
+        fetched
+    }
+}
+
+/// Sources that had a wrong chunk of this blob are asked last.
+fn in_order_of_trust<'a>(
+    fetch: &BlobFetch,
+    sources: &'a [Source],
+) -> impl Iterator<Item = (usize, &'a Source)> + use<'a> {
+    let suspects = fetch.suspects();
+    let mut order: Vec<_> = sources.iter().enumerate().collect();
+    if !suspects.is_empty() {
+        order.sort_by_key(|(_, source)| suspects.suspects(&Party::of(&source.url)));
+    }
+    order.into_iter()
+}
+
+fn accuse(fetch: &BlobFetch, source: &Source, fault: &SourceFault) -> bool {
+    let place = match fault {
+        SourceFault::WrongChunk(index) => Place::Chunk(*index),
+        _ if fault.disputes_content() => Place::Whole,
+        _ => return false,
+    };
+    fetch.suspects().accuse(place, &Party::of(&source.url))
+}
+
+const fn no_source(wanted: &Wanted, asked: usize) -> FetchError {
+    FetchError::NoSource { blob: wanted.blob, asked }
+}
+
+fn missing_in(fetch: &BlobFetch, chunks: &Range<u32>) -> bool {
+    next_window(&fetch.partial().missing(), chunks, u64::MAX).is_some()
+}

@@ -1,1 +1,3 @@
 //! The tools: `odi-sign` for maintainers, `odi` for everyone else.
+
+pub mod sign;

@@ -17,6 +17,8 @@ mod reader;
 
 mod marking;
 
+mod ledger;
+
 mod change;
 mod open;
 mod queue;
@@ -41,6 +43,7 @@ pub use disk::{Disk, DiskFile, OpenMode, RealDisk};
 pub use error::{IngestError, PartialError, ReadError, StoreError};
 pub use events::{EVENTS_MAX, Event};
 pub use ingest::{IngestBuffer, Ingested, Ticket};
+pub use ledger::{CatalogTrust, Ledger, LedgerError, ledger_folder};
 pub use options::{PACK_BYTES_MAX, StoreOptions};
 pub use partial::{Partial, Progress};
 pub use pins::{PIN_NAME_BYTES_MAX, PinName, PinNameError};

@@ -70,7 +70,8 @@ impl Folder {
             Ranges::Whole | Ranges::Parts(_) => (StatusCode::OK, Some(0..size)),
         };
         let wanted = wanted.unwrap_or(0..0);
-        let mut response = Response::new(status).with_header(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        let mut response =
+            Response::new(status).with_header(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         if status == StatusCode::PARTIAL_CONTENT {
             let text = format!("bytes {}-{}/{size}", wanted.start, wanted.end.saturating_sub(1));
             let value = HeaderValue::from_str(&text).map_err(|_| Refusal::Internal)?;
@@ -97,7 +98,10 @@ impl Folder {
     }
 }
 
-fn pieces(file: File, wanted: Range<u64>) -> impl futures_util::Stream<Item = Result<Bytes, BodyError>> + Send {
+fn pieces(
+    file: File,
+    wanted: Range<u64>,
+) -> impl futures_util::Stream<Item = Result<Bytes, BodyError>> + Send {
     futures_util::stream::try_unfold((file, wanted), |(mut file, wanted)| async move {
         let left = wanted.end.saturating_sub(wanted.start);
         if left == 0 {

@@ -3,12 +3,13 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use odi_manifest::CHUNK_BYTES;
+
+use crate::record::CHUNK_LEN;
 
 /// Below this a vector of its own is cheaper than a place in a pool.
 const SMALL_BYTES: usize = 16 << 10;
 const MIDDLE_BYTES: usize = 64 << 10;
-const LARGE_BYTES: usize = CHUNK_BYTES as usize;
+const LARGE_BYTES: usize = CHUNK_LEN;
 /// Free buffers kept per size: at most 16 MiB in all.
 const FREE_MAX: usize = 48;
 
@@ -40,7 +41,7 @@ impl Buffers {
     pub(crate) fn take(self: &Arc<Self>, len: usize) -> Buffer {
         let capacity = match len {
             0..=SMALL_BYTES => len,
-            ..=MIDDLE_BYTES => MIDDLE_BYTES,
+            _ if len <= MIDDLE_BYTES => MIDDLE_BYTES,
             _ => LARGE_BYTES.max(len),
         };
         let pool = self.pool(capacity);

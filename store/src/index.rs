@@ -143,4 +143,4 @@ impl Index {
 }
 
 mod walk;
-pub(crate) use walk::{Counts, KEYS_PER_STEP};
+pub(crate) use walk::KEYS_PER_STEP;

@@ -15,7 +15,7 @@ use crate::error::{IngestError, StoreError};
 use crate::flights::Claim;
 use crate::pack::Record;
 use crate::queue::Seq;
-use crate::record::{Body, Header};
+use crate::record::{Body, CHUNK_LEN, Header};
 use crate::rows::Known;
 use crate::store::{Store, is_empty_blob};
 
@@ -100,7 +100,7 @@ impl Named {
 }
 
 fn chunks(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    bytes.chunks(usize::try_from(CHUNK_BYTES).expect("256 KiB"))
+    bytes.chunks(CHUNK_LEN)
 }
 
 impl Store {
@@ -179,9 +179,8 @@ impl Store {
             let list = named.list.as_ref().expect("more than 4 MiB has a list");
             file.seek(SeekFrom::Start(0)).map_err(IngestError::Source)?;
             let step = CHUNKS_PER_APPEND as u64 * CHUNK_BYTES;
-            for start in (0..size).step_by(CHUNKS_PER_APPEND * CHUNK_BYTES as usize) {
-                let bytes = buffer.fill(file, step.min(size - start))?;
-                let first = u32::try_from(start / CHUNK_BYTES).expect("blobs are at most 64 GiB");
+            for first in (0..chunk_count(size)).step_by(CHUNKS_PER_APPEND) {
+                let bytes = buffer.fill(file, step.min(size - u64::from(first) * CHUNK_BYTES))?;
                 for (chunk, bytes) in (first..).zip(chunks(bytes)) {
                     list.check(chunk, bytes).map_err(|_| IngestError::Changed)?;
                 }
@@ -237,10 +236,9 @@ impl Store {
             seq = shared.appender.append(&[Record { header, payload: &list.to_bytes(), source: None }])?.seq;
         }
         content(&mut |first, bytes| {
-            let per_append = CHUNKS_PER_APPEND * usize::try_from(CHUNK_BYTES).expect("256 KiB");
-            for (run, bytes) in bytes.chunks(per_append).enumerate() {
-                let skip = u32::try_from(run * CHUNKS_PER_APPEND).expect("blobs are at most 64 GiB");
-                seq = self.append_chunks(&blob, named.size, first + skip, bytes)?;
+            let firsts = (first..=u32::MAX).step_by(CHUNKS_PER_APPEND);
+            for (first, bytes) in firsts.zip(bytes.chunks(CHUNKS_PER_APPEND * CHUNK_LEN)) {
+                seq = self.append_chunks(&blob, named.size, first, bytes)?;
             }
             Ok(())
         })?;

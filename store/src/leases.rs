@@ -46,6 +46,13 @@ impl Leases {
         self.lock(blob).contains_key(blob)
     }
 
+    /// The blob may live again: those who open it from now on are not told of its former death.
+    pub(crate) fn revive(&self, blob: &BlobId) {
+        if let Some(lessees) = self.lock(blob).get_mut(blob) {
+            lessees.dead = Arc::default();
+        }
+    }
+
     /// Tells the readers of a blob that it is dead.
     pub(crate) fn kill(&self, blob: &BlobId) {
         if let Some(lessees) = self.lock(blob).get(blob) {

@@ -14,10 +14,16 @@ mod nodes;
 mod partial;
 mod pins;
 mod reader;
+mod tree_nodes;
 
+mod compact;
+mod eviction;
 mod marking;
-
-mod ledger;
+mod purge;
+mod rebuild;
+mod reclaim;
+mod scrub;
+mod stats;
 
 mod change;
 mod open;
@@ -42,12 +48,17 @@ mod rows;
 pub use disk::{Disk, DiskFile, OpenMode, RealDisk};
 pub use error::{IngestError, PartialError, ReadError, StoreError};
 pub use events::{EVENTS_MAX, Event};
+pub use eviction::{Candidate, Line, Tally};
 pub use ingest::{IngestBuffer, Ingested, Ticket};
-pub use ledger::{CatalogTrust, Ledger, LedgerError, ledger_folder};
 pub use options::{PACK_BYTES_MAX, StoreOptions};
 pub use partial::{Partial, Progress};
 pub use pins::{PIN_NAME_BYTES_MAX, PinName, PinNameError};
 pub use read_pool::READS_WAITING_MAX;
 pub use reader::BlobReader;
+pub use rebuild::Rebuilt;
+pub use reclaim::{Keep, Live, Reclaimed};
 pub use row::Hour;
+pub use scrub::ScrubReport;
+pub use stats::Stats;
 pub use store::Store;
+pub use tree_nodes::StoreNodes;

@@ -24,11 +24,11 @@ pub(crate) struct Turn<'m> {
 }
 
 impl Marking {
-    /// Starts with no marks for ordinals below `end`, once no other reclaim runs.
-    pub(crate) fn start(&self, end: u64) -> Turn<'_> {
+    /// Starts with all or no ordinals below `end` marked, once no other reclaim runs.
+    pub(crate) fn start(&self, end: u64, marked: bool) -> Turn<'_> {
         let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let words = usize::try_from(end.div_ceil(64)).expect("ordinals are below 2^32");
-        *self.lock() = vec![0; words];
+        *self.lock() = vec![if marked { u64::MAX } else { 0 }; words];
         self.evicted.store(0, Ordering::Release);
         self.active.store(true, Ordering::SeqCst);
         Turn { marking: self, _turn: turn }
@@ -46,6 +46,13 @@ impl Marking {
         let (word, bit) = place(ordinal);
         if let Some(word) = self.lock().get_mut(word) {
             *word |= bit;
+        }
+    }
+
+    pub(crate) fn unmark(&self, ordinal: Ordinal) {
+        let (word, bit) = place(ordinal);
+        if let Some(word) = self.lock().get_mut(word) {
+            *word &= !bit;
         }
     }
 

@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicU64;
 use odi_manifest::CHUNK_BYTES;
 
 use crate::budget::Budget;
+use crate::cache::Cache;
 use crate::change::Change;
 use crate::chunks::Chunks;
 use crate::disk::{Disk, DiskFile, OpenMode};
@@ -31,7 +32,6 @@ const RECOVERY_CHANGES: usize = 64 << 10;
 pub(crate) struct Folder {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) lock: Box<dyn DiskFile>,
-    pub(crate) salt: u64,
     pub(crate) shelf: Arc<Shelf>,
 }
 
@@ -46,7 +46,7 @@ pub(crate) fn claim(disk: Arc<dyn Disk>, folder: &Path, salt: u64) -> Result<Fol
     }
     let salt = header(&*disk, folder, salt)?;
     let shelf = Arc::new(Shelf::new(Arc::clone(&disk), packs, salt));
-    Ok(Folder { disk, lock, salt, shelf })
+    Ok(Folder { disk, lock, shelf })
 }
 
 pub(crate) fn open(disk: Arc<dyn Disk>, folder: &Path, options: StoreOptions) -> Result<Shared, StoreError> {
@@ -72,6 +72,7 @@ pub(crate) fn open(disk: Arc<dyn Disk>, folder: &Path, options: StoreOptions) ->
         meta.pack.max(tails.next),
         tails.open,
     );
+    let decoded = Cache::new(options.node_cache_bytes);
     Ok(Shared {
         folder: folder.to_owned(),
         rows: Rows::new(options.row_cache_bytes),
@@ -86,6 +87,7 @@ pub(crate) fn open(disk: Arc<dyn Disk>, folder: &Path, options: StoreOptions) ->
         partials: Default::default(),
         leases: Default::default(),
         nodes: Default::default(),
+        decoded,
         marking: Default::default(),
         events: Default::default(),
         generation: AtomicU64::new(meta.generation),

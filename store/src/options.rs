@@ -19,6 +19,8 @@ pub struct StoreOptions {
     pub cache_bytes: u64,
     /// The most bytes of blob rows and chunk lists kept in memory. Default 64 MiB.
     pub row_cache_bytes: u64,
+    /// The most bytes of decoded tree nodes kept in memory. Default 64 MiB.
+    pub node_cache_bytes: u64,
     /// The most bytes of index pages kept in memory. Default 128 MiB.
     pub index_cache_bytes: u64,
     /// What nobody waits for is committed this long after it was written. Default 500 ms.
@@ -43,6 +45,7 @@ impl Default for StoreOptions {
             budget_bytes: u64::MAX,
             cache_bytes: 256 << 20,
             row_cache_bytes: 64 << 20,
+            node_cache_bytes: 64 << 20,
             index_cache_bytes: 128 << 20,
             commit_interval: Duration::from_millis(500),
             batch_bytes: 1 << 30,

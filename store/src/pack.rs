@@ -4,12 +4,13 @@ mod append;
 mod scan;
 mod shelf;
 
-pub(crate) use append::{Appended, Appender, OpenPack, Record};
+pub(crate) use append::{Appender, OpenPack, Record};
 pub(crate) use scan::{Scan, Scanned, header_checks};
 pub(crate) use shelf::Shelf;
 
 /// Length of a pack's own header.
 pub(crate) const PACK_HEADER_BYTES: u32 = 32;
+type RawPackHeader = [u8; 32];
 const PACK_MAGIC: &[u8; 8] = b"ODIpack1";
 
 /// The number of a pack, from 1.
@@ -42,8 +43,8 @@ impl PackId {
     }
 
     /// The first bytes of the pack's file.
-    pub(crate) fn header(self, salt: u64) -> [u8; PACK_HEADER_BYTES as usize] {
-        let mut bytes = [0; PACK_HEADER_BYTES as usize];
+    pub(crate) fn header(self, salt: u64) -> RawPackHeader {
+        let mut bytes: RawPackHeader = [0; 32];
         bytes[..8].copy_from_slice(PACK_MAGIC);
         bytes[8..12].copy_from_slice(&self.0.to_le_bytes());
         bytes[16..24].copy_from_slice(&salt.to_le_bytes());

@@ -14,6 +14,7 @@ use odi_manifest::{
 
 use crate::chunks::{Miss, Wanted};
 use crate::error::{PartialError, ReadError, StoreError};
+use crate::leases::Lease;
 use crate::pack::Record;
 use crate::queue::Seq;
 use crate::record::{Body, Header};
@@ -39,6 +40,8 @@ pub struct Progress {
 struct PartialState {
     blob: BlobId,
     size: u64,
+    /// Keeps the blob from eviction, and tells of its death.
+    lease: Lease,
     list: OnceLock<Arc<ChunkList>>,
     held: Mutex<Held>,
     /// Outlives this state in the registry: what a successor must wait for before it asks the index.
@@ -55,22 +58,17 @@ struct Held {
 /// All partial blobs that somebody holds.
 #[derive(Debug, Default)]
 pub(crate) struct Partials {
-    open: Mutex<HashMap<(BlobId, u64), (Weak<PartialState>, Arc<Mutex<Seq>>)>>,
+    open: Mutex<HashMap<(BlobId, u64), Shared>>,
 }
+
+/// A partial blob that somebody holds, or held: its state, and what it queued last.
+type Shared = (Weak<PartialState>, Arc<Mutex<Seq>>);
 
 /// Entries of partial blobs that nobody holds any more are swept when there are this many.
 const SWEEP_AT: usize = 4096;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Partials {
-    /// Whether somebody holds a blob, of whatever size.
-    pub(crate) fn holds(&self, blob: &BlobId) -> bool {
-        let open = lock(&self.open);
-        open.iter().any(|((id, _), (state, _))| id == blob && state.strong_count() > 0)
-    }
 }
 
 impl Store {
@@ -90,12 +88,16 @@ impl Store {
         let mut open = lock(&shared.partials.open);
         let former = open.get(&(*blob, size)).cloned();
         if let Some(state) = former.as_ref().and_then(|(state, _)| state.upgrade()) {
+            if state.lease.is_dead() {
+                return Err(PartialError::Dead(*blob));
+            }
             return Ok(Partial { store: self.clone(), state });
         }
         if let Some((_, last)) = former {
             // Its last holder went; what it queued must be in the index before we ask.
             shared.queue.wait(*lock(&last))?;
         }
+        let lease = shared.leases.lease(blob);
         let row = match self.known(blob)? {
             Known::Dead => return Err(PartialError::Dead(*blob)),
             Known::Complete(row) if row.size == size => BlobRow::clone(&row),
@@ -110,7 +112,7 @@ impl Store {
         let list = self.begin_list(blob, &row)?;
         let held = Mutex::new(Held { row, writing: HashSet::new() });
         let last = Arc::default();
-        let state = Arc::new(PartialState { blob: *blob, size, list, held, last: Arc::clone(&last) });
+        let state = Arc::new(PartialState { blob: *blob, size, lease, list, held, last: Arc::clone(&last) });
         if open.len() >= SWEEP_AT {
             open.retain(|_, (state, last)| {
                 state.strong_count() > 0 || !shared.queue.is_committed(*lock(last))
@@ -253,6 +255,9 @@ impl Partial {
     pub fn chunk(&self, chunk: u32) -> Result<Option<Bytes>, ReadError> {
         let (blob, size) = (self.state.blob, self.state.size);
         let shared = self.store.shared();
+        if self.state.lease.is_dead() {
+            return Err(ReadError::Gone { blob, chunk });
+        }
         let Some(at) = lock(&self.state.held).row.location(chunk) else { return Ok(None) };
         if let Some(bytes) = shared.chunks.cached(&blob, chunk) {
             return Ok(Some(bytes));
@@ -309,6 +314,9 @@ impl Partial {
 
     fn check(&self, chunk: u32, bytes: &[u8]) -> Result<(), PartialError> {
         let (blob, size) = (self.state.blob, self.state.size);
+        if self.state.lease.is_dead() {
+            return Err(PartialError::Dead(blob));
+        }
         if let Some(list) = self.state.list.get() {
             return list.check(chunk, bytes).map_err(PartialError::Content);
         }

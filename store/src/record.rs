@@ -6,6 +6,11 @@ use odi_manifest::{BLOB_BYTES_MAX, BlobId, CHUNK_BYTES, NodeId, chunk_count, chu
 
 /// Length of a record's header.
 pub(crate) const HEADER_BYTES: u64 = 72;
+/// The bytes of a record's header.
+pub(crate) type RawHeader = [u8; 72];
+/// [`CHUNK_BYTES`] as a length in memory.
+pub(crate) const CHUNK_LEN: usize = 256 << 10;
+const _: () = assert!(CHUNK_LEN as u64 == CHUNK_BYTES && size_of::<RawHeader>() as u64 == HEADER_BYTES);
 /// From the record of one full chunk to the next in an extent.
 pub(crate) const STRIDE: u64 = HEADER_BYTES + CHUNK_BYTES;
 /// The largest payload any kind may have: the chunk list of a 64 GiB blob.
@@ -62,7 +67,7 @@ impl Body {
 
 impl Header {
     /// The header with the CRC of itself and the payload.
-    pub(crate) fn encode(&self, salt: u64, payload: &[u8]) -> [u8; HEADER_BYTES as usize] {
+    pub(crate) fn encode(&self, salt: u64, payload: &[u8]) -> RawHeader {
         debug_assert_eq!(self.body.payload_len(), payload.len() as u64);
         let zero = [0; 32];
         let (kind, offset, size, id) = match &self.body {
@@ -75,7 +80,7 @@ impl Header {
         let lifted = matches!(self.body, Body::Tombstone { lifted: true, .. });
         let flags = if self.moved { FLAG_MOVED } else { 0 } | if lifted { FLAG_LIFTED } else { 0 };
         let length = u32::try_from(payload.len()).expect("payloads are at most 8 MiB");
-        let mut bytes = [0; HEADER_BYTES as usize];
+        let mut bytes: RawHeader = [0; 72];
         bytes[..8].copy_from_slice(&salt.to_le_bytes());
         bytes[8] = kind;
         bytes[9] = flags;
@@ -89,7 +94,7 @@ impl Header {
     }
 
     /// Reads a header. The CRC can be checked only with the payload: [`payload_checks`].
-    pub(crate) fn decode(salt: u64, bytes: &[u8; HEADER_BYTES as usize]) -> Result<Self, NotARecord> {
+    pub(crate) fn decode(salt: u64, bytes: &RawHeader) -> Result<Self, NotARecord> {
         let (kind, flags, length) = (bytes[8], bytes[9], word(bytes, 12));
         let (offset, size) = (double(bytes, 16), double(bytes, 24));
         if double(bytes, 0) != salt || bytes[10..12] != [0; 2] || bytes[64..68] != [0; 4] || flags > 3 {
@@ -120,14 +125,19 @@ impl Header {
 }
 
 /// Whether header and payload are what was written together.
-pub(crate) fn payload_checks(header: &[u8; HEADER_BYTES as usize], payload: &[u8]) -> bool {
+pub(crate) fn payload_checks(header: &RawHeader, payload: &[u8]) -> bool {
     crc32c::crc32c_append(crc32c::crc32c(&header[..68]), payload) == word(header, 68)
 }
 
-fn word(bytes: &[u8; HEADER_BYTES as usize], at: usize) -> u32 {
-    u32::from_le_bytes(bytes[at..at + 4].try_into().expect("4 bytes"))
+fn word(bytes: &RawHeader, at: usize) -> u32 {
+    let field = bytes.get(at..).and_then(|rest| rest.first_chunk());
+    u32::from_le_bytes(*field.expect("fields lie within the header"))
 }
 
-fn double(bytes: &[u8; HEADER_BYTES as usize], at: usize) -> u64 {
-    u64::from_le_bytes(bytes[at..at + 8].try_into().expect("8 bytes"))
+fn double(bytes: &RawHeader, at: usize) -> u64 {
+    let field = bytes.get(at..).and_then(|rest| rest.first_chunk());
+    u64::from_le_bytes(*field.expect("fields lie within the header"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -151,6 +151,12 @@ impl BlobRow {
         list.into_iter().chain(data)
     }
 
+    /// The chunks that lie in a pack, and where.
+    pub(crate) fn in_pack(&self, pack: PackId) -> impl Iterator<Item = (u32, Location)> {
+        let extents = self.extents.iter().filter(move |extent| extent.at.pack == pack);
+        extents.flat_map(|extent| (extent.first..extent.end()).map(|chunk| (chunk, extent.location(chunk))))
+    }
+
     /// Roughly what the row costs in memory.
     pub(crate) fn weight(&self) -> u64 {
         (size_of::<Self>() + self.extents.len() * size_of::<Extent>()) as u64 + 96

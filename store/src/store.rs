@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use odi_manifest::BlobId;
+use odi_manifest::{BlobId, Node, NodeId};
 
 use crate::budget::Budget;
+use crate::cache::Cache;
 use crate::chunks::Chunks;
 use crate::disk::{Disk, DiskFile};
 use crate::error::StoreError;
@@ -53,6 +54,7 @@ pub(crate) struct Shared {
     pub(crate) partials: Partials,
     pub(crate) leases: Arc<Leases>,
     pub(crate) nodes: PendingNodes,
+    pub(crate) decoded: Cache<NodeId, Arc<Node>>,
     pub(crate) marking: Marking,
     pub(crate) events: Events,
     /// The last tombstone's generation.

@@ -50,9 +50,7 @@ fn sync(shared: &Shared, packs: &BTreeSet<PackId>, next_pack: PackId) -> Result<
 
 /// Makes the rows that refer to them durable.
 fn commit(shared: &Shared, batch: &Batch) -> Result<Outcome, StoreError> {
-    let keeps_blob = |blob: &_, ordinal| {
-        shared.marking.keeps(ordinal) || shared.leases.holds(blob) || shared.partials.holds(blob)
-    };
+    let keeps_blob = |blob: &_, ordinal| shared.marking.keeps(ordinal) || shared.leases.holds(blob);
     let keeps_node = |ordinal| shared.marking.keeps(ordinal);
     let guard = Guard { hour: shared.hour(), keeps_blob: &keeps_blob, keeps_node: &keeps_node };
     shared.index.commit(&batch.changes, Mode::Live, &guard)
@@ -84,10 +82,10 @@ fn publish(shared: &Shared, outcome: Outcome, last: Seq) {
             Err(error) => tracing::warn!(%error, pack = pack.0, "an empty pack stays until the next start"),
         }
     }
-    shared.queue.committed(last);
     for event in outcome.events {
         shared.events.push(event);
     }
+    shared.queue.committed(last);
 }
 
 /// After a failed sync: takes back what only the page cache may hold, so that nobody adopts it later.
@@ -96,7 +94,7 @@ fn cut_back(shared: &Shared, packs: &BTreeSet<PackId>) {
     let Ok(rows) = shared.index.packs() else { return };
     for pack in packs {
         let row = rows.iter().find(|(id, _)| id == pack);
-        let end = row.map_or(u64::from(PACK_HEADER_BYTES), |(_, row)| row.end);
+        let end = row.map_or_else(|| PACK_HEADER_BYTES.into(), |(_, row)| row.end);
         if shared.shelf.file(*pack).and_then(|file| file.set_size(end)).is_err() {
             tracing::warn!(pack = pack.0, "cannot cut a pack back to its committed end");
         }

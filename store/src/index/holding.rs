@@ -64,8 +64,7 @@ impl Holding {
         if known.is_none() {
             self.partial.push(BlobRow::new(ordinal(), size, now));
         }
-        let Some(row) = self.complete.as_mut().or(self.partial.iter_mut().find(|row| row.size == size))
-        else {
+        let Some(row) = self.complete.iter_mut().chain(&mut self.partial).find(|row| row.size == size) else {
             return;
         };
         let bytes = header.body.record_len();

@@ -5,7 +5,7 @@ use redb::{ReadableTable, ReadableTableMetadata};
 
 use super::{Index, tables};
 use crate::error::StoreError;
-use crate::row::{self, BlobRow, NodeRow};
+use crate::row::{self, BlobRow, NodeRow, Ordinal};
 
 /// Rows read under one transaction.
 pub(crate) const KEYS_PER_STEP: usize = 16 << 10;
@@ -75,6 +75,26 @@ impl Index {
                 Ok((NodeId::from_bytes(*key.value()), row))
             })
             .collect()
+    }
+
+    /// The ordinals of all rows, complete and partial, of some blobs.
+    pub(crate) fn ordinals(&self, blobs: &[BlobId], mut each: impl FnMut(Ordinal)) -> Result<(), StoreError> {
+        let txn = self.read()?;
+        let (complete, partial) =
+            (tables::open_read(&txn, tables::BLOBS)?, tables::open_read(&txn, tables::PARTIAL)?);
+        let has_partial = !partial.is_empty().map_err(read)?;
+        for blob in blobs {
+            if let Some(value) = complete.get(blob.as_bytes()).map_err(read)? {
+                each(row::decode_row(value.value()).map_err(|_| StoreError::IndexRow)?.ordinal);
+            } else if has_partial {
+                let (from, to) = (tables::partial_key(blob, 0), tables::partial_key(blob, u64::MAX));
+                for entry in partial.range::<&[u8; 40]>(&from..=&to).map_err(read)? {
+                    let (_, value) = entry.map_err(read)?;
+                    each(row::decode_row(value.value()).map_err(|_| StoreError::IndexRow)?.ordinal);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Every pinned blob, once per pin.

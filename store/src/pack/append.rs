@@ -13,7 +13,7 @@ use crate::change::Change;
 use crate::disk::DiskFile;
 use crate::error::StoreError;
 use crate::queue::{Queue, Seq};
-use crate::record::{HEADER_BYTES, Header};
+use crate::record::{Header, RawHeader};
 
 const LANES: usize = 2;
 
@@ -87,7 +87,7 @@ impl Appender {
     fn write(
         &self,
         records: &[Record<'_>],
-        headers: &[[u8; HEADER_BYTES as usize]],
+        headers: &[RawHeader],
         bytes: u64,
     ) -> Result<Appended, StoreError> {
         let mut lane = self.lane();
@@ -141,6 +141,7 @@ impl Appender {
                 let created = self.shelf.create(id);
                 let file =
                     created.map_err(|error| StoreError::disk("create", &self.shelf.path(id), error))?;
+                self.budget.found(empty);
                 Ok(lane.insert(OpenPack { id, file, tail: empty }))
             }
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::PackId;
 use crate::disk::DiskFile;
-use crate::record::{HEADER_BYTES, Header, payload_checks};
+use crate::record::{HEADER_BYTES, Header, RawHeader, payload_checks};
 
 /// Bytes read at a time.
 const WINDOW_BYTES: usize = 4 << 20;
@@ -76,7 +76,7 @@ impl Scan {
     /// The record at the cursor, if one begins there and checks.
     fn record(&mut self) -> io::Result<Option<Scanned>> {
         let Some(head) = self.bytes(self.at, HEADER_BYTES)? else { return Ok(None) };
-        let head: [u8; HEADER_BYTES as usize] = head.try_into().expect("as many bytes as asked for");
+        let head: RawHeader = head.try_into().expect("as many bytes as asked for");
         let Ok(header) = Header::decode(self.salt, &head) else { return Ok(None) };
         let Some(payload) = self.bytes(self.at + HEADER_BYTES, header.body.payload_len())? else {
             return Ok(None);
@@ -123,6 +123,6 @@ impl Scan {
 
 /// Whether the file begins as this pack should.
 pub(crate) fn header_checks(file: &dyn DiskFile, pack: PackId, salt: u64) -> io::Result<bool> {
-    let mut bytes = [0; super::PACK_HEADER_BYTES as usize];
+    let mut bytes: super::RawPackHeader = [0; 32];
     Ok(file.read_at(0, &mut bytes)? == bytes.len() && bytes == pack.header(salt))
 }

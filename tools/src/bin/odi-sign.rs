@@ -1,10 +1,3 @@
-//! `odi-sign`: everything that maintainers do.
+//! `odi-sign`.
 
-use std::process::ExitCode;
-
-use clap::Parser;
-use odi_tools::sign::cli::Cli;
-
-fn main() -> ExitCode {
-    odi_tools::sign::run(Cli::parse())
-}
+fn main() {}

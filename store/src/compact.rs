@@ -1,0 +1,182 @@
+//! Compaction: moves what is needed out of packs that are less than half needed, and removes them
+//! (FORMAT.md § Compaction).
+
+use odi_manifest::BlobId;
+
+use crate::change::Change;
+use crate::error::StoreError;
+use crate::index::Lookup;
+use crate::pack::{Location, PACK_HEADER_BYTES, PackId, Record, Scan, Scanned};
+use crate::reclaim::Reclaimed;
+use crate::record::{Body, Header};
+use crate::row::{BlobRow, PackRow};
+use crate::store::Store;
+
+/// Bytes moved under one append.
+const MOVE_BYTES: u64 = 4 << 20;
+
+impl Store {
+    /// Compacts every sealed pack that is less than half needed. Open packs are sealed first if that holds of them.
+    ///
+    /// # Errors
+    /// The store cannot read or write. Packs that were compacted before stay so.
+    pub fn compact(&self) -> Result<Reclaimed, StoreError> {
+        let shared = self.shared();
+        self.flush()?;
+        let sparse = |row: &PackRow| row.live * 2 < row.end && row.end > u64::from(PACK_HEADER_BYTES);
+        let packs = shared.index.packs()?;
+        if packs.iter().any(|(_, row)| !row.sealed && sparse(row)) {
+            shared.appender.seal_all()?;
+            self.flush()?;
+        }
+        let mut reclaimed = Reclaimed::default();
+        for (pack, row) in shared.index.packs()?.into_iter().filter(|(_, row)| row.sealed && sparse(row)) {
+            if row.live > 0 {
+                reclaimed.moved_bytes += self.evacuate(pack)?;
+            }
+            if self.remove(pack)? {
+                reclaimed.freed_bytes += row.end;
+                reclaimed.packs += 1;
+            }
+        }
+        Ok(reclaimed)
+    }
+
+    /// Removes a pack that nothing refers to; what is still referred to after an evacuation is damaged and dropped.
+    fn remove(&self, pack: PackId) -> Result<bool, StoreError> {
+        for _ in 0..2 {
+            self.push([Change::Remove { pack }])?;
+            self.flush()?;
+            if self.shared().index.packs()?.iter().all(|(id, _)| *id != pack) {
+                return Ok(true);
+            }
+            self.drop_all_in(pack)?;
+        }
+        Ok(false)
+    }
+
+    /// Copies every record of a pack that a row refers to.
+    fn evacuate(&self, pack: PackId) -> Result<u64, StoreError> {
+        let shared = self.shared();
+        let failed = |error| StoreError::disk("compact", &shared.shelf.path(pack), error);
+        let file = shared.shelf.file(pack).map_err(failed)?;
+        let from = u64::from(PACK_HEADER_BYTES);
+        let mut scan = Scan::new(file, shared.shelf.salt(), from, true).map_err(failed)?;
+        let (mut run, mut bytes, mut moved) = (Vec::new(), 0, 0);
+        let mut rows = LastRow::default();
+        while let Some(scanned) = scan.next().map_err(failed)? {
+            let at = Location { pack, offset: scanned.offset };
+            if !self.refers(&mut rows, &scanned.header, at)? {
+                continue;
+            }
+            bytes += scanned.header.body.record_len();
+            run.push(scanned);
+            if bytes >= MOVE_BYTES {
+                moved += self.move_run(pack, &mut run, &mut bytes)?;
+            }
+        }
+        moved += self.move_run(pack, &mut run, &mut bytes)?;
+        Ok(moved)
+    }
+
+    fn move_run(&self, pack: PackId, run: &mut Vec<Scanned>, bytes: &mut u64) -> Result<u64, StoreError> {
+        let records: Vec<Record<'_>> = run
+            .iter()
+            .map(|scanned| Record {
+                header: Header { moved: true, ..scanned.header },
+                payload: &scanned.payload,
+                source: Some(Location { pack, offset: scanned.offset }),
+            })
+            .collect();
+        if !records.is_empty() {
+            self.shared().appender.append(&records)?;
+        }
+        run.clear();
+        Ok(std::mem::take(bytes))
+    }
+
+    /// Whether the index refers to a record.
+    pub(crate) fn refers(
+        &self,
+        rows: &mut LastRow,
+        header: &Header,
+        at: Location,
+    ) -> Result<bool, StoreError> {
+        let index = &self.shared().index;
+        Ok(match header.body {
+            Body::Data { blob, size, chunk } => {
+                rows.row(self, blob, size)?.is_some_and(|row| row.location(chunk) == Some(at))
+            }
+            Body::List { blob, size } => rows.row(self, blob, size)?.is_some_and(|row| row.list == Some(at)),
+            Body::Node { node, .. } => index.node(&node)?.is_some_and(|row| row.at == at),
+            Body::Tombstone { blob, .. } => index.tombstone(&blob)?.is_some_and(|row| row.at == at),
+            Body::Recipe { .. } => false,
+        })
+    }
+
+    /// Drops whatever rows still refer to a pack from which all that can be read has been moved.
+    fn drop_all_in(&self, pack: PackId) -> Result<(), StoreError> {
+        self.each_reference(pack, |body, at| self.drop_reference(body, at))
+    }
+
+    /// Drops a record that is damaged, from whatever row still refers to it there.
+    pub(crate) fn drop_reference(&self, body: Body, at: Location) -> Result<(), StoreError> {
+        let change = match body {
+            Body::Data { blob, size, chunk } => Change::Drop { blob, size, chunk: Some(chunk), at },
+            Body::List { blob, size } => Change::Drop { blob, size, chunk: None, at },
+            Body::Node { node, .. } => Change::DropNode { node, at },
+            Body::Tombstone { .. } | Body::Recipe { .. } => return Ok(()),
+        };
+        self.push([change]).map(|_| ())
+    }
+
+    /// Visits everything that rows say lies in a pack, tombstones aside. Walks the whole index: for damage only.
+    pub(crate) fn each_reference(
+        &self,
+        pack: PackId,
+        mut each: impl FnMut(Body, Location) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.each_row(|blob, row| {
+            let (blob, size) = (*blob, row.size);
+            if let Some(at) = row.list.filter(|at| at.pack == pack) {
+                each(Body::List { blob, size }, at)?;
+            }
+            row.in_pack(pack).try_for_each(|(chunk, at)| each(Body::Data { blob, size, chunk }, at))
+        })?;
+        let mut after = None;
+        loop {
+            let step = self.shared().index.nodes_after(after)?;
+            let Some((last, _)) = step.last() else { return Ok(()) };
+            after = Some(*last);
+            for (node, row) in step.into_iter().filter(|(_, row)| row.at.pack == pack) {
+                each(Body::Node { node, length: row.length }, row.at)?;
+            }
+        }
+    }
+}
+
+/// The row looked at last: the records of a blob mostly follow one another.
+#[derive(Debug, Default)]
+pub(crate) struct LastRow {
+    last: Option<(BlobId, u64, Option<BlobRow>)>,
+}
+
+impl LastRow {
+    pub(crate) fn row(
+        &mut self,
+        store: &Store,
+        blob: BlobId,
+        size: u64,
+    ) -> Result<Option<&BlobRow>, StoreError> {
+        if self.last.as_ref().is_none_or(|(id, of, _)| (*id, *of) != (blob, size)) {
+            let index = &store.shared().index;
+            let row = match index.lookup(&blob)? {
+                Lookup::Complete(row) => Some(row).filter(|row| row.size == size),
+                Lookup::Dead => None,
+                Lookup::Absent => index.partial(&blob, size)?,
+            };
+            self.last = Some((blob, size, row));
+        }
+        Ok(self.last.as_ref().and_then(|(_, _, row)| row.as_ref()))
+    }
+}

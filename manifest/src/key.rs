@@ -7,9 +7,7 @@
 mod signing;
 mod ssh_line;
 
-use std::cmp::Ordering;
 use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
 use data_encoding::HEXLOWER;
@@ -45,8 +43,8 @@ pub enum KeyError {
 /// An Ed25519 public key that is safe to trust with a signature.
 ///
 /// Its text is the OpenSSH line `ssh-ed25519 AAAA...`, its CBOR the 32 bytes; keys are ordered by those bytes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct PublicKey(VerifyingKey);
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PublicKey([u8; 32]);
 
 impl PublicKey {
     /// Imports a key from its RFC 8032 encoding.
@@ -58,7 +56,7 @@ impl PublicKey {
             return Err(KeyError::NotCanonical);
         }
         let key = VerifyingKey::from_bytes(bytes).map_err(|_| KeyError::NotAPoint)?;
-        if key.is_weak() { Err(KeyError::Weak) } else { Ok(Self(key)) }
+        if key.is_weak() { Err(KeyError::Weak) } else { Ok(Self(*bytes)) }
     }
 
     /// As [`from_bytes`](Self::from_bytes), from a slice.
@@ -71,8 +69,8 @@ impl PublicKey {
 
     /// The key's 32 bytes.
     #[must_use]
-    pub fn as_bytes(&self) -> &[u8; 32] {
-        self.0.as_bytes()
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
     }
 
     /// The key as 64 lowercase hexadecimal digits, for URLs and file names.
@@ -91,8 +89,8 @@ impl PublicKey {
 
     /// What an envelope names this key by: its first 8 bytes. A hint finds a key, it never stands for one.
     #[must_use]
-    pub fn hint(&self) -> KeyHint {
-        let [a, b, c, d, e, f, g, h, ..] = *self.as_bytes();
+    pub const fn hint(&self) -> KeyHint {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
         KeyHint([a, b, c, d, e, f, g, h])
     }
 
@@ -100,7 +98,8 @@ impl PublicKey {
     /// signature per message and nonce).
     #[must_use]
     pub fn accepts(&self, message: &[u8], signature: &Signature) -> bool {
-        self.0.verify_strict(message, &ed25519_dalek::Signature::from_bytes(&signature.0)).is_ok()
+        let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
+        VerifyingKey::from_bytes(&self.0).is_ok_and(|key| key.verify_strict(message, &signature).is_ok())
     }
 }
 
@@ -108,24 +107,6 @@ impl PublicKey {
 fn is_canonical(bytes: &[u8; 32]) -> bool {
     let [low, middle @ .., high] = bytes;
     *low < 0xed || middle.iter().any(|byte| *byte != 0xff) || high & 0x7f != 0x7f
-}
-
-impl PartialOrd for PublicKey {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for PublicKey {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.as_bytes().cmp(other.as_bytes())
-    }
-}
-
-impl Hash for PublicKey {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.as_bytes().hash(state);
-    }
 }
 
 impl fmt::Display for PublicKey {

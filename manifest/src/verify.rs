@@ -112,7 +112,7 @@ impl Role {
             let signer = self.keys.iter().find(|key| key.hint() == *hint && key.accepts(&message, signature));
             match signer {
                 Some(key) if !signers.insert(*key) => {
-                    return Err(VerifyError::SignedTwice { kind: envelope.kind(), key: Box::new(*key) });
+                    return Err(VerifyError::SignedTwice { kind: envelope.kind(), key: *key });
                 }
                 _ => {}
             }
@@ -146,7 +146,7 @@ pub enum VerifyError {
         /// What was to be verified.
         kind: RecordKind,
         /// Whose signatures they are.
-        key: Box<PublicKey>,
+        key: PublicKey,
     },
     /// Its hash is not the one by which it was named.
     #[error("the {kind} is not the one that was named")]

@@ -25,7 +25,7 @@ pub trait Signer {
 #[error("could not sign with the key {key}")]
 pub struct SignError {
     /// Whose signature was wanted.
-    pub key: Box<PublicKey>,
+    pub key: PublicKey,
     /// What went wrong.
     #[source]
     pub source: Box<dyn Error + Send + Sync>,
@@ -34,7 +34,7 @@ pub struct SignError {
 impl SignError {
     /// A failure of the holder of `key`'s secret.
     pub fn new(key: PublicKey, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { key: Box::new(key), source: source.into() }
+        Self { key, source: source.into() }
     }
 }
 
@@ -50,8 +50,9 @@ impl SigningKey {
     #[must_use]
     pub fn from_seed(seed: &[u8; 32]) -> Self {
         let secret = ed25519_dalek::SigningKey::from_bytes(seed);
-        // A clamped scalar is a multiple of 8 below the group order's multiples, so its point has large order.
-        let public = PublicKey(secret.verifying_key());
+        // A clamped scalar is a multiple of 8 and below 8 times the group's order: its point has large order, and the
+        // library encodes points canonically.
+        let public = PublicKey(secret.verifying_key().to_bytes());
         Self { secret, public }
     }
 

@@ -23,6 +23,12 @@ pub enum RootRefusal {
         /// The version that came.
         found: u64,
     },
+    /// The root keys signed two roots of this version. Catalog and root keys cannot be trusted any further.
+    #[error("the root keys have signed two different roots of version {version}")]
+    Forked {
+        /// The version.
+        version: u64,
+    },
     /// Made after another root than the newest one held.
     #[error("root {version} does not follow the root that is held: its `prev` names another")]
     WrongPrevious {
@@ -81,6 +87,7 @@ impl RootRefusal {
         match self {
             Self::WrongCatalog { .. } => "wrong-catalog",
             Self::NotTheNext { .. } => "not-the-next",
+            Self::Forked { .. } => "forked",
             Self::WrongPrevious { .. } => "wrong-previous",
             Self::OldKeys(_) => "old-keys",
             Self::NewKeys(_) => "new-keys",

@@ -22,6 +22,9 @@ impl TrustRoot {
     pub fn rotate(&mut self, next: &Unverified<Root>) -> Result<(), RootRefusal> {
         let claims = next.claims();
         let expected = self.newest.version.saturating_add(1);
+        if self.is_fork(next) {
+            return Err(RootRefusal::Forked { version: claims.version });
+        }
         if claims.version != expected {
             return Err(RootRefusal::NotTheNext { expected, found: claims.version });
         }
@@ -44,6 +47,20 @@ impl TrustRoot {
         self.roots.push(verified.clone());
         self.newest = verified;
         Ok(())
+    }
+
+    /// Whether this is a second, properly signed root of a version that is held: whoever has the root keys told others
+    /// something else. The two envelopes prove it; nothing in-band can repair it.
+    fn is_fork(&self, other: &Unverified<Root>) -> bool {
+        let index = other.claims().version.checked_sub(1).and_then(|index| usize::try_from(index).ok());
+        let held = index.and_then(|index| self.roots.get(index));
+        let former = index.and_then(|index| index.checked_sub(1)).and_then(|index| self.roots.get(index));
+        held.zip(former).is_some_and(|(held, former)| {
+            held.payload() != other.payload()
+                && [former.value(), other.claims()]
+                    .into_iter()
+                    .all(|root| verify(other, &root_role(root)).is_ok())
+        })
     }
 
     /// The floor of the epoch that `next` opens; `None` if it opens none.

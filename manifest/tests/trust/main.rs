@@ -9,3 +9,4 @@
 mod adoption;
 mod catalog;
 mod freshness;
+mod rotation;

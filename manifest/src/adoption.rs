@@ -77,8 +77,9 @@ pub enum Adoption {
     Equivocation(Box<Equivocation>),
 }
 
-/// A head that may be followed, once its tree and revocation list have been checked as well.
+/// A head that may be followed, once its tree and revocation list have been checked as well. Only [`judge`] makes one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Adopted {
     /// Its place in the order, above every one held before.
     pub mark: Mark,

@@ -25,6 +25,8 @@ mod reclaim;
 mod scrub;
 mod stats;
 
+mod ledger;
+
 mod change;
 mod open;
 mod queue;
@@ -50,6 +52,7 @@ pub use error::{IngestError, PartialError, ReadError, StoreError};
 pub use events::{EVENTS_MAX, Event};
 pub use eviction::{Candidate, Line, Tally};
 pub use ingest::{IngestBuffer, Ingested, Ticket};
+pub use ledger::{CatalogTrust, Ledger, LedgerError, ledger_folder};
 pub use options::{PACK_BYTES_MAX, StoreOptions};
 pub use partial::{Partial, Progress};
 pub use pins::{PIN_NAME_BYTES_MAX, PinName, PinNameError};

@@ -1,1 +1,5 @@
 //! The tools: `odi-sign` for maintainers, `odi` for everyone else.
+
+pub mod demo;
+pub mod odi;
+pub mod sign;

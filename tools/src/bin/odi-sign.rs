@@ -1,3 +1,10 @@
-//! `odi-sign`.
+//! `odi-sign`: everything that maintainers do.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use odi_tools::sign::cli::Cli;
+
+fn main() -> ExitCode {
+    odi_tools::sign::run(Cli::parse())
+}

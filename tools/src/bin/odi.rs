@@ -1,3 +1,10 @@
-//! `odi`.
+//! `odi`: demo, get, verify, status, bench.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use odi_tools::odi::cli::Cli;
+
+fn main() -> ExitCode {
+    odi_tools::odi::run(Cli::parse())
+}

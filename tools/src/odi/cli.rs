@@ -1,0 +1,73 @@
+//! The command line of `odi`.
+
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use url::Url;
+
+/// Runs an ODI network on one machine, and gets and verifies artifacts from anybody's.
+///
+/// Exit codes: 0 done, 1 failed, 2 usage, 3 wrong signature, 4 rolled back, 5 stale, 6 two histories, 7 no right bytes,
+/// 8 unavailable, 9 no such artifact, 10 revoked.
+#[derive(Debug, Parser)]
+#[command(name = "odi", version)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Shows what a relay or a directory is doing.
+    Status(StatusArgs),
+}
+
+/// Arguments of `odi status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// The daemon's base URL.
+    pub url: Url,
+    /// Waits until the daemon is in this state.
+    #[arg(long)]
+    pub wait: Option<Wait>,
+    /// Gives up waiting after this long.
+    #[arg(long, default_value = "60s", value_parser = duration, requires = "wait")]
+    pub timeout: Duration,
+    /// Prints the daemon's JSON document as it is.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to wait for.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Wait {
+    /// It serves what it should.
+    Ready,
+}
+
+/// Reads `90`, `90s`, `5m` or `2h`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(['s', 'm', 'h']);
+    let unit = match text.strip_prefix(digits).unwrap_or_default() {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return Err(format!("`{text}` is no duration: say 90s, 5m or 2h")),
+    };
+    let number: u64 = digits.parse().map_err(|_| format!("`{text}` is no duration: say 90s, 5m or 2h"))?;
+    number.checked_mul(unit).map(Duration::from_secs).ok_or_else(|| format!("`{text}` is too long"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_one_unit() {
+        assert_eq!(duration("90"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
+        assert!(duration("5mm").is_err() && duration("m").is_err() && duration("1d").is_err());
+    }
+}

@@ -1,0 +1,191 @@
+//! `odi status`: one daemon's own word about itself, for people.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use odi_wire::client::{Ask, Client, ClientPolicy};
+use odi_wire::message::{DirectoryStatus, RelayStatus};
+use tokio::time::Instant;
+use url::Url;
+
+use super::cli::StatusArgs;
+use super::exit::Exit;
+
+const STATUS_BYTES_MAX: u64 = 8 << 20;
+const POLL_INTERVAL: Duration = Duration::from_millis(300);
+
+/// Prints the status, waiting first if asked to.
+pub(super) async fn run(args: &StatusArgs) -> Result<(), (anyhow::Error, Exit)> {
+    // The operator names the daemon, usually their own on loopback: any address will do.
+    let policy = ClientPolicy { allow_private_addresses: true, ..ClientPolicy::default() };
+    let client = Client::new(policy).map_err(|error| (error.into(), Exit::Failed))?;
+    let url = args.url.join("/odi/v1/status").map_err(|error| (error.into(), Exit::Usage))?;
+    let deadline = Instant::now() + args.timeout;
+    let text = loop {
+        let found = fetch(&client, &url).await;
+        let ready =
+            found.as_deref().is_ok_and(|text| Daemon::parse(text).is_ok_and(|daemon| daemon.is_ready()));
+        if ready || args.wait.is_none() {
+            break found.map_err(|error| (error, Exit::Unavailable))?;
+        }
+        if Instant::now() >= deadline {
+            let error = found.err().unwrap_or_else(|| anyhow!("it is not ready"));
+            return Err((
+                error.context(format!("waited {} s in vain", args.timeout.as_secs())),
+                Exit::Unavailable,
+            ));
+        }
+        tokio::time::sleep(POLL_INTERVAL).await;
+    };
+    let shown = if args.json {
+        text
+    } else {
+        Daemon::parse(&text).map_err(|error| (error, Exit::Failed))?.describe()
+    };
+    writeln!(std::io::stdout(), "{}", shown.trim_end()).map_err(|error| (error.into(), Exit::Failed))
+}
+
+async fn fetch(client: &Client, url: &Url) -> anyhow::Result<String> {
+    let reply = client.send(Ask::get(url).reply_bytes_max(STATUS_BYTES_MAX)).await?;
+    if !reply.status.is_success() {
+        return Err(anyhow!("{url} answers {}: is it an ODI daemon?", reply.status));
+    }
+    String::from_utf8(reply.body.collect().await?.to_vec()).with_context(|| format!("{url} answers no text"))
+}
+
+enum Daemon {
+    Directory(DirectoryStatus),
+    Relay(RelayStatus),
+}
+
+impl Daemon {
+    fn parse(text: &str) -> anyhow::Result<Self> {
+        let document: serde_json::Value = serde_json::from_str(text).context("the status is not JSON")?;
+        match document.get("kind").and_then(serde_json::Value::as_str) {
+            Some("directory") => Ok(Self::Directory(serde_json::from_value(document)?)),
+            Some("relay") => Ok(Self::Relay(serde_json::from_value(document)?)),
+            _ => Err(anyhow!("the status says neither `directory` nor `relay`")),
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        match self {
+            Self::Directory(status) => status.ready,
+            Self::Relay(status) => status.ready,
+        }
+    }
+
+    fn describe(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = match self {
+            Self::Directory(status) => directory(&mut text, status),
+            Self::Relay(status) => relay(&mut text, status),
+        };
+        text
+    }
+}
+
+fn directory(out: &mut String, status: &DirectoryStatus) -> std::fmt::Result {
+    writeln!(out, "directory {} ({}), version {}", status.id, readiness(status.ready), status.version)?;
+    writeln!(out, "carries   {} of {}", bytes(status.carried_bytes), bytes(status.carry_budget))?;
+    let relays = &status.relays;
+    writeln!(
+        out,
+        "relays    {} ready, {} on probation, {} unproven, {} quarantined",
+        relays.ready, relays.probation, relays.unproven, relays.quarantined
+    )?;
+    for catalog in &status.catalogs {
+        writeln!(out, "catalog   {} {}", catalog.name, catalog.id)?;
+        if let Some(head) = &catalog.served {
+            let size = bytes(head.bytes);
+            writeln!(
+                out,
+                "          serves {}: {} artifacts, {size}, {} relays",
+                head.pin, head.entries, catalog.relays
+            )?;
+        }
+        if let Some(head) = catalog.adopted.as_ref().filter(|head| Some(*head) != catalog.served.as_ref()) {
+            writeln!(out, "          has adopted {}, which relays are fetching", head.pin)?;
+        }
+        fault(out, catalog.stale, catalog.fault.as_deref())?;
+    }
+    Ok(())
+}
+
+fn relay(out: &mut String, status: &RelayStatus) -> std::fmt::Result {
+    writeln!(out, "relay     {} ({}), version {}", status.id, readiness(status.ready), status.version)?;
+    let (used, allowed) = (bytes(status.budget.disk_used), bytes(status.budget.disk_bytes));
+    writeln!(out, "disk      {used} of {allowed} used, {} of artifacts", bytes(status.stored_bytes))?;
+    for link in &status.directories {
+        let role = if link.assigner { ", assigns" } else { "" };
+        writeln!(out, "directory {} ({:?}{role})", link.url, link.state)?;
+        fault(out, false, link.fault.as_deref())?;
+    }
+    for catalog in &status.catalogs {
+        writeln!(out, "catalog   {} {}", catalog.name, catalog.id)?;
+        if let Some(head) = &catalog.served {
+            writeln!(
+                out,
+                "          serves {}: {} artifacts, {}",
+                head.pin,
+                head.entries,
+                bytes(head.bytes)
+            )?;
+        }
+        if catalog.missing_blobs > 0 {
+            writeln!(
+                out,
+                "          {} artifacts, {} to fetch",
+                catalog.missing_blobs,
+                bytes(catalog.missing_bytes)
+            )?;
+        }
+        fault(out, catalog.stale, catalog.fault.as_deref())?;
+    }
+    for source in &status.sources {
+        let (given, failed, wrong) = (bytes(source.bytes), source.failures, source.wrong_chunks);
+        writeln!(out, "source    {}: {given}, {failed} failures, {wrong} wrong chunks", source.url)?;
+    }
+    Ok(())
+}
+
+fn fault(out: &mut String, stale: bool, fault: Option<&str>) -> std::fmt::Result {
+    if stale {
+        writeln!(out, "          STALE: its newest head has expired")?;
+    }
+    fault.map_or(Ok(()), |fault| writeln!(out, "          last fault: {fault}"))
+}
+
+const fn readiness(ready: bool) -> &'static str {
+    if ready { "ready" } else { "not ready" }
+}
+
+/// A number of bytes for people: three digits and a decimal unit.
+fn bytes(count: u64) -> String {
+    const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
+    let mut unit = "B";
+    let (mut whole, mut tenths) = (count, 0);
+    for larger in UNITS {
+        if whole < 1000 {
+            break;
+        }
+        (whole, tenths, unit) = (whole / 1000, whole % 1000 / 100, larger);
+    }
+    if unit == "B" { format!("{whole} B") } else { format!("{whole}.{tenths} {unit}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn byte_counts_are_short() {
+        assert_eq!(bytes(999), "999 B");
+        assert_eq!(bytes(1_000), "1.0 kB");
+        assert_eq!(bytes(1_999_999), "1.9 MB");
+        assert_eq!(bytes(u64::MAX), "18446.7 PB");
+    }
+}

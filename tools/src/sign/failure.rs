@@ -1,0 +1,258 @@
+//! Everything that can end a command of `odi-sign`, and the exit code that scripts see.
+//!
+//! The codes are a promise (docs/maintainer.md): a script can tell "your tree has a problem" from "the catalog moved
+//! on" from "the network is down" without reading words.
+
+use std::path::PathBuf;
+
+use odi_manifest::cbor::CborError;
+use odi_manifest::{
+    ApplyError, CatalogId, DiffError, HeadId, HeadRefusal, NodesError, PublicKey, RecordError, RoleName,
+    RootRefusal, SignError, Timestamp, TreeError, VerifyError,
+};
+
+use super::key_file::KeyFileError;
+use super::lock::LockError;
+use super::odi_folder::ReadError;
+use super::scan::Problems;
+use super::signers::SignerError;
+use super::tree_disk::DiskError;
+
+/// Why a command ended without doing what it should.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The disk did not write.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// The disk did not read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// Standard output is closed or full.
+    #[error("write the result")]
+    Output(#[source] std::io::Error),
+
+    /// Files that cannot be published.
+    #[error(transparent)]
+    Tree(#[from] Problems),
+
+    /// A key that cannot sign.
+    #[error(transparent)]
+    Signer(#[from] SignerError),
+    /// A key file that cannot be used.
+    #[error(transparent)]
+    KeyFile(#[from] KeyFileError),
+    /// A signer that did not sign.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+    /// A key that may not do this.
+    #[error("{key} is not a {role} key of this catalog")]
+    NotInRole {
+        /// The key.
+        key: Box<PublicKey>,
+        /// What it would have to be.
+        role: RoleName,
+    },
+
+    /// There is no catalog in this tree.
+    #[error("{} has no .odi/ folder with a root of trust; begin a catalog with odi-sign init", tree.display())]
+    NotACatalog {
+        /// The tree.
+        tree: PathBuf,
+    },
+    /// There is one already.
+    #[error("{} is catalog {catalog} already", tree.display())]
+    AlreadyACatalog {
+        /// The tree.
+        tree: PathBuf,
+        /// Which.
+        catalog: CatalogId,
+    },
+    /// A catalog without a head.
+    #[error("{} has not been published yet; run odi-sign publish", tree.display())]
+    NothingPublished {
+        /// The tree.
+        tree: PathBuf,
+    },
+    /// No head waits for signatures.
+    #[error("no head waits for signatures in {}", tree.display())]
+    NothingWaits {
+        /// The tree.
+        tree: PathBuf,
+    },
+    /// A head waits for signatures, so no other may take its number.
+    #[error(
+        "head {seq} waits for signatures ({have} of {need}); add them with odi-sign sign, or drop it with odi-sign publish --discard-waiting"
+    )]
+    Waiting {
+        /// Its sequence number.
+        seq: u64,
+        /// How many signatures it has.
+        have: usize,
+        /// How many it needs.
+        need: usize,
+    },
+    /// There is no head of that number.
+    #[error("there is no head {seq}")]
+    NoSuchHead {
+        /// The number.
+        seq: u64,
+    },
+    /// The draft that `init` left makes no sense.
+    #[error("{} is malformed: {reason}", path.display())]
+    Draft {
+        /// The draft.
+        path: PathBuf,
+        /// What the TOML reader said.
+        reason: String,
+    },
+
+    /// A record that is none.
+    #[error("{} is damaged", path.display())]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: RecordError,
+    },
+    /// A pack of heads that is none.
+    #[error("{} is damaged", path.display())]
+    Pack {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: CborError,
+    },
+    /// A diff that is none.
+    #[error("{} is damaged", path.display())]
+    Diff {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: DiffError,
+    },
+    /// A diff that does not lead where it should.
+    #[error("{} is damaged", path.display())]
+    Apply {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: ApplyError,
+    },
+    /// A file of nodes that does not hold what it should.
+    #[error("{} is damaged", path.display())]
+    Nodes {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: NodesError,
+    },
+    /// The manifest cannot be had from what lies here.
+    #[error("the manifest cannot be rebuilt: {} is missing or damaged; run odi-sign pull", path.display())]
+    NodesMissing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The next manifest cannot be made.
+    #[error("the manifest cannot be made")]
+    Manifest(#[source] TreeError),
+    /// A root that does not follow the one before it.
+    #[error("{} is refused", path.display())]
+    RootRefused {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: RootRefusal,
+    },
+    /// A head that the roots do not allow.
+    #[error("{} is refused", path.display())]
+    HeadRefused {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: HeadRefusal,
+    },
+    /// A head that is not the one that should lie there.
+    #[error("{} is refused", path.display())]
+    NotTheNamed {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: VerifyError,
+    },
+    /// A record of ours would break a rule.
+    #[error("this would make an invalid record")]
+    Invalid(#[source] RecordError),
+
+    /// Somebody else published.
+    #[error(
+        "{url} has head {theirs} of this catalog, newer than head {ours} here; bring your files up to date, run odi-sign pull, then publish again"
+    )]
+    MovedOn {
+        /// Who says so.
+        url: String,
+        /// The sequence number there.
+        theirs: u64,
+        /// The sequence number here, 0 for none.
+        ours: u64,
+    },
+    /// Somebody else published under the same number.
+    #[error(
+        "{url} has another head {seq} ({theirs}) than this tree ({ours}); run odi-sign pull --replace, then publish again"
+    )]
+    Diverged {
+        /// Who says so.
+        url: String,
+        /// The sequence number.
+        seq: u64,
+        /// The head there.
+        theirs: HeadId,
+        /// The head here.
+        ours: HeadId,
+    },
+
+    /// Another process is at work.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+
+    /// The head or root has expired.
+    #[error("{what} expired at {when}; everything else is right")]
+    Expired {
+        /// What.
+        what: String,
+        /// When.
+        when: Timestamp,
+    },
+}
+
+impl Failure {
+    /// The exit code of the process, 1 to 9 without 2, which is the command line's.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Disk(_) | Self::Read(_) | Self::Output(_) | Self::Lock(LockError::Io { .. }) => 1,
+            Self::Tree(_) => 3,
+            Self::Signer(_) | Self::KeyFile(_) | Self::Sign(_) | Self::NotInRole { .. } => 4,
+            Self::NotACatalog { .. }
+            | Self::AlreadyACatalog { .. }
+            | Self::NothingPublished { .. }
+            | Self::NothingWaits { .. }
+            | Self::Waiting { .. }
+            | Self::NoSuchHead { .. }
+            | Self::Draft { .. }
+            | Self::Record { .. }
+            | Self::Pack { .. }
+            | Self::Diff { .. }
+            | Self::Apply { .. }
+            | Self::Nodes { .. }
+            | Self::NodesMissing { .. }
+            | Self::Manifest(_)
+            | Self::RootRefused { .. }
+            | Self::HeadRefused { .. }
+            | Self::NotTheNamed { .. }
+            | Self::Invalid(_) => 5,
+            Self::MovedOn { .. } | Self::Diverged { .. } => 6,
+            Self::Lock(LockError::Busy { .. }) => 7,
+            Self::Expired { .. } => 9,
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The last steps of everything that makes a head: draft it, sign it, journal it, install it.
+
+use odi_manifest::{Head, HeadBuilder, HeadRefusal, RoleName, Unverified, Verified, VerifyError};
+
+use super::failure::Failure;
+use super::history::ancestor;
+use super::odi_folder::OdiFolder;
+use super::pending;
+use super::published::Published;
+use super::signers::BoxedSigner;
+use super::tree_disk::TreeDisk;
+
+/// What became of a draft.
+#[derive(Debug)]
+pub(crate) enum Sealed {
+    /// It is the newest head.
+    Installed(Verified<Head>),
+    /// It waits for signatures.
+    Waits {
+        /// The head.
+        head: Unverified<Head>,
+        /// How many keys have signed.
+        have: usize,
+        /// How many must.
+        need: usize,
+    },
+}
+
+/// Drafts the head after the former one, with these changes. Nothing is written.
+pub(crate) fn draft(
+    odi: &OdiFolder,
+    published: &Published,
+    change: impl FnOnce(HeadBuilder) -> HeadBuilder,
+) -> Result<Unverified<Head>, Failure> {
+    let mut builder = HeadBuilder::after(&published.trust, published.former.as_ref());
+    if let (Some(seq), Some(former)) = (builder.skip_to().filter(|seq| *seq > 0), &published.former) {
+        builder = builder.skip(ancestor(odi, &published.trust, former, seq)?.id());
+    }
+    change(builder).build().map_err(Failure::Invalid)
+}
+
+/// Refuses keys that may not sign heads of this catalog, before any work is done.
+pub(crate) fn check_signers(
+    published: &Published,
+    roles: &[RoleName],
+    signers: &[BoxedSigner],
+) -> Result<(), Failure> {
+    for signer in signers {
+        let key = signer.public_key();
+        let allowed = roles.iter().filter_map(|role| published.trust.role(*role));
+        if !allowed.into_iter().any(|role| role.keys().contains(&key)) {
+            return Err(Failure::NotInRole { key: Box::new(key), role: RoleName::Release });
+        }
+    }
+    Ok(())
+}
+
+/// Signs and journals a draft whose content is durable, and installs it once it has all its signatures.
+pub(crate) fn seal(
+    disk: &dyn TreeDisk,
+    odi: &OdiFolder,
+    published: &mut Published,
+    mut head: Unverified<Head>,
+    signers: &[BoxedSigner],
+) -> Result<Sealed, Failure> {
+    for signer in signers {
+        head.sign(signer.as_ref())?;
+    }
+    // A head that no role accepts must not get into the journal, where it would stand in everyone's way.
+    let verified = match published.trust.verify_head(&head) {
+        Ok(verified) => verified,
+        Err(HeadRefusal::WrongKeys(VerifyError::TooFew { valid, needed, .. })) => {
+            pending::write(disk, odi, &head)?;
+            return Ok(Sealed::Waits { head, have: valid, need: needed });
+        }
+        Err(source) => return Err(Failure::HeadRefused { path: odi.pending(), source }),
+    };
+    pending::write(disk, odi, &head)?;
+    pending::install(disk, odi, &verified)?;
+    published.former = Some(verified.clone());
+    Ok(Sealed::Installed(verified))
+}

@@ -1,0 +1,241 @@
+//! What a command did, in the words that a maintainer reads and in the JSON that a script reads.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use odi_manifest::{CatalogId, Head, HeadId, PublicKey, RoleName, Timestamp, Verified};
+use serde::Serialize;
+
+use super::next_head::Sealed;
+use super::published::Published;
+
+/// `odi-sign keygen` made a key.
+#[derive(Debug, Serialize)]
+pub(super) struct KeygenOutcome {
+    /// The private key's file.
+    pub key: PathBuf,
+    /// The public key, as an OpenSSH line.
+    pub public: PublicKey,
+}
+
+impl fmt::Display for KeygenOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "Wrote {} and {}.pub.", self.key.display(), self.key.display())?;
+        write!(f, "{}", self.public)
+    }
+}
+
+/// `odi-sign init` began a catalog.
+#[derive(Debug, Serialize)]
+pub struct InitOutcome {
+    /// The catalog's id, for ever.
+    pub id: CatalogId,
+    /// What it calls itself.
+    pub name: String,
+    /// When its root of trust expires, seconds since 1970.
+    pub root_expires: Timestamp,
+    /// Whether more root keys must countersign before anything can be published.
+    pub waits: bool,
+}
+
+impl fmt::Display for InitOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.waits {
+            writeln!(f, "Drafted catalog {}: {}", self.name, self.id)?;
+            return write!(f, "More root keys must sign: odi-sign trust countersign TREE --root-key KEY");
+        }
+        writeln!(f, "Began catalog {}: {}", self.name, self.id)?;
+        writeln!(f, "Its root of trust is good until {}.", date(self.root_expires))?;
+        write!(f, "Next: odi-sign publish TREE --key KEY")
+    }
+}
+
+/// What became of a head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HeadState {
+    /// It is the newest head.
+    Published,
+    /// Nothing changed, and the newest head is good for long enough.
+    Unchanged,
+    /// It waits for more signatures.
+    Waiting,
+}
+
+/// A command made a head, or found no need to.
+#[derive(Clone, Debug, Serialize)]
+pub struct HeadOutcome {
+    /// What became of it.
+    pub state: HeadState,
+    /// The catalog.
+    pub id: CatalogId,
+    /// What it calls itself.
+    pub name: String,
+    /// The head's sequence number.
+    pub seq: u64,
+    /// The head.
+    pub head: HeadId,
+    /// How many artifacts it has.
+    pub entries: u64,
+    /// How many bytes they have.
+    pub bytes: u64,
+    /// When it expires, seconds since 1970.
+    pub expires: Timestamp,
+    /// Paths that are new.
+    pub added: u64,
+    /// Paths with other bytes.
+    pub changed: u64,
+    /// Paths that are gone.
+    pub removed: u64,
+    /// Files that were read, because nothing vouched for them.
+    pub read_files: u64,
+    /// Bytes that were read.
+    pub read_bytes: u64,
+    /// How many signatures it has.
+    pub signatures: usize,
+    /// How many it needs.
+    pub threshold: usize,
+    /// A head that an interrupted run had signed, and this one installed first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finished: Option<u64>,
+    /// What the maintainer should know, such as servers that could not be asked.
+    pub notes: Vec<String>,
+}
+
+impl HeadOutcome {
+    /// The newest head stays.
+    pub(crate) fn unchanged(published: &Published, head: &Verified<Head>) -> Self {
+        Self::about(published, HeadState::Unchanged, head, head.id())
+    }
+
+    /// A head was made.
+    pub(crate) fn sealed(published: &Published, sealed: &Sealed) -> Self {
+        match sealed {
+            Sealed::Installed(head) => Self::about(published, HeadState::Published, head, head.id()),
+            Sealed::Waits { head, have, need } => {
+                let waits = Self::about(published, HeadState::Waiting, head.claims(), head.id());
+                Self { signatures: *have, threshold: *need, ..waits }
+            }
+        }
+    }
+
+    fn about(published: &Published, state: HeadState, head: &Head, id: HeadId) -> Self {
+        let threshold = published.trust.role(RoleName::Release).map_or(1, |role| role.threshold());
+        Self {
+            state,
+            id: published.catalog(),
+            name: published.trust.root().name.clone(),
+            seq: head.seq,
+            head: id,
+            entries: head.entries,
+            bytes: head.bytes,
+            expires: head.expires,
+            added: 0,
+            changed: 0,
+            removed: 0,
+            read_files: 0,
+            read_bytes: 0,
+            signatures: threshold,
+            threshold,
+            finished: None,
+            notes: Vec::new(),
+        }
+    }
+}
+
+impl fmt::Display for HeadOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for note in &self.notes {
+            writeln!(f, "Note: {note}.")?;
+        }
+        if let Some(seq) = self.finished {
+            writeln!(f, "Finished head {seq}, which an interrupted run had signed.")?;
+        }
+        let seq = self.seq;
+        match self.state {
+            HeadState::Published => writeln!(f, "Published {} head {seq}.", self.name)?,
+            HeadState::Unchanged => writeln!(f, "Nothing changed; {} stays at head {seq}.", self.name)?,
+            HeadState::Waiting => writeln!(
+                f,
+                "{} head {seq} waits: {} of {} signatures. Next: odi-sign sign TREE --key KEY",
+                self.name, self.signatures, self.threshold
+            )?,
+        }
+        if self.added + self.changed + self.removed > 0 {
+            writeln!(f, "  {} added, {} changed, {} removed", self.added, self.changed, self.removed)?;
+        }
+        writeln!(f, "  {} artifacts, {}", self.entries, size(self.bytes))?;
+        writeln!(f, "  good until {}", date(self.expires))?;
+        write!(f, "  {}", self.head)
+    }
+}
+
+/// A number of bytes for people.
+#[must_use]
+pub(crate) fn size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
+    if bytes < 1000 {
+        return format!("{bytes} bytes");
+    }
+    let mut rest = bytes;
+    let mut unit = "bytes";
+    let mut tenths = 0;
+    for name in UNITS {
+        if rest < 1000 {
+            break;
+        }
+        tenths = rest % 1000 / 100;
+        rest /= 1000;
+        unit = name;
+    }
+    format!("{rest}.{tenths} {unit}")
+}
+
+/// A time as `2026-11-22 16:40 UTC`.
+#[must_use]
+pub(crate) fn date(time: Timestamp) -> String {
+    let days = time.0 / 86_400;
+    let (year, month, day) = civil(days);
+    let minutes = time.0 % 86_400 / 60;
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02} UTC", minutes / 60, minutes % 60)
+}
+
+/// Days since 1970 as a date of the Gregorian calendar, by eras of 400 years that begin in March.
+const fn civil(days: u64) -> (u64, u64, u64) {
+    let shifted = days.saturating_add(719_468);
+    let era = shifted / 146_097;
+    let day_of_era = shifted % 146_097;
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let year = year_of_era + era * 400 + if month <= 2 { 1 } else { 0 };
+    (year, month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_read_well() {
+        let sizes = [0, 999, 1000, 1_234_567, 5_000_000_000_000_000];
+        assert_eq!(sizes.map(size), ["0 bytes", "999 bytes", "1.0 kB", "1.2 MB", "5000.0 TB"]);
+    }
+
+    #[test]
+    fn dates_read_well() {
+        let times = [0, 951_782_400, 951_868_800, 1_795_365_600, 4_102_444_799];
+        assert_eq!(
+            times.map(|time| date(Timestamp(time))),
+            [
+                "1970-01-01 00:00 UTC",
+                "2000-02-29 00:00 UTC",
+                "2000-03-01 00:00 UTC",
+                "2026-11-22 16:40 UTC",
+                "2099-12-31 23:59 UTC"
+            ]
+        );
+    }
+}

@@ -1,0 +1,193 @@
+//! From the command line to the functions that do the work: the only place of `odi-sign` that looks at the
+//! environment, the clock and the terminal.
+
+use std::env;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::thread;
+
+use odi_manifest::{Clock, KeyLine, PublicKey, SystemClock};
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use super::cli::{Cli, Command, Init, Keygen, Publish};
+use super::description::Description;
+use super::failure::Failure;
+use super::init::{InitRequest, init};
+use super::inspect::{diff, log, ls, status};
+use super::key_file::{self, KeyFileError};
+use super::outcome::KeygenOutcome;
+use super::passphrase::PassphraseSource;
+use super::progress::Bar;
+use super::publish::{PublishRequest, publish};
+use super::sign_waiting::sign_waiting;
+use super::signers;
+use super::tree_disk::RealTreeDisk;
+
+/// Runs one command and says what came of it: results on standard output, the reason of a failure on standard error.
+#[must_use]
+pub fn run(cli: Cli) -> ExitCode {
+    let json = cli.json;
+    match dispatch(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let text = if json { json_failure(&failure) } else { failure_text(&failure) };
+            // Nobody is left to tell if even this cannot be written.
+            let _unheard = writeln!(io::stderr(), "{text}");
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<(), Failure> {
+    let disk = RealTreeDisk;
+    let now = SystemClock.now();
+    let mut passphrases = PassphraseSource::new(cli.passphrase_fd);
+    let show = Show { json: cli.json };
+    match cli.command {
+        Command::Keygen(args) => show.outcome(&keygen(&args, &mut passphrases)?),
+        Command::Init(args) => {
+            let signers = signers::open(&args.root_key, &mut passphrases)?;
+            let root_keys = signers.iter().map(|signer| signer.public_key()).collect();
+            show.outcome(&init(&disk, &init_request(args, root_keys)?, &signers, now)?)
+        }
+        Command::Publish(args) => {
+            let signers = signers::open(&args.key, &mut passphrases)?;
+            show.outcome(&publish_tree(&args, &signers)?)
+        }
+        Command::Sign(args) => {
+            let signers = signers::open(&args.key, &mut passphrases)?;
+            show.outcome(&sign_waiting(&disk, &args.tree, &signers)?)
+        }
+        Command::Status(args) => show.outcome(&status(&args.tree, now)?),
+        Command::Log(args) => show.outcome(&log(&args.tree, args.count)?),
+        Command::Ls(args) => show.outcome(&ls(&args.tree, &args.path, args.recursive)?),
+        Command::Diff(args) => show.outcome(&diff(&args.tree, args.from, args.to)?),
+    }
+}
+
+/// How results are shown.
+struct Show {
+    json: bool,
+}
+
+impl Show {
+    fn outcome(&self, outcome: &(impl Serialize + std::fmt::Display)) -> Result<(), Failure> {
+        let mut out = io::stdout().lock();
+        let written = if self.json {
+            let text = serde_json::to_string(outcome).expect("outcomes are plain data");
+            writeln!(out, "{text}")
+        } else {
+            writeln!(out, "{outcome}")
+        };
+        match written {
+            // `odi-sign log | head` is no failure.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            other => other.map_err(Failure::Output),
+        }
+    }
+}
+
+/// A failure and its causes, one per line.
+fn failure_text(failure: &Failure) -> String {
+    let mut text = format!("odi-sign: {failure}");
+    let mut cause = std::error::Error::source(failure);
+    while let Some(error) = cause {
+        text.push_str(&format!("\n  because {error}"));
+        cause = error.source();
+    }
+    text
+}
+
+fn json_failure(failure: &Failure) -> String {
+    let mut causes = Vec::new();
+    let mut cause = std::error::Error::source(failure);
+    while let Some(error) = cause {
+        causes.push(error.to_string());
+        cause = error.source();
+    }
+    serde_json::json!({"error": failure.to_string(), "causes": causes, "code": failure.exit_code()})
+        .to_string()
+}
+
+fn keygen(args: &Keygen, passphrases: &mut PassphraseSource) -> Result<KeygenOutcome, Failure> {
+    let mut seed = Zeroizing::new([0; 32]);
+    let failed = |source: io::Error| KeyFileError::Io { verb: "make", path: args.out.clone(), source };
+    getrandom::fill(seed.as_mut_slice()).map_err(|error| failed(io::Error::other(error)))?;
+    let passphrase = if args.no_passphrase {
+        None
+    } else {
+        let no_passphrase = |source| KeyFileError::NoPassphrase { path: args.out.clone(), source };
+        Some(passphrases.chosen(&args.out).map_err(no_passphrase)?)
+    };
+    let public =
+        key_file::create(&args.out, &seed, passphrase.as_ref().map(|text| text.as_str()), &args.comment)?;
+    Ok(KeygenOutcome { key: args.out.clone(), public })
+}
+
+fn init_request(args: Init, root_keys: Vec<PublicKey>) -> Result<InitRequest, Failure> {
+    let lines = |texts: &[String]| -> Result<Vec<KeyLine>, KeyFileError> {
+        texts.iter().map(|text| key_file::read_public(text)).collect()
+    };
+    let keys = |texts: &[String]| -> Result<Vec<PublicKey>, KeyFileError> {
+        Ok(lines(texts)?.into_iter().map(|line| line.key).collect())
+    };
+    Ok(InitRequest {
+        release_keys: keys(&args.release_key)?,
+        revoke_keys: keys(&args.revoke_key)?,
+        witnesses: lines(&args.witness)?,
+        tree: args.tree,
+        name: args.name,
+        root_keys,
+        root_threshold: args.root_threshold,
+        release_threshold: args.release_threshold,
+        witness_quorum: args.witness_quorum,
+        expires: args.expires,
+        description: description(&args.description),
+    })
+}
+
+fn publish_tree(
+    args: &Publish,
+    signers: &[signers::BoxedSigner],
+) -> Result<super::outcome::HeadOutcome, Failure> {
+    let cache = cache_folder();
+    let request = PublishRequest {
+        tree: &args.tree,
+        signers,
+        now: SystemClock.now(),
+        expires: args.expires,
+        renew: args.renew,
+        rehash: args.rehash,
+        discard_waiting: args.discard_waiting,
+        directories: &args.directory,
+        offline: args.offline,
+        keep_replaced: args.keep_replaced,
+        description: &description(&args.description),
+        cache: cache.as_deref(),
+        workers: workers(),
+        progress: &Bar::default(),
+    };
+    publish(&RealTreeDisk, &request)
+}
+
+fn description(args: &super::cli::Description) -> Description {
+    Description {
+        origins: args.origin.iter().map(ToString::to_string).collect(),
+        tags: args.tag.clone(),
+        title: args.title.clone(),
+        home: args.home.as_ref().map(ToString::to_string),
+    }
+}
+
+/// The user's cache folder for ODI, as the XDG base directory specification has it.
+fn cache_folder() -> Option<PathBuf> {
+    let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")));
+    base.map(|base| base.join("odi"))
+}
+
+fn workers() -> usize {
+    thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}

@@ -103,7 +103,7 @@ impl Signer for AgentKey {
     fn sign(&self, message: &[u8]) -> Result<Signature, SignError> {
         let bytes = self
             .request(message)
-            .map_err(|error| SignError { key: Box::new(self.key), source: Box::new(error) })?;
+            .map_err(|error| SignError { key: self.key, source: Box::new(error) })?;
         Ok(Signature::from_bytes(bytes))
     }
 }

@@ -101,9 +101,8 @@ impl Signer for AgentKey {
     }
 
     fn sign(&self, message: &[u8]) -> Result<Signature, SignError> {
-        let bytes = self
-            .request(message)
-            .map_err(|error| SignError { key: self.key, source: Box::new(error) })?;
+        let bytes =
+            self.request(message).map_err(|error| SignError { key: self.key, source: Box::new(error) })?;
         Ok(Signature::from_bytes(bytes))
     }
 }

@@ -52,6 +52,7 @@ fn vetted(name: &str, answers: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, Resol
 
 #[cfg(test)]
 mod tests {
+    use super::super::{ClientError, ClientPolicy};
     use super::*;
 
     #[test]
@@ -61,5 +62,15 @@ mod tests {
         assert_eq!(vetted("x", vec![public]), Ok(vec![public]));
         let refused = ResolveError::NotPublic { name: "x".to_owned(), addr: private.ip() };
         assert_eq!(vetted("x", vec![public, private]), Err(refused));
+    }
+
+    /// Past `vet`, which refuses this name already: what a public name with a private address comes to.
+    #[tokio::test]
+    async fn a_name_with_a_private_address_is_refused_as_such() {
+        let policy = ClientPolicy::default();
+        let client = super::super::builder(&policy).tls_certs_only([]).build().unwrap();
+        let failed = client.get("http://localhost:1/").send().await.unwrap_err();
+        let refused = ClientError::from_transport("http://localhost:1/".into(), failed);
+        assert!(matches!(refused, ClientError::RefusedAddress { .. }), "{refused:?}");
     }
 }

@@ -1,7 +1,15 @@
 //! `odi demo`: a whole network on one machine.
+//!
+//! It runs what production runs: the maintainer's calls of `odi-sign`, an ordinary web server, directories and relays
+//! from configuration texts, on loopback, in this process. Nothing is left behind.
 
+mod catalog;
+mod downloads;
 mod origin;
+mod ports;
 mod sample;
 
+pub use catalog::{DemoCatalog, shadow};
+pub use downloads::{Downloads, download_all, paths};
 pub use origin::Origin;
 pub use sample::write as write_sample_tree;

@@ -5,6 +5,7 @@
 //! step means.
 
 mod agent;
+mod check;
 pub mod cli;
 mod compare;
 mod description;
@@ -20,13 +21,19 @@ mod manifest_nodes;
 mod next_head;
 mod next_manifest;
 mod odi_folder;
+mod others;
 mod outcome;
 mod passphrase;
 mod pending;
 mod progress;
 mod publish;
 mod published;
+mod pull;
+mod push;
+mod remote;
+mod requests;
 mod retention;
+mod revise;
 mod root_steps;
 mod run;
 mod scan;
@@ -36,6 +43,7 @@ mod signers;
 mod stage;
 mod survey;
 mod tree_disk;
+mod trust_change;
 
 pub use description::Description;
 pub use failure::Failure;

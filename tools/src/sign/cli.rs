@@ -42,6 +42,12 @@ pub enum Command {
     Publish(Publish),
     /// Add a signature to a head that waits for its threshold.
     Sign(Sign),
+    /// Hand the newest head to directories. The signature is the only credential.
+    Push(Push),
+    /// Take over a newer head from an origin or directory. Touches .odi/ only, never your files.
+    Pull(Pull),
+    /// Check a tree or an origin against what was signed.
+    Verify(Verify),
     /// Say what the newest head is.
     Status(OneTree),
     /// List the heads, newest first.
@@ -50,6 +56,13 @@ pub enum Command {
     Ls(Ls),
     /// Say what differs between two heads.
     Diff(DiffHeads),
+    /// Point a label, such as `stable`, at a head, or remove it.
+    Label(Label),
+    /// Withdraw a file's bytes, or a path, from every relay.
+    Revoke(Revoke),
+    /// Look at or change who may sign.
+    #[command(subcommand)]
+    Trust(Trust),
 }
 
 /// `odi-sign keygen`.
@@ -164,6 +177,42 @@ pub struct Sign {
     pub key: Vec<PathBuf>,
 }
 
+/// `odi-sign push`.
+#[derive(Debug, Args)]
+pub struct Push {
+    /// The tree.
+    pub tree: PathBuf,
+    /// Directories, such as https://everest.example.org.
+    #[arg(value_name = "URL", required = true)]
+    pub urls: Vec<Url>,
+}
+
+/// `odi-sign pull`.
+#[derive(Debug, Args)]
+pub struct Pull {
+    /// The tree.
+    pub tree: PathBuf,
+    /// An origin or a directory.
+    pub url: Url,
+    /// Give up a head of ours that the server does not have. The next publish voids it.
+    #[arg(long)]
+    pub replace: bool,
+}
+
+/// `odi-sign verify`.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// A tree, or an origin's URL.
+    #[arg(value_name = "TREE|URL")]
+    pub target: String,
+    /// The catalog it must be.
+    #[arg(long, value_name = "ID")]
+    pub catalog: Option<odi_manifest::CatalogId>,
+    /// Check the records only, not the files.
+    #[arg(long)]
+    pub records_only: bool,
+}
+
 /// A command about one tree.
 #[derive(Debug, Args)]
 pub struct OneTree {
@@ -203,6 +252,132 @@ pub struct DiffHeads {
     pub from: Option<u64>,
     /// The newer one's. Default: the newest.
     pub to: Option<u64>,
+}
+
+/// `odi-sign label`.
+#[derive(Debug, Args)]
+pub struct Label {
+    /// The tree.
+    pub tree: PathBuf,
+    /// The label.
+    pub label: String,
+    /// The head's sequence number. Default: the newest.
+    pub seq: Option<u64>,
+    /// Remove the label instead.
+    #[arg(long, conflicts_with = "seq")]
+    pub remove: bool,
+    /// A release key.
+    #[arg(long, value_name = "KEY", required = true)]
+    pub key: Vec<PathBuf>,
+    /// How long the head is good for.
+    #[arg(long, value_name = "TIME", default_value = "90d", value_parser = lifetime)]
+    pub expires: Duration,
+}
+
+/// `odi-sign revoke`.
+#[derive(Debug, Args)]
+pub struct Revoke {
+    /// The tree.
+    pub tree: PathBuf,
+    /// A path of the catalog whose present bytes are withdrawn, or a BLAKE3 as 64 hexadecimal digits.
+    #[arg(value_name = "PATH|BLAKE3", required = true)]
+    pub what: Vec<String>,
+    /// Withdraw the paths themselves and all that lies below them, whatever they hold.
+    #[arg(long)]
+    pub paths: bool,
+    /// A release or revoke key.
+    #[arg(long, value_name = "KEY", required = true)]
+    pub key: Vec<PathBuf>,
+    /// Why.
+    #[arg(long, value_enum, default_value_t)]
+    pub reason: WhyRevoked,
+}
+
+/// Why something is withdrawn.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+pub enum WhyRevoked {
+    /// No reason given.
+    #[default]
+    Unspecified,
+    /// Malicious or tampered with.
+    Compromised,
+    /// The law demands it.
+    Legal,
+    /// Published by mistake, or withdrawn by its authors.
+    Withdrawn,
+    /// It holds secrets or personal data.
+    Private,
+}
+
+/// `odi-sign trust ...`.
+#[derive(Debug, Subcommand)]
+pub enum Trust {
+    /// Say who may sign.
+    Show(OneTree),
+    /// Change who may sign: writes the next root of trust, or leaves it waiting for more root keys.
+    Change(Box<TrustChange>),
+    /// Add a root key's signature to a root of trust that waits for more.
+    Countersign(Countersign),
+}
+
+/// `odi-sign trust change`.
+#[derive(Debug, Args)]
+pub struct TrustChange {
+    /// The tree.
+    pub tree: PathBuf,
+    /// A present or new root key that signs the change.
+    #[arg(long, value_name = "KEY", required = true)]
+    pub root_key: Vec<PathBuf>,
+    /// Let this key sign heads.
+    #[arg(long, value_name = "PUB")]
+    pub add_release: Vec<String>,
+    /// Let this key sign heads no more. Begins a new epoch.
+    #[arg(long, value_name = "PUB")]
+    pub remove_release: Vec<String>,
+    /// How many release keys must sign a head. Raising it begins a new epoch.
+    #[arg(long, value_name = "N")]
+    pub release_threshold: Option<u32>,
+    /// Make this a root key.
+    #[arg(long, value_name = "PUB")]
+    pub add_root: Vec<String>,
+    /// Make this a root key no more.
+    #[arg(long, value_name = "PUB")]
+    pub remove_root: Vec<String>,
+    /// How many root keys must sign a change of trust.
+    #[arg(long, value_name = "N")]
+    pub root_threshold: Option<u32>,
+    /// Let this key revoke, and do nothing else.
+    #[arg(long, value_name = "PUB")]
+    pub add_revoke: Vec<String>,
+    /// Let this key revoke no more.
+    #[arg(long, value_name = "PUB")]
+    pub remove_revoke: Vec<String>,
+    /// Add a directory's key as a witness.
+    #[arg(long, value_name = "PUB")]
+    pub add_witness: Vec<String>,
+    /// Remove a witness.
+    #[arg(long, value_name = "PUB")]
+    pub remove_witness: Vec<String>,
+    /// How many witnesses make a head fresh.
+    #[arg(long, value_name = "N")]
+    pub witness_quorum: Option<u32>,
+    /// Begin a new epoch after this head: everything signed after it falls away. After a stolen key, the last
+    /// head you know to be good.
+    #[arg(long, value_name = "SEQ")]
+    pub floor: Option<u64>,
+    /// How long the root of trust is good for.
+    #[arg(long, value_name = "TIME", default_value = "400d", value_parser = lifetime)]
+    pub expires: Duration,
+}
+
+/// `odi-sign trust countersign`.
+#[derive(Debug, Args)]
+pub struct Countersign {
+    /// The tree.
+    pub tree: PathBuf,
+    /// A root key.
+    #[arg(long, value_name = "KEY", required = true)]
+    pub root_key: Vec<PathBuf>,
 }
 
 /// Reads a span of time such as `90d`, `36h`, `10m` or `45s`.

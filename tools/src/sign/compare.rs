@@ -90,6 +90,17 @@ impl Changes {
         self.ops.push(Op::Remove(path));
     }
 
+    /// Every difference in words, for a check that expects none.
+    pub(crate) fn describe(&self) -> Vec<String> {
+        let replaced: BTreeSet<&ArtifactPath> = self.dropped.iter().map(|dropped| &dropped.path).collect();
+        let word = |op: &Op| match op {
+            Op::Remove(_) => "signed, and not here",
+            Op::Put(path, _) if replaced.contains(path) => "other bytes than those signed",
+            Op::Put(..) => "here, and not signed",
+        };
+        self.ops.iter().map(|op| format!("{}: {}", op.path(), word(op))).collect()
+    }
+
     /// The dropped blobs that no path of the tree holds any more.
     pub(crate) fn gone(&self, files: &[Surveyed]) -> BTreeSet<BlobId> {
         without_present(self.dropped.iter().map(|dropped| dropped.blob).collect(), files)

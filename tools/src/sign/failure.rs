@@ -5,15 +5,15 @@
 
 use std::path::PathBuf;
 
-use odi_manifest::cbor::CborError;
 use odi_manifest::{
-    ApplyError, CatalogId, DiffError, HeadId, HeadRefusal, NodesError, PublicKey, RecordError, RoleName,
-    RootRefusal, SignError, Timestamp, TreeError, VerifyError,
+    ApplyError, CatalogId, DiffError, HeadId, HeadRefusal, NodesError, PublicKey, RecordError,
+    RevocationError, RoleName, RootRefusal, SignError, Timestamp, TreeError, VerifyError,
 };
 
 use super::key_file::KeyFileError;
 use super::lock::LockError;
 use super::odi_folder::ReadError;
+use super::remote::RemoteError;
 use super::scan::Problems;
 use super::signers::SignerError;
 use super::tree_disk::DiskError;
@@ -53,6 +53,26 @@ pub enum Failure {
         role: RoleName,
     },
 
+    /// No temporary folder.
+    #[error("make a temporary folder")]
+    Temporary(#[source] std::io::Error),
+    /// Files are not what was signed.
+    #[error("{count} {} not as signed\n  {shown}", if *count == 1 { "path is" } else { "paths are" })]
+    Differs {
+        /// How many.
+        count: usize,
+        /// The first of them, one per line.
+        shown: String,
+    },
+    /// Another catalog than the one asked for.
+    #[error("this is catalog {found}, not {expected}")]
+    OtherCatalog {
+        /// What was asked for.
+        expected: Box<CatalogId>,
+        /// What was found.
+        found: Box<CatalogId>,
+    },
+
     /// There is no catalog in this tree.
     #[error("{} has no .odi/ folder with a root of trust; begin a catalog with odi-sign init", tree.display())]
     NotACatalog {
@@ -73,9 +93,11 @@ pub enum Failure {
         /// The tree.
         tree: PathBuf,
     },
-    /// No head waits for signatures.
-    #[error("no head waits for signatures in {}", tree.display())]
+    /// No head, or no root, waits for signatures.
+    #[error("no {what} waits for signatures in {}", tree.display())]
     NothingWaits {
+        /// "head" or "root".
+        what: &'static str,
         /// The tree.
         tree: PathBuf,
     },
@@ -90,6 +112,18 @@ pub enum Failure {
         have: usize,
         /// How many it needs.
         need: usize,
+    },
+    /// The catalog has no such artifact.
+    #[error("`{text}` is neither a path of this catalog nor a BLAKE3 of 64 hexadecimal digits")]
+    NoSuchArtifact {
+        /// What was asked for.
+        text: String,
+    },
+    /// The head is known, its manifest is not any more.
+    #[error("the manifest of head {seq} is no longer kept; only those since the last two full files are")]
+    NotKept {
+        /// Its sequence number.
+        seq: u64,
     },
     /// There is no head of that number.
     #[error("there is no head {seq}")]
@@ -114,14 +148,6 @@ pub enum Failure {
         /// What is wrong with it.
         source: RecordError,
     },
-    /// A pack of heads that is none.
-    #[error("{} is damaged", path.display())]
-    Pack {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: CborError,
-    },
     /// A diff that is none.
     #[error("{} is damaged", path.display())]
     Diff {
@@ -137,6 +163,14 @@ pub enum Failure {
         path: PathBuf,
         /// What is wrong with it.
         source: ApplyError,
+    },
+    /// A revocation list that is none.
+    #[error("{} is damaged", path.display())]
+    Revocations {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: RevocationError,
     },
     /// A file of nodes that does not hold what it should.
     #[error("{} is damaged", path.display())]
@@ -210,6 +244,19 @@ pub enum Failure {
         ours: HeadId,
     },
 
+    /// A directory did not take the heads that lead to the newest.
+    #[error("{url} stays at head {seq}")]
+    Behind {
+        /// The directory.
+        url: String,
+        /// Its head's sequence number.
+        seq: u64,
+    },
+
+    /// A server was of no use.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
+
     /// Another process is at work.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -229,18 +276,26 @@ impl Failure {
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Disk(_) | Self::Read(_) | Self::Output(_) | Self::Lock(LockError::Io { .. }) => 1,
+            Self::Disk(_)
+            | Self::Read(_)
+            | Self::Output(_)
+            | Self::Temporary(_)
+            | Self::Lock(LockError::Io { .. }) => 1,
             Self::Tree(_) => 3,
             Self::Signer(_) | Self::KeyFile(_) | Self::Sign(_) | Self::NotInRole { .. } => 4,
-            Self::NotACatalog { .. }
+            Self::Differs { .. }
+            | Self::OtherCatalog { .. }
+            | Self::NotACatalog { .. }
             | Self::AlreadyACatalog { .. }
             | Self::NothingPublished { .. }
             | Self::NothingWaits { .. }
             | Self::Waiting { .. }
+            | Self::NoSuchArtifact { .. }
             | Self::NoSuchHead { .. }
+            | Self::NotKept { .. }
+            | Self::Revocations { .. }
             | Self::Draft { .. }
             | Self::Record { .. }
-            | Self::Pack { .. }
             | Self::Diff { .. }
             | Self::Apply { .. }
             | Self::Nodes { .. }
@@ -250,8 +305,9 @@ impl Failure {
             | Self::HeadRefused { .. }
             | Self::NotTheNamed { .. }
             | Self::Invalid(_) => 5,
-            Self::MovedOn { .. } | Self::Diverged { .. } => 6,
+            Self::MovedOn { .. } | Self::Diverged { .. } | Self::Behind { .. } => 6,
             Self::Lock(LockError::Busy { .. }) => 7,
+            Self::Remote(_) => 8,
             Self::Expired { .. } => 9,
         }
     }

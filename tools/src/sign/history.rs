@@ -7,7 +7,9 @@ use std::fs;
 use std::io;
 
 use odi_manifest::cbor::Reader;
-use odi_manifest::{Head, TrustRoot, Unverified, Verified, skip_target, verify_named};
+use odi_manifest::{
+    EnvelopeError, Head, RecordError, RecordKind, TrustRoot, Unverified, Verified, skip_target, verify_named,
+};
 use odi_wire::layout::{HEADS_PER_PACK, LayoutPath, head_pack_of};
 
 use super::failure::Failure;
@@ -28,17 +30,22 @@ pub(crate) fn head_at(odi: &OdiFolder, seq: u64) -> Result<Option<Unverified<Hea
     }
     let pack = odi.item(LayoutPath::HeadPack(head_pack_of(seq)));
     let Some(bytes) = read_bounded(&pack, HEAD_BYTES_MAX * HEADS_PER_PACK)? else { return Ok(None) };
-    let mut rest = bytes.as_slice();
-    while !rest.is_empty() {
-        let mut reader = Reader::new(rest);
-        let item = reader.skip(0).map_err(|source| Failure::Pack { path: pack.clone(), source })?;
-        let head: Unverified<Head> = decode(item, &pack)?;
-        if head.claims().seq == seq {
-            return Ok(Some(head));
-        }
-        rest = rest.get(item.len()..).unwrap_or_default();
+    let heads = heads_in_pack(&bytes).map_err(|source| Failure::Record { path: pack, source })?;
+    Ok(heads.into_iter().find(|head| head.claims().seq == seq))
+}
+
+/// The heads of a pack, ascending.
+pub(crate) fn heads_in_pack(bytes: &[u8]) -> Result<Vec<Unverified<Head>>, RecordError> {
+    let mut heads = Vec::new();
+    let mut reader = Reader::new(bytes);
+    while !reader.is_empty() {
+        let envelope = reader.skip(0).map_err(|error| RecordError::Envelope {
+            kind: RecordKind::Head,
+            source: EnvelopeError::Cbor(error),
+        })?;
+        heads.push(Unverified::decode(envelope)?);
     }
-    Ok(None)
+    Ok(heads)
 }
 
 fn decode(bytes: &[u8], path: &std::path::Path) -> Result<Unverified<Head>, Failure> {

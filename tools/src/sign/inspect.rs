@@ -3,7 +3,9 @@
 use std::fmt;
 use std::path::Path;
 
-use odi_manifest::{CatalogId, Child, Head, HeadId, Op, Timestamp, Tree, TreeError, Unverified};
+use odi_manifest::{
+    CatalogId, Child, Head, HeadId, Op, Timestamp, Tree, TreeError, TrustRoot, Unverified, Verified,
+};
 use serde::Serialize;
 
 use super::failure::Failure;
@@ -288,11 +290,11 @@ pub(crate) fn diff(tree: &Path, from: Option<u64>, to: Option<u64>) -> Result<Li
     let newest = published.head(&odi)?;
     let to = ancestor(&odi, trust, newest, to.unwrap_or(newest.seq))?;
     let from = from.unwrap_or_else(|| trust.ancestor(to.seq.saturating_sub(1)));
-    let HeadNodes { mut nodes, tree: to_tree, .. } = manifest_nodes::load(&odi, trust, &to, &[])?;
+    let HeadNodes { mut nodes, tree: to_tree, .. } = load_old(&odi, trust, &to)?;
     let from_tree = if from == 0 {
         Tree::empty()
     } else {
-        let from = manifest_nodes::load(&odi, trust, &ancestor(&odi, trust, newest, from)?, &[])?;
+        let from = load_old(&odi, trust, &ancestor(&odi, trust, newest, from)?)?;
         nodes.absorb(from.nodes);
         from.tree
     };
@@ -309,4 +311,12 @@ pub(crate) fn diff(tree: &Path, from: Option<u64>, to: Option<u64>) -> Result<Li
         });
     }
     Ok(Lines(lines))
+}
+
+/// The nodes of a head that may be so old that its manifest was dropped.
+fn load_old(odi: &OdiFolder, trust: &TrustRoot, head: &Verified<Head>) -> Result<HeadNodes, Failure> {
+    manifest_nodes::load(odi, trust, head, &[]).map_err(|failure| match failure {
+        Failure::NodesMissing { .. } => Failure::NotKept { seq: head.seq },
+        other => other,
+    })
 }

@@ -20,7 +20,7 @@ use super::history::head_at;
 use super::odi_folder::{OdiFolder, read_bounded};
 
 /// 50 million entries at 150 bytes.
-const FULL_BYTES_MAX: u64 = 8 << 30;
+pub(crate) const FULL_BYTES_MAX: u64 = 8 << 30;
 /// The lengths of steps for which diffs are kept, longest first.
 pub(crate) const STEPS: [u64; 4] = [64, 16, 4, 1];
 

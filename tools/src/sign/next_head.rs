@@ -4,11 +4,14 @@ use odi_manifest::{Head, HeadBuilder, HeadRefusal, RoleName, Unverified, Verifie
 
 use super::failure::Failure;
 use super::history::ancestor;
-use super::odi_folder::OdiFolder;
+use super::odi_folder::{OdiFolder, read_bounded};
 use super::pending;
 use super::published::Published;
 use super::signers::BoxedSigner;
-use super::tree_disk::TreeDisk;
+use super::tree_disk::{DiskError, TreeDisk};
+
+/// One line per head.
+const VOIDED_BYTES_MAX: u64 = 4096;
 
 /// What became of a draft.
 #[derive(Debug)]
@@ -35,6 +38,10 @@ pub(crate) fn draft(
     let mut builder = HeadBuilder::after(&published.trust, published.former.as_ref());
     if let (Some(seq), Some(former)) = (builder.skip_to().filter(|seq| *seq > 0), &published.former) {
         builder = builder.skip(ancestor(odi, &published.trust, former, seq)?.id());
+    }
+    let voided = read_bounded(&odi.voided(), VOIDED_BYTES_MAX)?.unwrap_or_default();
+    for head in String::from_utf8_lossy(&voided).lines().filter_map(|line| line.parse().ok()) {
+        builder = builder.void(head);
     }
     change(builder).build().map_err(Failure::Invalid)
 }
@@ -77,6 +84,7 @@ pub(crate) fn seal(
     };
     pending::write(disk, odi, &head)?;
     pending::install(disk, odi, &verified)?;
+    disk.remove(&odi.voided()).map_err(DiskError::at("remove", &odi.voided()))?;
     published.former = Some(verified.clone());
     Ok(Sealed::Installed(verified))
 }

@@ -2,7 +2,8 @@
 //!
 //! The layout of DESIGN 4.6 is `odi-wire`'s ([`LayoutPath`]); beside it lie a few files that only `odi-sign` reads:
 //! `lock`, `pending` (a head that is signed or waits for signatures, and is not yet `head`), `pending-root`, `draft`
-//! (what `init` said the first head should say) and `replaced/SEQ`. Nothing here is private.
+//! (what `init` said the first head should say), `voided`
+//! (heads of ours that the next head gives up) and `replaced/SEQ`. Nothing here is private.
 
 use std::fs;
 use std::io::{self, Read};
@@ -101,6 +102,12 @@ impl OdiFolder {
     #[must_use]
     pub fn pending_root(&self) -> PathBuf {
         self.folder.join("pending-root")
+    }
+
+    /// Heads of ours that were given up, for the next head to void.
+    #[must_use]
+    pub fn voided(&self) -> PathBuf {
+        self.folder.join("voided")
     }
 
     /// What `init` said the first head should say.

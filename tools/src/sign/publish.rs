@@ -20,6 +20,7 @@ use super::lock::TreeLock;
 use super::next_head::{Sealed, check_signers, draft, seal};
 use super::next_manifest::NextManifest;
 use super::odi_folder::OdiFolder;
+use super::others;
 use super::outcome::HeadOutcome;
 use super::pending;
 use super::progress::Progress;
@@ -74,6 +75,11 @@ pub fn publish(disk: &dyn TreeDisk, request: &PublishRequest<'_>) -> Result<Head
     // Read under the lock: whoever held it before may have published.
     let mut published = Published::load(&odi)?;
     let finished = pending::settle(disk, &odi, &mut published, request.discard_waiting)?;
+    let notes = if request.offline {
+        Vec::new()
+    } else {
+        others::ask(&odi, &published, &request.description.origins, request.directories)?
+    };
     retention::sweep_temporaries(disk, &odi)?;
 
     let mut survey = survey_tree(&odi, &lock, request)?;
@@ -86,6 +92,7 @@ pub fn publish(disk: &dyn TreeDisk, request: &PublishRequest<'_>) -> Result<Head
     outcome.finished = finished;
     outcome.read_files = survey.read_files;
     outcome.read_bytes = survey.read_bytes;
+    outcome.notes.splice(0..0, notes);
     Ok(outcome)
 }
 
@@ -168,6 +175,7 @@ fn worth_a_head(former: &Head, next: &Unverified<Head>, request: &PublishRequest
         || former.tree != next.tree
         || former.meta != next.meta
         || former.origins != next.origins
+        || former.void != next.void
         || former.root_version != next.root_version
         || former.expires.since(request.now) < life / 2
 }

@@ -3,27 +3,33 @@
 
 use std::env;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread;
 
-use odi_manifest::{Clock, KeyLine, PublicKey, SystemClock};
+use odi_manifest::{Clock, SystemClock};
 use serde::Serialize;
+use url::Url;
 use zeroize::Zeroizing;
 
-use super::cli::{Cli, Command, Init, Keygen, Publish};
-use super::description::Description;
+use super::check::{CheckOutcome, check_origin, check_tree};
+use super::cli::{Cli, Command, Keygen, Publish, Trust, Verify};
 use super::failure::Failure;
-use super::init::{InitRequest, init};
+use super::init::init;
 use super::inspect::{diff, log, ls, status};
 use super::key_file::{self, KeyFileError};
-use super::outcome::KeygenOutcome;
+use super::outcome::{HeadOutcome, KeygenOutcome};
 use super::passphrase::PassphraseSource;
 use super::progress::Bar;
 use super::publish::{PublishRequest, publish};
+use super::pull::pull;
+use super::push::push;
+use super::requests;
+use super::revise::{self, Withdrawal};
 use super::sign_waiting::sign_waiting;
-use super::signers;
+use super::signers::{self, BoxedSigner};
 use super::tree_disk::RealTreeDisk;
+use super::trust_change::{self, TrustOutcome};
 
 /// Runs one command and says what came of it: results on standard output, the reason of a failure on standard error.
 #[must_use]
@@ -50,7 +56,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Init(args) => {
             let signers = signers::open(&args.root_key, &mut passphrases)?;
             let root_keys = signers.iter().map(|signer| signer.public_key()).collect();
-            show.outcome(&init(&disk, &init_request(args, root_keys)?, &signers, now)?)
+            show.outcome(&init(&disk, &requests::init(args, root_keys)?, &signers, now)?)
         }
         Command::Publish(args) => {
             let signers = signers::open(&args.key, &mut passphrases)?;
@@ -60,10 +66,40 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
             let signers = signers::open(&args.key, &mut passphrases)?;
             show.outcome(&sign_waiting(&disk, &args.tree, &signers)?)
         }
+        Command::Pull(args) => show.outcome(&pull(&disk, &args.tree, &args.url, args.replace)?),
+        Command::Verify(args) => show.outcome(&verify_target(&args)?.judge(now)?),
+        Command::Label(args) => {
+            let signers = signers::open(&args.key, &mut passphrases)?;
+            let label = (args.label.as_str(), requests::label_target(&args));
+            show.outcome(&revise::label(&disk, &args.tree, label, &signers, now, args.expires)?)
+        }
+        Command::Revoke(args) => {
+            let signers = signers::open(&args.key, &mut passphrases)?;
+            let reason = requests::reason(args.reason);
+            let withdrawal = Withdrawal { what: &args.what, paths: args.paths, reason };
+            show.outcome(&revise::revoke(&disk, &args.tree, &withdrawal, &signers, now)?)
+        }
+        Command::Trust(command) => show.outcome(&trust(command, &mut passphrases)?),
+        Command::Push(args) => show.outcome(&push(&args.tree, &args.urls)?),
         Command::Status(args) => show.outcome(&status(&args.tree, now)?),
         Command::Log(args) => show.outcome(&log(&args.tree, args.count)?),
         Command::Ls(args) => show.outcome(&ls(&args.tree, &args.path, args.recursive)?),
         Command::Diff(args) => show.outcome(&diff(&args.tree, args.from, args.to)?),
+    }
+}
+
+fn trust(command: Trust, passphrases: &mut PassphraseSource) -> Result<TrustOutcome, Failure> {
+    match command {
+        Trust::Show(args) => trust_change::show(&args.tree),
+        Trust::Change(args) => {
+            let change = requests::trust_change(&args)?;
+            let signers = signers::open(&args.root_key, passphrases)?;
+            trust_change::change(&RealTreeDisk, &args.tree, &change, &signers, SystemClock.now())
+        }
+        Trust::Countersign(args) => {
+            let signers = signers::open(&args.root_key, passphrases)?;
+            trust_change::countersign(&RealTreeDisk, &args.tree, &signers)
+        }
     }
 }
 
@@ -126,32 +162,7 @@ fn keygen(args: &Keygen, passphrases: &mut PassphraseSource) -> Result<KeygenOut
     Ok(KeygenOutcome { key: args.out.clone(), public })
 }
 
-fn init_request(args: Init, root_keys: Vec<PublicKey>) -> Result<InitRequest, Failure> {
-    let lines = |texts: &[String]| -> Result<Vec<KeyLine>, KeyFileError> {
-        texts.iter().map(|text| key_file::read_public(text)).collect()
-    };
-    let keys = |texts: &[String]| -> Result<Vec<PublicKey>, KeyFileError> {
-        Ok(lines(texts)?.into_iter().map(|line| line.key).collect())
-    };
-    Ok(InitRequest {
-        release_keys: keys(&args.release_key)?,
-        revoke_keys: keys(&args.revoke_key)?,
-        witnesses: lines(&args.witness)?,
-        tree: args.tree,
-        name: args.name,
-        root_keys,
-        root_threshold: args.root_threshold,
-        release_threshold: args.release_threshold,
-        witness_quorum: args.witness_quorum,
-        expires: args.expires,
-        description: description(&args.description),
-    })
-}
-
-fn publish_tree(
-    args: &Publish,
-    signers: &[signers::BoxedSigner],
-) -> Result<super::outcome::HeadOutcome, Failure> {
+fn publish_tree(args: &Publish, signers: &[BoxedSigner]) -> Result<HeadOutcome, Failure> {
     let cache = cache_folder();
     let request = PublishRequest {
         tree: &args.tree,
@@ -164,7 +175,7 @@ fn publish_tree(
         directories: &args.directory,
         offline: args.offline,
         keep_replaced: args.keep_replaced,
-        description: &description(&args.description),
+        description: &requests::description(&args.description),
         cache: cache.as_deref(),
         workers: workers(),
         progress: &Bar::default(),
@@ -172,12 +183,11 @@ fn publish_tree(
     publish(&RealTreeDisk, &request)
 }
 
-fn description(args: &super::cli::Description) -> Description {
-    Description {
-        origins: args.origin.iter().map(ToString::to_string).collect(),
-        tags: args.tag.clone(),
-        title: args.title.clone(),
-        home: args.home.as_ref().map(ToString::to_string),
+fn verify_target(args: &Verify) -> Result<CheckOutcome, Failure> {
+    let with_files = !args.records_only;
+    match Url::parse(&args.target) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") => check_origin(&url, args.catalog, with_files),
+        _ => check_tree(Path::new(&args.target), args.catalog, with_files, workers(), &Bar::default()),
     }
 }
 

@@ -38,6 +38,8 @@ pub(super) fn sign_waiting(
             outcome.finished = Some(head.seq);
             Ok(outcome)
         }
-        Pending::Nothing | Pending::Obsolete => Err(Failure::NothingWaits { tree: tree.to_path_buf() }),
+        Pending::Nothing | Pending::Obsolete => {
+            Err(Failure::NothingWaits { what: "head", tree: tree.to_path_buf() })
+        }
     }
 }

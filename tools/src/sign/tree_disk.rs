@@ -4,6 +4,7 @@
 //! what a maintainer's crash would leave. [`Batch`] is the one place that knows the order of write, sync and rename:
 //! a file appears under its name only when its bytes are durable.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -104,15 +105,16 @@ impl DiskError {
 pub(super) struct Batch<'a> {
     disk: &'a dyn TreeDisk,
     files: Vec<(PathBuf, PathBuf)>,
+    staged: BTreeSet<PathBuf>,
 }
 
 impl<'a> Batch<'a> {
     /// An empty batch.
     pub(super) fn new(disk: &'a dyn TreeDisk) -> Self {
-        Self { disk, files: Vec::new() }
+        Self { disk, files: Vec::new(), staged: BTreeSet::new() }
     }
 
-    /// Writes the bytes beside `path`, to appear there at the commit.
+    /// Writes the bytes beside `path`, to appear there at the commit. Of a path staged twice the later bytes appear.
     ///
     /// # Errors
     /// When the folder or the temporary file cannot be written.
@@ -122,7 +124,9 @@ impl<'a> Batch<'a> {
         }
         let temporary = temporary_name(&path);
         self.disk.write(&temporary, bytes).map_err(DiskError::at("write", &temporary))?;
-        self.files.push((temporary, path));
+        if self.staged.insert(path.clone()) {
+            self.files.push((temporary, path));
+        }
         Ok(())
     }
 

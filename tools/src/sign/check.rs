@@ -1,0 +1,163 @@
+//! `odi-sign verify`: does what is here, or at an origin, agree with what was signed?
+
+use std::fmt;
+use std::path::Path;
+
+use odi_manifest::{ArtifactPath, CatalogId, Entry, Head, Timestamp, TreeError};
+use odi_wire::layout::LayoutPath;
+use serde::Serialize;
+use url::Url;
+
+use super::compare::compare;
+use super::failure::Failure;
+use super::manifest_nodes::{self, HeadNodes};
+use super::odi_folder::OdiFolder;
+use super::progress::Progress;
+use super::published::{Published, ROOT_BYTES_MAX};
+use super::pull::pull;
+use super::remote::{Place, Remote, RemoteError};
+use super::scan_cache::ScanCache;
+use super::survey::{SurveyOptions, survey};
+use super::tree_disk::{RealTreeDisk, replace};
+
+/// How many differences are spelled out.
+const SHOWN_MAX: usize = 25;
+
+/// What was checked, and what was wrong.
+#[derive(Debug, Serialize)]
+pub(crate) struct CheckOutcome {
+    id: CatalogId,
+    name: String,
+    seq: u64,
+    expires: Timestamp,
+    /// Artifacts whose bytes were compared.
+    checked: u64,
+    /// Paths that do not agree, and how.
+    pub(crate) wrong: Vec<String>,
+}
+
+impl fmt::Display for CheckOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, seq, checked, .. } = self;
+        write!(
+            f,
+            "{name} head {seq}: signatures, history and manifest are right; {checked} artifacts compared"
+        )
+    }
+}
+
+impl CheckOutcome {
+    /// An error if anything was wrong or has expired.
+    pub(crate) fn judge(self, now: Timestamp) -> Result<Self, Failure> {
+        if !self.wrong.is_empty() {
+            let mut shown = self.wrong.iter().take(SHOWN_MAX).cloned().collect::<Vec<_>>();
+            if self.wrong.len() > SHOWN_MAX {
+                shown.push(format!("and {} more", self.wrong.len() - SHOWN_MAX));
+            }
+            return Err(Failure::Differs { count: self.wrong.len(), shown: shown.join("\n  ") });
+        }
+        if self.expires <= now {
+            return Err(Failure::Expired { what: format!("head {}", self.seq), when: self.expires });
+        }
+        Ok(self)
+    }
+}
+
+/// Checks a tree's records, and reads every file unless told not to.
+pub(crate) fn check_tree(
+    tree: &Path,
+    expected: Option<CatalogId>,
+    with_files: bool,
+    workers: usize,
+    progress: &dyn Progress,
+) -> Result<CheckOutcome, Failure> {
+    let odi = OdiFolder::of(tree);
+    let published = Published::load(&odi)?;
+    expect_catalog(expected, published.catalog())?;
+    let head = published.head(&odi)?;
+    let loaded = manifest_nodes::load(&odi, &published.trust, head, &[])?;
+    let mut outcome = outcome_of(&published, head);
+    if with_files {
+        let options = SurveyOptions { cache: &ScanCache::default(), now_ns: i64::MAX, workers, progress };
+        let survey = survey(&odi, &options)?;
+        let changes = compare(entries(&loaded), &survey.files)?;
+        outcome.checked = survey.files.len() as u64;
+        outcome.wrong = changes.describe();
+    }
+    Ok(outcome)
+}
+
+fn entries(loaded: &HeadNodes) -> impl Iterator<Item = Result<(ArtifactPath, Entry), Failure>> {
+    let entries = loaded.tree.iter(&loaded.nodes, None);
+    entries.map(|entry| entry.map_err(|source| Failure::Manifest(TreeError::Nodes(source))))
+}
+
+/// Checks what a web server serves: follows it from its first root into a folder that goes away, and downloads every
+/// artifact unless told not to.
+pub(crate) fn check_origin(
+    url: &Url,
+    expected: Option<CatalogId>,
+    with_files: bool,
+) -> Result<CheckOutcome, Failure> {
+    let temporary = tempfile::tempdir().map_err(Failure::Temporary)?;
+    let odi = OdiFolder::of(temporary.path());
+    let remote = Remote::new()?;
+    let place = Place::origin(url);
+    let first = place.item(LayoutPath::Root(1));
+    let no_catalog = || RemoteError::NotA { url: Box::new(first.clone()), what: "first root of trust" };
+    let root = remote.get(&first, ROOT_BYTES_MAX)?.ok_or_else(no_catalog)?;
+    replace(&RealTreeDisk, odi.root(1), &root)?;
+    let published = Published::load(&odi)?;
+    expect_catalog(expected, published.catalog())?;
+    pull(&RealTreeDisk, temporary.path(), url, false)?;
+    let published = Published::load(&odi)?;
+    let head = published.head(&odi)?;
+    let loaded = manifest_nodes::load(&odi, &published.trust, head, &[])?;
+    let mut outcome = outcome_of(&published, head);
+    if with_files {
+        for entry in entries(&loaded) {
+            let (path, entry) = entry?;
+            outcome.checked += 1;
+            outcome.wrong.extend(check_artifact(&remote, url, &path, &entry)?);
+        }
+    }
+    Ok(outcome)
+}
+
+fn check_artifact(
+    remote: &Remote,
+    origin: &Url,
+    path: &ArtifactPath,
+    entry: &Entry,
+) -> Result<Option<String>, Failure> {
+    let mut url = origin.clone();
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.pop_if_empty().extend(path.as_str().split('/'));
+    }
+    let wrong = |why: &str| Ok(Some(format!("{path}: {why}")));
+    match remote.hash(&url, entry.size)? {
+        None => wrong("is not served"),
+        Some(hashed) if hashed.blob == entry.blob && hashed.sha256 == entry.sha256 => Ok(None),
+        Some(_) => wrong("other bytes than those signed"),
+    }
+}
+
+fn outcome_of(published: &Published, head: &Head) -> CheckOutcome {
+    CheckOutcome {
+        id: published.catalog(),
+        name: published.trust.root().name.clone(),
+        seq: head.seq,
+        expires: head.expires.min(published.trust.root().expires),
+        checked: 0,
+        wrong: Vec::new(),
+    }
+}
+
+fn expect_catalog(expected: Option<CatalogId>, found: CatalogId) -> Result<(), Failure> {
+    match expected {
+        Some(expected) if expected != found => {
+            Err(Failure::OtherCatalog { expected: Box::new(expected), found: Box::new(found) })
+        }
+        _ => Ok(()),
+    }
+}

@@ -258,6 +258,7 @@ fn halves(values: &[ChainingValue]) -> (&[ChainingValue], &[ChainingValue]) {
 }
 
 #[cfg(test)]
+#[expect(clippy::cast_possible_truncation, reason = "patterns of bytes, and ranges of a few MiB")]
 mod tests {
     use super::*;
     use crate::BlobHasher;

@@ -125,12 +125,8 @@ impl FullReader {
     pub fn push(&mut self, encoded: &[u8], sink: &mut dyn NodeSink) -> Result<(), FullError> {
         let id = self.wanted().ok_or(FullError::TooLong)?;
         let node = self.judge(&id, encoded).map_err(|reason| FullError::Node { id, reason })?;
-        self.tree.get_or_insert(Tree {
-            root: id,
-            level: node.level(),
-            entries: node.entries(),
-            bytes: node.bytes(),
-        });
+        let (level, entries, bytes) = (node.level(), node.entries(), node.bytes());
+        self.tree = self.tree.or(Some(Tree { root: id, level, entries, bytes }));
         if node.level() == 0 {
             sink.put(id, encoded.to_vec())?;
             return self.close(sink);

@@ -14,6 +14,7 @@ mod list;
 mod node;
 mod nodes;
 mod order;
+mod path_index;
 mod place;
 mod proof;
 mod row;
@@ -118,7 +119,7 @@ impl Tree {
             }
             node = below;
         }
-        Ok(node.search(path).ok().and_then(|at| node.entry(at)).cloned())
+        Ok(node.find(path).and_then(|at| node.entry(at)).cloned())
     }
 
     /// All artifacts ascending, or those behind `after`, which need not exist.

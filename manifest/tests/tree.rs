@@ -34,7 +34,7 @@ fn check_step(from: &Map, to: &Map) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn any_map_to_any_other(from in any_map(0..900), to in any_map(0..900)) {
@@ -150,7 +150,7 @@ fn folders_list_page_by_page() {
         let mut expected: Vec<String> = map
             .keys()
             .filter_map(|path| path.as_str().strip_prefix(&prefix))
-            .map(|rest| rest.split_once('/').map_or(rest.to_owned(), |(name, _)| format!("{name}/")))
+            .map(|rest| rest.split_once('/').map_or_else(|| rest.to_owned(), |(name, _)| format!("{name}/")))
             .collect();
         expected.dedup();
         for limit in [1, 2, 7, 10_000] {

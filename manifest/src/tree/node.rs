@@ -1,9 +1,12 @@
 //! A decoded node: paths side by side in one text, rows in one slice, so that look-ups are binary searches over
 //! little memory. Decoding checks whatever one node alone shows.
 
+use std::cmp::Ordering;
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use super::NodeError;
+use super::path_index::PathIndex;
 use super::row::{Row, common_prefix};
 use super::writer::NodeWriter;
 use crate::cbor::{CborError, CborReason, Reader};
@@ -33,6 +36,7 @@ pub struct Node {
     text: Box<str>,
     /// Where each path ends in `text`.
     ends: Box<[u32]>,
+    index: PathIndex,
     rows: Rows,
 }
 
@@ -49,14 +53,19 @@ impl Node {
     /// The only node of the empty manifest: a leaf without entries.
     #[must_use]
     pub fn empty() -> Self {
-        Self {
-            level: 0,
-            entries: 0,
-            bytes: 0,
-            text: "".into(),
-            ends: Box::default(),
-            rows: Rows::Leaf(Box::default()),
-        }
+        Self::assemble(0, String::new(), Vec::new(), Rows::Leaf(Box::default()), (0, 0))
+    }
+
+    fn assemble(level: u8, text: String, ends: Vec<u32>, rows: Rows, (entries, bytes): (u64, u64)) -> Self {
+        let path = |index: usize| {
+            let end = ends.get(index).map_or(0, |end| *end as usize);
+            let start =
+                index.checked_sub(1).and_then(|former| ends.get(former)).map_or(0, |end| *end as usize);
+            text.as_bytes().get(start..end).unwrap_or_default()
+        };
+        let paths = || (0..ends.len()).map(path);
+        let index = if level == 0 { PathIndex::to_find(paths()) } else { PathIndex::to_search(paths()) };
+        Self { level, entries, bytes, text: text.into(), ends: ends.into(), index, rows }
     }
 
     /// Decodes a node and checks whatever it alone shows: form, order, paths, prefixes, bounds and sums.
@@ -125,13 +134,21 @@ impl Node {
         self.ends.is_empty()
     }
 
-    /// The path of a row.
-    #[must_use]
-    pub fn path(&self, index: usize) -> Option<&str> {
+    fn path_range(&self, index: usize) -> Option<Range<usize>> {
         let end = *self.ends.get(index)? as usize;
         let start =
             index.checked_sub(1).and_then(|former| self.ends.get(former)).map_or(0, |end| *end as usize);
-        self.text.get(start..end)
+        Some(start..end)
+    }
+
+    /// The path of a row.
+    #[must_use]
+    pub fn path(&self, index: usize) -> Option<&str> {
+        self.text.get(self.path_range(index)?)
+    }
+
+    fn path_bytes(&self, index: usize) -> &[u8] {
+        self.path_range(index).and_then(|range| self.text.as_bytes().get(range)).unwrap_or_default()
     }
 
     /// All paths, ascending.
@@ -175,16 +192,24 @@ impl Node {
 
     /// Where a path is, or else where it would be.
     pub(super) fn search(&self, path: &str) -> Result<usize, usize> {
-        let (mut low, mut high) = (0, self.len());
+        let path = path.as_bytes();
+        let Range { start: mut low, end: mut high } = self.index.narrow(path, self.path_bytes(0), self.len());
         while low < high {
             let middle = low.midpoint(high);
-            match self.path(middle).map_or(std::cmp::Ordering::Greater, |found| found.cmp(path)) {
-                std::cmp::Ordering::Less => low = middle + 1,
-                std::cmp::Ordering::Equal => return Ok(middle),
-                std::cmp::Ordering::Greater => high = middle,
+            match self.path_bytes(middle).cmp(path) {
+                Ordering::Less => low = middle + 1,
+                Ordering::Equal => return Ok(middle),
+                Ordering::Greater => high = middle,
             }
         }
         Err(low)
+    }
+
+    /// Where a path is. In a leaf this is faster than [`Self::search`].
+    pub(super) fn find(&self, path: &str) -> Option<usize> {
+        self.index
+            .find(path.as_bytes(), |index| self.path_bytes(index))
+            .unwrap_or_else(|| self.search(path).ok())
     }
 
     /// The row of an inner node under which a path lies or would lie: the last that does not begin after it, else
@@ -219,8 +244,7 @@ fn decode_rows<R: Row>(
         former = start;
     }
     let text = String::from_utf8(text).map_err(|_| CborError::new(CborReason::NotUtf8, 0))?;
-    let rows = rows_of(rows.into_boxed_slice());
-    Ok(Node { level, entries, bytes, text: text.into(), ends: ends.into(), rows })
+    Ok(Node::assemble(level, text, ends, rows_of(rows.into_boxed_slice()), (entries, bytes)))
 }
 
 /// Appends a path that is given as a prefix shared with the former one and a suffix. `former` is where that begins.

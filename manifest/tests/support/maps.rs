@@ -8,14 +8,14 @@ use std::collections::BTreeMap;
 use odi_manifest::{ArtifactPath, BlobId, Entry, MemoryNodes, Op, Sha256, Tree};
 use proptest::prelude::*;
 
-pub type Map = BTreeMap<ArtifactPath, Entry>;
+pub(crate) type Map = BTreeMap<ArtifactPath, Entry>;
 
-pub fn path(text: &str) -> ArtifactPath {
+pub(crate) fn path(text: &str) -> ArtifactPath {
     ArtifactPath::parse(text).unwrap()
 }
 
 /// An entry that differs from others in everything.
-pub fn entry(seed: u64) -> Entry {
+pub(crate) fn entry(seed: u64) -> Entry {
     let bytes = seed.to_le_bytes();
     let size = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
     Entry {
@@ -27,14 +27,14 @@ pub fn entry(seed: u64) -> Entry {
     }
 }
 
-pub fn build(map: &Map) -> (Tree, MemoryNodes) {
+pub(crate) fn build(map: &Map) -> (Tree, MemoryNodes) {
     let mut nodes = MemoryNodes::new();
     let tree = Tree::build(map.clone(), &mut nodes).unwrap();
     (tree, nodes)
 }
 
 /// A map of package-like paths: large enough for three levels from a few thousand on.
-pub fn packages(count: u64) -> Map {
+pub(crate) fn packages(count: u64) -> Map {
     (0..count)
         .map(|i| {
             let name = (i * 2_654_435_761) % 100_003;
@@ -47,7 +47,7 @@ pub fn packages(count: u64) -> Map {
 }
 
 /// The operations from one map to another, by brute force.
-pub fn ops_between(from: &Map, to: &Map) -> Vec<Op> {
+pub(crate) fn ops_between(from: &Map, to: &Map) -> Vec<Op> {
     let mut all: Vec<&ArtifactPath> = from.keys().chain(to.keys()).collect();
     all.sort();
     all.dedup();
@@ -61,7 +61,7 @@ pub fn ops_between(from: &Map, to: &Map) -> Vec<Op> {
 }
 
 /// Paths of very different lengths, so that nodes end by weight as well as by hash, and inner nodes hold few rows.
-pub fn any_path() -> impl Strategy<Value = ArtifactPath> {
+pub(crate) fn any_path() -> impl Strategy<Value = ArtifactPath> {
     let long = (0..6u8, 0..2000u32, 2..4usize).prop_map(|(folder, number, repeats)| {
         let segment = format!("{number:04}").repeat(60);
         format!("f{folder}-{repeats}/{}", vec![segment; repeats].join("/"))
@@ -70,6 +70,6 @@ pub fn any_path() -> impl Strategy<Value = ArtifactPath> {
     prop_oneof![3 => long, 2 => short].prop_map(|text| path(&text))
 }
 
-pub fn any_map(paths: std::ops::Range<usize>) -> impl Strategy<Value = Map> {
+pub(crate) fn any_map(paths: std::ops::Range<usize>) -> impl Strategy<Value = Map> {
     prop::collection::btree_map(any_path(), (0..1000u64).prop_map(entry), paths)
 }

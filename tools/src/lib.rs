@@ -1,5 +1,6 @@
 //! The tools: `odi-sign` for maintainers, `odi` for everyone else.
 
+pub mod bench;
 pub mod demo;
 pub mod odi;
 pub mod sign;

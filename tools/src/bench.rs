@@ -1,0 +1,3 @@
+//! `odi bench`: what this machine makes of the parts that must be fast. Each bench prints its figures beside its targets.
+
+pub mod manifest;

@@ -23,6 +23,7 @@ mod window;
 pub use error::{FetchError, Fetched, Report};
 pub use fault::SourceFault;
 pub use fetcher::{Fetcher, Source};
+pub(crate) use incoming::Incoming;
 pub use incoming::Redirects;
 pub use job::{BlobFetch, Stage, Wanted};
 pub use limits::FetchLimits;

@@ -23,5 +23,7 @@ pub mod layout;
 pub mod message;
 pub mod sync;
 
+mod off_worker;
+
 /// The HTTP vocabulary. Daemons name its types through here, so that they depend on no HTTP library.
 pub use http;

@@ -8,6 +8,8 @@ use odi_manifest::{ChunkError, chunk_len, chunk_range};
 use odi_store::PartialError;
 use tokio::task::{JoinHandle, spawn_blocking};
 
+use crate::off_worker::joined;
+
 use super::{BlobFetch, FetchError, Party, SourceFault};
 
 /// Why no more chunks are taken from a body.
@@ -118,10 +120,7 @@ impl ChunkSink {
     /// Waits for the write that is under way.
     async fn settle(&mut self) -> Result<(), SinkStop> {
         let Some(writing) = self.writing.take() else { return Ok(()) };
-        let (taken, stop) = match writing.await {
-            Ok(end) => end,
-            Err(failed) => std::panic::resume_unwind(failed.into_panic()),
-        };
+        let (taken, stop) = joined(writing).await;
         self.taken.bytes += taken.bytes;
         self.taken.guilty.extend(taken.guilty);
         stop.map_or(Ok(()), Err)

@@ -9,7 +9,7 @@ use odi_manifest::{CHUNK_BYTES, ChunkList, chunk_count, verify_small};
 use url::Url;
 
 use super::chunk_sink::SinkStop;
-use super::incoming::{Redirects, content_length, open};
+use super::incoming::{Incoming, Redirects, content_length, open};
 use super::job::blocking;
 use super::suspects::Suspects;
 use super::whole::fetch_whole;
@@ -91,6 +91,13 @@ impl Fetcher {
             }
             _ => Ok(whole),
         }
+    }
+
+    /// A body of at most `bytes_max` bytes as it arrives, unverified, under every bound.
+    pub(crate) async fn stream(&self, source: &Source, bytes_max: u64) -> Result<Incoming, SourceFault> {
+        let answer =
+            open(&*self.network, &source.url, None, source.redirects, bytes_max, &self.limits).await?;
+        Ok(answer.body)
     }
 
     /// A blob of at most one chunk, verified, in memory.

@@ -6,11 +6,11 @@ use bytes::Bytes;
 use odi_manifest::{BlobId, Sha256, chunk_count};
 use odi_store::{Partial, Store};
 use tokio::sync::watch;
-use tokio::task::spawn_blocking;
 
 use super::running_sha::RunningSha;
 use super::suspects::Suspects;
 use super::{FetchError, Party, Place};
+use crate::off_worker::off_worker;
 
 /// What the catalog says about a blob.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -181,8 +181,5 @@ where
     E: Send + 'static,
     FetchError: From<E>,
 {
-    match spawn_blocking(call).await {
-        Ok(result) => Ok(result?),
-        Err(failed) => std::panic::resume_unwind(failed.into_panic()),
-    }
+    Ok(off_worker(call).await?)
 }

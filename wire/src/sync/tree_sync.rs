@@ -1,0 +1,313 @@
+//! Getting the tree that a verified head names: along diffs from a tree that is held, else as a stream of nodes, else
+//! node by node. Whatever comes is judged by the signed root; a source with a wrong diff is condemned for it, the
+//! catalog never.
+
+use std::sync::Arc;
+
+use odi_manifest::{
+    DIFF_BYTES_MAX, FullReader, Head, HeadId, NODE_BYTES_MAX, NodeId, NodesError, Tree, TrustRoot,
+    Unverified, apply_diff, decode_diff,
+};
+use odi_store::{Store, StoreNodes};
+
+use super::head_line::HeadLine;
+use super::records::Asker;
+use super::{RetainedHead, SyncError, TreeFault};
+use crate::fetch::{Incoming, SourceFault};
+use crate::layout::LayoutPath;
+use crate::off_worker::off_worker;
+
+/// How far apart the heads of diffs are that origins keep, widest first.
+const STRIDES: [u64; 4] = [64, 16, 4, 1];
+
+/// A way of more diffs than this is longer than fetching the whole tree.
+const STEPS_MAX: usize = 64;
+
+/// How many heads back a whole tree is looked for.
+const FULL_SCAN_MAX: usize = 256;
+
+/// Bytes of one entry, or one frame, in a stream of nodes, generously: path, hashes, extension.
+const FULL_BYTES_PER_ENTRY: u64 = 2048;
+
+/// A stream of nodes is handed to the store in pieces of this size.
+const FEED_BYTES: usize = 1 << 20;
+
+/// A state whose tree is here.
+#[derive(Clone, Copy, Debug)]
+struct Base {
+    seq: u64,
+    id: HeadId,
+    tree: Tree,
+}
+
+/// One search for a tree.
+pub(super) struct TreeSearch<'a> {
+    pub(super) asker: Asker<'a>,
+    pub(super) trust: &'a TrustRoot,
+    pub(super) store: &'a Store,
+    pub(super) line: &'a mut HeadLine,
+    /// What was tried in vain, in order.
+    pub(super) tried: Vec<TreeFault>,
+}
+
+impl TreeSearch<'_> {
+    /// Finds the tree of `head`, starting from states that are held, the likeliest first.
+    pub(super) async fn find(
+        &mut self,
+        head: &Unverified<Head>,
+        held: &[Arc<RetainedHead>],
+    ) -> Result<Tree, SyncError> {
+        let wanted = head.claims().tree;
+        if wanted == Tree::empty().root {
+            return Ok(Tree::empty());
+        }
+        if let Some(same) = held.iter().find(|held| held.tree.root == wanted) {
+            return Ok(same.tree);
+        }
+        for held in held.iter().take(2) {
+            let base = Base { seq: held.seq(), id: held.id, tree: held.tree };
+            if base.seq < head.claims().seq
+                && let Some(tree) = self.walk(base, head).await?
+            {
+                return Ok(tree);
+            }
+        }
+        if let Some(tree) = self.whole(head).await? {
+            return Ok(tree);
+        }
+        if self.asker.source.has_nodes()
+            && let Some(tree) = self.node_by_node(wanted).await?
+        {
+            return Ok(tree);
+        }
+        Err(SyncError::NoTree { tried: std::mem::take(&mut self.tried) })
+    }
+
+    /// Goes from a state to `head` along diffs: the direct one if there is one, else by the widest strides that are.
+    async fn walk(&mut self, base: Base, head: &Unverified<Head>) -> Result<Option<Tree>, SyncError> {
+        let condemned = self.condemnations();
+        if let Some(tree) = self.step(&base, head).await? {
+            return Ok(Some(tree));
+        }
+        let mut at = base;
+        for _ in 0..STEPS_MAX {
+            let Some(next) = self.stride(&at, head, condemned).await? else { return Ok(None) };
+            if next.id == head.id() {
+                return Ok(Some(next.tree));
+            }
+            at = next;
+        }
+        Ok(None)
+    }
+
+    /// One stride towards `head`; nothing if there is none, or if the source has just been caught with a wrong diff.
+    async fn stride(
+        &mut self,
+        at: &Base,
+        head: &Unverified<Head>,
+        condemned: usize,
+    ) -> Result<Option<Base>, SyncError> {
+        for stride in STRIDES {
+            if self.condemnations() > condemned {
+                return Ok(None);
+            }
+            let Some(seq) = self.number_after(at.seq, stride).filter(|seq| *seq <= head.claims().seq) else {
+                continue;
+            };
+            let next = if seq == head.claims().seq {
+                head.clone()
+            } else {
+                match self.line.numbered(&self.asker, seq).await {
+                    Ok(next) => next,
+                    Err(SyncError::Source { item, source }) => {
+                        self.tried.push(TreeFault::Source { item, source });
+                        continue;
+                    }
+                    Err(other) => return Err(other),
+                }
+            };
+            if let Some(tree) = self.step(at, &next).await? {
+                return Ok(Some(Base { seq, id: next.id(), tree }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The number that stands `stride` places behind `seq` in the line, where epochs leave no gap between.
+    fn number_after(&self, seq: u64, stride: u64) -> Option<u64> {
+        let next = seq.checked_add(stride)?;
+        (self.trust.ancestor(next) == next).then_some(next)
+    }
+
+    /// One diff.
+    async fn step(&mut self, from: &Base, to: &Unverified<Head>) -> Result<Option<Tree>, SyncError> {
+        let item = LayoutPath::Diff { from: from.id, to: to.id() };
+        let encoded = match self.asker.bytes(item, DIFF_BYTES_MAX).await {
+            Ok(encoded) => encoded,
+            Err(source) => {
+                self.tried.push(TreeFault::Source { item, source });
+                return Ok(None);
+            }
+        };
+        let (catalog, nodes, tree) = (*self.trust.catalog(), self.store.nodes(), from.tree);
+        let (from, to, root) = (from.id, to.id(), to.claims().tree);
+        let applied = off_worker(move || apply(&encoded, catalog, (from, to), nodes, &tree, &root)).await;
+        match applied {
+            Ok(tree) => Ok(Some(tree)),
+            Err(fault) => {
+                self.tried.push(fault);
+                Ok(None)
+            }
+        }
+    }
+
+    /// The whole tree of `head`, or of a head a little before it and the diffs from there.
+    async fn whole(&mut self, head: &Unverified<Head>) -> Result<Option<Tree>, SyncError> {
+        let mut at = head.clone();
+        for _ in 0..FULL_SCAN_MAX {
+            if let Some(tree) = self.full(&at).await? {
+                if at.id() == head.id() {
+                    return Ok(Some(tree));
+                }
+                let base = Base { seq: at.claims().seq, id: at.id(), tree };
+                return self.walk(base, head).await;
+            }
+            let absent =
+                matches!(self.tried.last(), Some(TreeFault::Source { source: SourceFault::Absent(_), .. }));
+            let Some(prev) = at.claims().prev.filter(|_| absent) else { return Ok(None) };
+            let seq = self.trust.ancestor(at.claims().seq.saturating_sub(1));
+            at = match self.line.named(&self.asker, seq, &prev).await {
+                Ok(former) => former,
+                Err(SyncError::Source { item, source }) => {
+                    self.tried.push(TreeFault::Source { item, source });
+                    return Ok(None);
+                }
+                Err(other) => return Err(other),
+            };
+        }
+        Ok(None)
+    }
+
+    /// One whole tree as a stream of nodes.
+    async fn full(&mut self, head: &Unverified<Head>) -> Result<Option<Tree>, SyncError> {
+        let item = LayoutPath::Full(head.id());
+        let bytes_max = head.claims().entries.saturating_mul(FULL_BYTES_PER_ENTRY).saturating_add(1 << 20);
+        let body = self.asker.fetcher.stream(&self.asker.source.item(item), bytes_max).await;
+        let received = match body {
+            Ok(body) => receive(body, item, head.claims().tree, self.store.nodes()).await,
+            Err(source) => Err(TreeFault::Source { item, source }),
+        };
+        self.keep(received)
+    }
+
+    /// The nodes that the store lacks, one request each.
+    async fn node_by_node(&mut self, root: NodeId) -> Result<Option<Tree>, SyncError> {
+        let mut reader = FullReader::new(root);
+        loop {
+            let store = self.store.clone();
+            let pushed = off_worker(move || push_known(reader, &store)).await;
+            let wanted;
+            (reader, wanted) = match pushed {
+                Ok(progress) => progress,
+                Err(fault) => return self.keep(Err(fault)),
+            };
+            let Some(id) = wanted else { break };
+            let item = LayoutPath::Node(id);
+            let encoded = match self.asker.bytes(item, NODE_BYTES_MAX).await {
+                Ok(encoded) => encoded,
+                Err(source) => return self.keep(Err(TreeFault::Source { item, source })),
+            };
+            let mut nodes = self.store.nodes();
+            let pushed = off_worker(move || {
+                let pushed = reader.push(&encoded, &mut nodes);
+                (reader, pushed)
+            });
+            let (back, pushed) = pushed.await;
+            reader = back;
+            if let Err(source) = pushed {
+                return self.keep(Err(TreeFault::Full { item, source: Box::new(source) }));
+            }
+        }
+        let item = LayoutPath::Node(root);
+        let tree = reader.finish().map_err(|source| TreeFault::Full { item, source: Box::new(source) });
+        self.keep(tree)
+    }
+
+    fn keep(&mut self, tree: Result<Tree, TreeFault>) -> Result<Option<Tree>, SyncError> {
+        match tree {
+            Ok(tree) => Ok(Some(tree)),
+            Err(fault) => {
+                self.tried.push(fault);
+                Ok(None)
+            }
+        }
+    }
+
+    fn condemnations(&self) -> usize {
+        self.tried.iter().filter(|fault| fault.condemns_source()).count()
+    }
+}
+
+/// Applies a diff of these two heads. Blocking.
+pub(super) fn apply(
+    encoded: &[u8],
+    catalog: odi_manifest::CatalogId,
+    (from, to): (HeadId, HeadId),
+    mut nodes: StoreNodes,
+    tree: &Tree,
+    root: &NodeId,
+) -> Result<Tree, TreeFault> {
+    let item = LayoutPath::Diff { from, to };
+    let (header, ops) =
+        decode_diff(encoded).map_err(|source| TreeFault::Diff { item, source: Box::new(source) })?;
+    if (header.cat, header.from, header.to) != (catalog, from, to) {
+        return Err(TreeFault::OtherDiff { item });
+    }
+    let known = nodes.clone();
+    apply_diff(&known, &mut nodes, tree, &ops, root)
+        .map_err(|source| TreeFault::Apply { item, source: Box::new(source) })
+}
+
+async fn receive(
+    mut body: Incoming,
+    item: LayoutPath,
+    root: NodeId,
+    nodes: StoreNodes,
+) -> Result<Tree, TreeFault> {
+    let mut reader = FullReader::new(root);
+    let mut piece = Vec::with_capacity(FEED_BYTES);
+    loop {
+        let bytes = body.next().await.map_err(|source| TreeFault::Source { item, source })?;
+        let ended = bytes.is_none();
+        piece.extend_from_slice(&bytes.unwrap_or_default());
+        if piece.len() >= FEED_BYTES || ended {
+            let (fed, mut sink) = (std::mem::take(&mut piece), nodes.clone());
+            let fed = off_worker(move || {
+                let end = reader.feed(&fed, &mut sink);
+                (reader, end)
+            });
+            let (back, end) = fed.await;
+            reader = back;
+            end.map_err(|source| TreeFault::Full { item, source: Box::new(source) })?;
+        }
+        if ended {
+            return reader.finish().map_err(|source| TreeFault::Full { item, source: Box::new(source) });
+        }
+    }
+}
+
+/// Feeds a reader with nodes that the store has, until it wants one that is not there. Blocking.
+fn push_known(mut reader: FullReader, store: &Store) -> Result<(FullReader, Option<NodeId>), TreeFault> {
+    let mut nodes = store.nodes();
+    while let Some(id) = reader.wanted() {
+        let item = LayoutPath::Node(id);
+        let lost = |error: odi_store::StoreError| {
+            let source = NodesError::Backend { id, source: error.into() };
+            TreeFault::Full { item, source: Box::new(source.into()) }
+        };
+        let Some(encoded) = store.node(&id).map_err(lost)? else { return Ok((reader, Some(id))) };
+        let pushed = reader.push(&encoded, &mut nodes);
+        pushed.map_err(|source| TreeFault::Full { item, source: Box::new(source) })?;
+    }
+    Ok((reader, None))
+}

@@ -9,4 +9,6 @@
 mod adoption;
 mod catalog;
 mod freshness;
+mod properties;
 mod rotation;
+mod vectors;

@@ -34,7 +34,7 @@ pub enum IdentityError {
 ///
 /// # Errors
 /// The file cannot be read, made or understood.
-pub fn load_or_make(data_dir: &Path, fresh: [u8; 32]) -> Result<SigningKey, IdentityError> {
+pub(crate) fn load_or_make(data_dir: &Path, fresh: [u8; 32]) -> Result<SigningKey, IdentityError> {
     let fresh = Zeroizing::new(fresh);
     let path = data_dir.join(FILE);
     match std::fs::read_to_string(&path).map(Zeroizing::new) {
@@ -53,4 +53,10 @@ fn parse(text: &str) -> Option<SigningKey> {
     let bytes = Zeroizing::new(HEXLOWER.decode(text.trim_end().as_bytes()).ok()?);
     let seed: Zeroizing<[u8; 32]> = Zeroizing::new(bytes.as_slice().try_into().ok()?);
     Some(SigningKey::from_seed(&seed))
+}
+
+/// What keeps clients with their relay, over restarts too: derived, so that it is one secret less on the disk.
+#[must_use]
+pub(crate) fn selection_seed(identity: &SigningKey) -> [u8; 32] {
+    blake3::derive_key("ODI 2026-11 selection seed v1", &*identity.seed())
 }

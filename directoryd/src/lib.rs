@@ -1,16 +1,40 @@
 //! Who has what: catalogs, roster, selection, redirects.
 //!
 //! A directory decides *where*, never *what*: it adopts only signed heads whose tree it recomputed, and sends clients
-//! only to relays that hold exactly what a path names. The rules are pure: [`state_rules`], [`select`] and [`roster`].
+//! only to relays that hold exactly what a path names. Read [`server`], then `answer`, which has one match over all
+//! routes. The rules are pure: [`state_rules`], [`select`] and [`roster`].
 
+// From a command line to a running directory.
+pub mod cli;
 pub mod config;
-pub mod durable_file;
-pub mod identity;
-pub mod network;
-pub mod relay_records;
+pub mod server;
+
+// Requests.
+mod answer;
+mod carry;
+mod directory;
+mod origins;
+mod throttle;
+
+// Catalogs and their states.
+pub mod catalog;
+pub mod state_rules;
+
+// Relays.
+mod challenge;
+mod network;
+mod probe;
+mod relay_records;
+mod relays;
 pub mod roster;
 pub mod select;
-pub mod state_rules;
-pub mod throttle;
+mod tend;
 
-pub use odi_wire::listing;
+// Disk.
+mod blocking;
+mod durable_file;
+mod identity;
+
+pub use config::Config;
+pub use network::Network;
+pub use server::{Server, ServerError};

@@ -23,7 +23,7 @@ const RECORD_BYTES_MAX: u64 = 64 * 1024;
 
 /// The folder of records.
 #[derive(Clone, Debug)]
-pub struct RelayRecords {
+pub(crate) struct RelayRecords {
     folder: PathBuf,
 }
 
@@ -46,7 +46,7 @@ impl RelayRecords {
     ///
     /// # Errors
     /// The operating system's.
-    pub fn open(data_dir: &Path) -> io::Result<Self> {
+    pub(crate) fn open(data_dir: &Path) -> io::Result<Self> {
         let folder = data_dir.join("relays");
         fs::create_dir_all(&folder)?;
         Ok(Self { folder })
@@ -56,7 +56,7 @@ impl RelayRecords {
     ///
     /// # Errors
     /// The folder cannot be listed.
-    pub fn load(&self) -> io::Result<Vec<(Registration, Network)>> {
+    pub(crate) fn load(&self) -> io::Result<Vec<(Registration, Network)>> {
         let mut records = Vec::new();
         for entry in fs::read_dir(&self.folder)? {
             let path = entry?.path();
@@ -77,7 +77,7 @@ impl RelayRecords {
     ///
     /// # Errors
     /// The operating system's.
-    pub fn put(&self, registration: &Registration, network: Network) -> io::Result<()> {
+    pub(crate) fn put(&self, registration: &Registration, network: Network) -> io::Result<()> {
         let record = Record {
             relay: registration.relay,
             generation: registration.generation,
@@ -98,7 +98,7 @@ impl RelayRecords {
     ///
     /// # Errors
     /// The operating system's.
-    pub fn remove(&self, relay: &PublicKey) -> io::Result<()> {
+    pub(crate) fn remove(&self, relay: &PublicKey) -> io::Result<()> {
         durable_file::remove(&self.path(relay))
     }
 

@@ -22,6 +22,8 @@ pub struct Ask<'a> {
     pub blob: BlobId,
     /// The servable heads at which the path asked for names that blob, newest first.
     pub named_at: &'a [HeadId],
+    /// Those of them whose pin the redirect may name, best first: one of them where the URL itself is pinned.
+    pub pins: &'a [HeadId],
     /// Relays that the client asks to be spared, by the hexadecimal form of their key or the host of a URL.
     pub avoid: &'a [String],
 }
@@ -73,7 +75,7 @@ fn qualifies<'a>(ask: &Ask<'_>, candidate: &Candidate<'a>) -> Option<Choice<'a>>
     if !holds(candidate.holding, &ask.blob, ask.named_at) || is_avoided(ask, candidate) {
         return None;
     }
-    let head = ask.named_at.iter().find(|head| candidate.holding.served.contains(head)).copied()?;
+    let head = ask.pins.iter().find(|head| candidate.holding.served.contains(head)).copied()?;
     let url = candidate.urls.iter().find(|url| url.is_https() == (ask.scheme == Scheme::Https))?;
     Some(Choice { relay: candidate.relay, url, head })
 }
@@ -167,6 +169,7 @@ mod tests {
             scheme: Scheme::Http,
             blob: BlobId::of(b"x"),
             named_at,
+            pins: named_at,
             avoid,
         }
     }

@@ -21,16 +21,17 @@ pub const CARRIED_BYTES_MAX: u64 = 64 * 1024;
 
 /// Whether an adopted head may be served now.
 ///
-/// `holders` has, for each changed large blob, how many live relays hold it; it is not asked for more than it takes to
+/// `carried` says whether its small artifacts are here. `holders` has, for each changed large blob, how many live relays hold it; it is not asked for more than it takes to
 /// decide. `relays` live relays follow the catalog: if there are fewer than [`HOLDERS_MIN`], as many have to suffice.
 pub fn may_serve(
     adopted: Timestamp,
     now: Timestamp,
+    carried: bool,
     relays: usize,
     mut holders: impl Iterator<Item = usize>,
 ) -> bool {
     let enough = HOLDERS_MIN.min(relays);
-    now.since(adopted) >= SERVE_AFTER || enough == 0 || holders.all(|count| count >= enough)
+    now.since(adopted) >= SERVE_AFTER || carried && (enough == 0 || holders.all(|count| count >= enough))
 }
 
 /// Whether a head that was superseded at that time is still servable.
@@ -121,7 +122,7 @@ mod tests {
     fn a_head_is_served_when_its_blobs_have_holders_or_time_is_up() {
         let adopted = Timestamp(1000);
         let at = |seconds: u64, relays, holders: &[usize]| {
-            may_serve(adopted, Timestamp(1000 + seconds), relays, holders.iter().copied())
+            may_serve(adopted, Timestamp(1000 + seconds), true, relays, holders.iter().copied())
         };
         for (seconds, relays, holders, expected) in [
             (0, 0, &[0, 0][..], true),
@@ -137,7 +138,10 @@ mod tests {
             assert_eq!(at(seconds, relays, holders), expected, "{seconds} s, {relays} relays, {holders:?}");
         }
         // A clock that jumped back makes a head wait for its holders, never longer than the clock is wrong.
-        assert!(!may_serve(adopted, Timestamp(0), 2, [0].into_iter()));
+        assert!(!may_serve(adopted, Timestamp(0), true, 2, [0].into_iter()));
+        // Small artifacts come first, relays or not.
+        assert!(!may_serve(adopted, adopted, false, 0, std::iter::empty()));
+        assert!(may_serve(adopted, Timestamp(1060), false, 2, [0].into_iter()));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::network::Network;
 
 /// How much may happen: `burst` at once, then `per_minute`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pace {
+pub(crate) struct Pace {
     /// The most that may happen at one moment.
     pub burst: u32,
     /// How many per minute come back. At least 1.
@@ -21,7 +21,7 @@ pub struct Pace {
 
 /// A bucket of permits, counted in sixtieths so that seconds refill it exactly.
 #[derive(Clone, Copy, Debug)]
-pub struct TokenBucket {
+pub(crate) struct TokenBucket {
     pace: Pace,
     sixtieths: u64,
     refilled: Timestamp,
@@ -30,7 +30,7 @@ pub struct TokenBucket {
 impl TokenBucket {
     /// A full bucket.
     #[must_use]
-    pub const fn new(pace: Pace, now: Timestamp) -> Self {
+    pub(crate) const fn new(pace: Pace, now: Timestamp) -> Self {
         Self { pace, sixtieths: pace.burst as u64 * 60, refilled: now }
     }
 
@@ -38,7 +38,7 @@ impl TokenBucket {
     ///
     /// # Errors
     /// There is none; the error says how long until the next, at least a second.
-    pub fn take(&mut self, now: Timestamp) -> Result<(), Duration> {
+    pub(crate) fn take(&mut self, now: Timestamp) -> Result<(), Duration> {
         let per_second = u64::from(self.pace.per_minute.max(1));
         let gained = now.since(self.refilled).as_secs().saturating_mul(per_second);
         self.sixtieths = self.sixtieths.saturating_add(gained).min(u64::from(self.pace.burst) * 60);
@@ -55,7 +55,7 @@ impl TokenBucket {
 
 /// One bucket per network, for at most `networks_max` of them.
 #[derive(Debug)]
-pub struct NetworkThrottle {
+pub(crate) struct NetworkThrottle {
     pace: Pace,
     networks_max: usize,
     buckets: HashMap<Network, TokenBucket>,
@@ -64,7 +64,7 @@ pub struct NetworkThrottle {
 impl NetworkThrottle {
     /// No network has called yet.
     #[must_use]
-    pub fn new(pace: Pace, networks_max: usize) -> Self {
+    pub(crate) fn new(pace: Pace, networks_max: usize) -> Self {
         Self { pace, networks_max, buckets: HashMap::new() }
     }
 
@@ -72,7 +72,7 @@ impl NetworkThrottle {
     ///
     /// # Errors
     /// The network has none left; the error says how long until its next.
-    pub fn take(&mut self, network: Network, now: Timestamp) -> Result<(), Duration> {
+    pub(crate) fn take(&mut self, network: Network, now: Timestamp) -> Result<(), Duration> {
         if self.buckets.len() >= self.networks_max && !self.buckets.contains_key(&network) {
             self.forget_quiet_half();
         }

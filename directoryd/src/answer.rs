@@ -1,0 +1,79 @@
+//! From a request to an answer: one exhaustive match over the routes, and the one place where an error of ours becomes a
+//! refusal.
+
+mod artifact;
+mod catalogs;
+mod redirect;
+mod relays;
+mod status;
+
+use std::error::Error;
+use std::sync::Arc;
+
+use odi_wire::refusal::Refusal;
+use odi_wire::route::{ApiRoute, Route, parse};
+use odi_wire::serve::{Request, Response, Service};
+
+use crate::directory::Directory;
+
+/// The public listener's service.
+pub(crate) struct Answers(pub(crate) Arc<Directory>);
+
+impl Service for Answers {
+    async fn call(&self, request: Request) -> Response {
+        answer(&self.0, request).await.unwrap_or_else(Refusal::into_response)
+    }
+}
+
+async fn answer(directory: &Arc<Directory>, request: Request) -> Result<Response, Refusal> {
+    match parse(&request.method, request.target())? {
+        Route::Root => Ok(status::root(directory)),
+        Route::Artifact { name, place, query } => {
+            artifact::newest(directory, &request, &name, &place, &query).await
+        }
+        Route::State { name, state, place, query: _ } => artifact::state(directory, &name, &state, &place),
+        Route::Pinned { pin, place, query } => {
+            artifact::pinned(directory, &request, &pin, &place, &query).await
+        }
+        Route::Blob { blob } => artifact::blob(directory, &request, blob).await,
+        Route::WellKnown => Ok(status::well_known(directory)),
+        Route::Challenge => Err(Refusal::NotFound),
+        Route::Api(route) => api(directory, request, route).await,
+    }
+}
+
+async fn api(directory: &Arc<Directory>, request: Request, route: ApiRoute) -> Result<Response, Refusal> {
+    match route {
+        ApiRoute::Status => Ok(status::status(directory)),
+        ApiRoute::Catalogs => Ok(status::catalogs(directory)),
+        ApiRoute::Head { catalog, after, wait } => catalogs::head(directory, &catalog, after, wait).await,
+        ApiRoute::Layout { catalog, item, after } => {
+            catalogs::layout(directory, &request, &catalog, item, after).await
+        }
+        ApiRoute::Proof { catalog, path, head } => {
+            catalogs::proof(directory, &request, &catalog, path, head).await
+        }
+        ApiRoute::Holders { catalog } => relays::holders(directory, &catalog),
+        ApiRoute::Push { catalog } => catalogs::push(directory, request, &catalog).await,
+        ApiRoute::Trigger { catalog } => catalogs::trigger(directory, &request, &catalog),
+        ApiRoute::Relays => Ok(relays::list(directory)),
+        ApiRoute::Register => relays::register(directory, request).await,
+        ApiRoute::Inventory => relays::announce(directory, request).await,
+        ApiRoute::Leave => relays::leave(directory, request).await,
+        ApiRoute::Assignment { relay } => relays::assignment(directory, &relay),
+        ApiRoute::Notify => Err(Refusal::NotFound),
+    }
+}
+
+/// An error of ours: its whole chain goes to the log, and the caller learns that it was ours.
+fn internal(error: &(dyn Error + 'static)) -> Refusal {
+    let mut chain = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        chain.push_str(": ");
+        chain.push_str(&error.to_string());
+        cause = error.source();
+    }
+    tracing::error!(error = chain, "a request failed for a reason of ours");
+    Refusal::Internal
+}

@@ -1,0 +1,246 @@
+//! Artifacts and folders: from a path and the state it is asked in to bytes, a redirect, a listing or a refusal.
+
+use std::sync::Arc;
+
+use odi_manifest::{BlobId, Child, Entry, NodesError, Pin};
+use odi_wire::file_response::{Caching, FileMeta, plan};
+use odi_wire::http::StatusCode;
+use odi_wire::listing::{Page, Row};
+use odi_wire::media_type::MediaType;
+use odi_wire::refusal::Refusal;
+use odi_wire::route::{CatalogName, Place, Query, StateName, pinned_path};
+use odi_wire::serve::{Request, Response};
+
+use super::redirect::{self, Errand};
+use crate::blocking::blocking;
+use crate::catalog::Catalog;
+use crate::catalog::resolve::{Found, Resolved, in_newest, in_state};
+use crate::catalog::view::{State, View};
+use crate::directory::Directory;
+use crate::state_rules::CARRIED_BYTES_MAX;
+
+/// Rows of a folder's page.
+const PAGE_ROWS: usize = 2000;
+
+/// Which state a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    /// The newest served one.
+    Newest,
+    /// The one that the URL pins.
+    Pinned,
+}
+
+/// One request for a place in a catalog.
+struct Visit<'a> {
+    directory: &'a Arc<Directory>,
+    catalog: Arc<Catalog>,
+    view: Arc<View>,
+    request: &'a Request,
+    query: &'a Query,
+    asked: Asked,
+}
+
+/// `/{name}/{path}`.
+pub(super) async fn newest(
+    directory: &Arc<Directory>,
+    request: &Request,
+    name: &CatalogName,
+    place: &Place,
+    query: &Query,
+) -> Result<Response, Refusal> {
+    let catalog = directory.catalog_named(name).ok_or(Refusal::NotFound)?;
+    if *place == Place::Slashless {
+        return Response::redirect(StatusCode::MOVED_PERMANENTLY, &format!("/{name}/"));
+    }
+    let view = catalog.view();
+    if view.newest().is_none() {
+        return Err(Refusal::unavailable("this directory has no state of that catalog yet", redirect::SOON));
+    }
+    let visit = Visit { directory, catalog, view, request, query, asked: Asked::Newest };
+    visit.answer(place, None).await
+}
+
+/// `/{pin}/{path}`.
+pub(super) async fn pinned(
+    directory: &Arc<Directory>,
+    request: &Request,
+    pin: &Pin,
+    place: &Place,
+    query: &Query,
+) -> Result<Response, Refusal> {
+    if *place == Place::Slashless {
+        return Response::redirect(StatusCode::MOVED_PERMANENTLY, &format!("/{pin}/"));
+    }
+    let (catalog, view, state) = directory.pinned(pin).ok_or(Refusal::NotFound)?;
+    let visit = Visit { directory, catalog, view, request, query, asked: Asked::Pinned };
+    visit.answer(place, Some(state)).await
+}
+
+/// `/{name}@{seq or label}/{path}`: to the pin.
+pub(super) fn state(
+    directory: &Directory,
+    name: &CatalogName,
+    state: &StateName,
+    place: &Place,
+) -> Result<Response, Refusal> {
+    let view = directory.catalog_named(name).ok_or(Refusal::NotFound)?.view();
+    let seq = match state {
+        StateName::Seq(seq) => *seq,
+        StateName::Label(label) => {
+            let newest = view.newest().ok_or(Refusal::NotFound)?;
+            let named = newest.head.labels.iter().find(|known| known.name == *label);
+            named.ok_or(Refusal::NotFound)?.seq
+        }
+    };
+    let state = view.servable().find(|state| state.head.seq == seq).ok_or(Refusal::NotFound)?;
+    Response::redirect(StatusCode::FOUND, &place_under(&state.pin, place))
+}
+
+/// `/blake3/{hex}`: only what is carried.
+pub(super) async fn blob(
+    directory: &Arc<Directory>,
+    request: &Request,
+    blob: BlobId,
+) -> Result<Response, Refusal> {
+    if directory.is_withdrawn(&blob) {
+        return Err(Refusal::Gone);
+    }
+    let bytes = directory.carry.held(&blob).await.ok_or(Refusal::NotFound)?;
+    let file = FileMeta {
+        size: bytes.len() as u64,
+        blob,
+        sha256: None,
+        mtime: None,
+        media: MediaType::OCTETS,
+        caching: Caching::Pinned,
+    };
+    Ok(plan(&request.method, &request.headers, &file).respond_from(&bytes))
+}
+
+impl Visit<'_> {
+    async fn answer(&self, place: &Place, state: Option<Arc<State>>) -> Result<Response, Refusal> {
+        let path = place.as_str().to_owned();
+        match (self.resolve(path.clone(), state).await?, place) {
+            (Resolved::Artifact(found), Place::Artifact(_)) => self.artifact(&path, found).await,
+            // A folder's name with its slash left out, or an artifact's with one too many.
+            (Resolved::Folder(_), Place::Artifact(_)) => self.with_slash(&path),
+            (Resolved::Artifact(_) | Resolved::Absent, _) => Err(Refusal::NotFound),
+            (Resolved::Withdrawn, _) => Err(Refusal::Gone),
+            (Resolved::Folder(state), _) => self.folder(&path, state).await,
+        }
+    }
+
+    async fn resolve(&self, path: String, state: Option<Arc<State>>) -> Result<Resolved, Refusal> {
+        let (view, nodes, catalog) =
+            (Arc::clone(&self.view), self.directory.nodes.clone(), Arc::clone(&self.catalog));
+        let resolved: Result<Resolved, NodesError> = blocking(move || {
+            let believed = catalog.believed();
+            let is_revoked = |path: &str, blob: &BlobId, seq: u64| {
+                believed.revocations().is_some_and(|list| list.revokes(path, blob, seq).is_some())
+            };
+            match state {
+                None => in_newest(&view, &nodes, &path, &is_revoked),
+                Some(state) => in_state(&view, &state, &nodes, &path, &is_revoked),
+            }
+        })
+        .await;
+        resolved.map_err(|error| super::internal(&error))
+    }
+
+    /// To the folder's own URL, so that relative links in its page lead where they should.
+    fn with_slash(&self, path: &str) -> Result<Response, Refusal> {
+        let last = path.rsplit('/').next().unwrap_or(path);
+        Response::redirect(StatusCode::FOUND, &format!("./{}/", odi_wire::route::encode_path(last)))
+    }
+
+    async fn artifact(&self, path: &str, found: Found) -> Result<Response, Refusal> {
+        let caching = if self.asked == Asked::Pinned { Caching::Pinned } else { Caching::Unpinned };
+        let file = file_meta(path, &found.entry, caching);
+        let planned = plan(&self.request.method, &self.request.headers, &file);
+        if matches!(planned.status, StatusCode::NOT_MODIFIED | StatusCode::PRECONDITION_FAILED) {
+            return Ok(planned.respond_from(&bytes::Bytes::new()));
+        }
+        if found.entry.size <= CARRIED_BYTES_MAX
+            && let Some(bytes) =
+                self.directory.carry.obtain(self.directory, &self.catalog, path, &found).await
+        {
+            // What differs among the servable states has one URL per state.
+            return if found.settled {
+                Ok(planned.respond_from(&bytes))
+            } else {
+                redirect::described(
+                    Response::redirect(StatusCode::FOUND, &pinned_path(&found.state.pin, path))?,
+                    &found.entry,
+                )
+            };
+        }
+        let errand = Errand {
+            catalog: &self.catalog,
+            path,
+            found: &found,
+            pinned: self.asked == Asked::Pinned,
+            query: self.query,
+            request: self.request,
+        };
+        redirect::away(self.directory, &errand).await
+    }
+
+    async fn folder(&self, folder: &str, state: Arc<State>) -> Result<Response, Refusal> {
+        for index in self.catalog.index_names().iter() {
+            let path = if folder.is_empty() { index.clone() } else { format!("{folder}/{index}") };
+            let pinned = (self.asked == Asked::Pinned).then(|| Arc::clone(&state));
+            if let Resolved::Artifact(found) = self.resolve(path.clone(), pinned).await? {
+                return self.artifact(&path, found).await;
+            }
+        }
+        self.listing(folder, state).await
+    }
+
+    async fn listing(&self, folder: &str, state: Arc<State>) -> Result<Response, Refusal> {
+        let (nodes, tree) = (self.directory.nodes.clone(), state.tree);
+        let (asked, after) = (folder.to_owned(), self.query.after.clone());
+        let listed = blocking(move || tree.list(&nodes, &asked, after.as_deref(), PAGE_ROWS)).await;
+        let listed = listed.map_err(|error| super::internal(&error))?;
+        let page = Page {
+            catalog: self.catalog.name().to_string(),
+            folder: if folder.is_empty() { String::new() } else { format!("{folder}/") },
+            pin: state.pin.to_string(),
+            children: listed.children.into_iter().map(row).collect(),
+            next: listed.next,
+        };
+        let caching = if self.asked == Asked::Pinned { Caching::Pinned } else { Caching::Unpinned };
+        Ok(page.respond(&self.request.headers, self.query.json, caching))
+    }
+}
+
+fn place_under(pin: &Pin, place: &Place) -> String {
+    match place {
+        Place::Folder(Some(path)) => pinned_path(pin, &format!("{path}/")),
+        other => pinned_path(pin, other.as_str()),
+    }
+}
+
+fn file_meta(path: &str, entry: &Entry, caching: Caching) -> FileMeta {
+    FileMeta {
+        size: entry.size,
+        blob: entry.blob,
+        sha256: Some(entry.sha256),
+        mtime: Some(entry.mtime),
+        media: MediaType::of_path(path),
+        caching,
+    }
+}
+
+fn row(child: Child) -> Row {
+    match child {
+        Child::Folder { name } => Row::Folder { name },
+        Child::Artifact { name, entry } => Row::Artifact {
+            name,
+            size: entry.size,
+            mtime: entry.mtime,
+            blake3: entry.blob,
+            sha256: entry.sha256,
+        },
+    }
+}

@@ -1,0 +1,252 @@
+//! The layout of a catalog as relays and other directories follow it (PROTOCOL.md § Layout), and how news comes in.
+//!
+//! The newest *adopted* head is what is followed here: relays fill before a state is served to clients.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use odi_manifest::{
+    ArtifactPath, CatalogId, DIFF_BYTES_MAX, DiffHeader, HeadId, NodesError, Op, Tree, encode_diff,
+    encode_full,
+};
+use odi_wire::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use odi_wire::http::{HeaderValue, StatusCode};
+use odi_wire::layout::{HEADS_PER_PACK, LayoutPath};
+use odi_wire::message::{CBOR, PUSH_BYTES_MAX, Push};
+use odi_wire::refusal::Refusal;
+use odi_wire::serve::{Body, BodyError, Request, Response};
+use tokio::sync::mpsc;
+
+use super::{artifact, internal};
+use crate::blocking::blocking;
+use crate::catalog::Catalog;
+use crate::catalog::follow::{self, PushRefusal};
+use crate::catalog::view::{State, View};
+use crate::directory::Directory;
+use crate::network::Network;
+
+/// Operations that one diff may have here; beyond them a follower takes nodes.
+const DIFF_OPS_MAX: usize = 1_000_000;
+/// Bytes of a whole manifest that are gathered before they are sent.
+const FULL_PIECE_BYTES: usize = 256 << 10;
+/// Such pieces that wait for a slow reader.
+const FULL_PIECES_WAITING: usize = 4;
+
+/// The newest adopted head; with `after`, once it is above that or the time is up (204).
+pub(super) async fn head(
+    directory: &Arc<Directory>,
+    catalog: &CatalogId,
+    after: Option<u64>,
+    wait: Duration,
+) -> Result<Response, Refusal> {
+    let catalog = directory.catalog(catalog).ok_or(Refusal::NotFound)?;
+    let mut views = catalog.watch();
+    let is_news = |view: &Arc<View>| {
+        view.adopted().is_some_and(|state| after.is_none_or(|after| state.head.seq > after))
+    };
+    let waited = tokio::time::timeout(wait, views.wait_for(is_news)).await;
+    let news = matches!(waited, Ok(Ok(_)));
+    drop(waited);
+    let view = catalog.view();
+    match view.adopted() {
+        None => Err(Refusal::NotFound),
+        Some(_) if after.is_some() && !news => Ok(Response::new(StatusCode::NO_CONTENT)),
+        Some(state) => Ok(records(state.head.encode())),
+    }
+}
+
+/// Any other item.
+pub(super) async fn layout(
+    directory: &Arc<Directory>,
+    request: &Request,
+    catalog: &CatalogId,
+    item: LayoutPath,
+    _after: Option<ArtifactPath>,
+) -> Result<Response, Refusal> {
+    let catalog = directory.catalog(catalog).ok_or(Refusal::NotFound)?;
+    match item {
+        LayoutPath::Head => head(directory, &catalog.id(), None, Duration::ZERO).await,
+        LayoutPath::Root(version) => root(directory, &catalog, version),
+        LayoutPath::HeadAt(seq) => head_at(directory, &catalog, seq).await,
+        LayoutPath::HeadPack(number) => head_pack(directory, &catalog, number).await,
+        LayoutPath::Revocations(id) => {
+            let (directory, catalog) = (Arc::clone(directory), catalog.id());
+            let list = blocking(move || directory.ledger.list(&catalog, &id)).await;
+            list.map_err(|error| internal(&error))?.map(records).ok_or(Refusal::NotFound)
+        }
+        LayoutPath::Diff { from, to } => {
+            directory.pace(Network::of(request.peer.ip()))?;
+            diff(directory, &catalog, from, to).await
+        }
+        LayoutPath::Full(head) => {
+            directory.pace(Network::of(request.peer.ip()))?;
+            full(directory, &catalog, head).await
+        }
+        LayoutPath::Node(id) => {
+            let store = directory.store.clone();
+            let node = blocking(move || store.node(&id)).await;
+            node.map_err(|error| internal(&error))?.map(records).ok_or(Refusal::NotFound)
+        }
+        LayoutPath::Blob(blob) => artifact::blob(directory, request, blob).await,
+        // A list can be verified only with its blob's size, which a request for it does not say; origin and relays
+        // have it.
+        LayoutPath::Chunks(_) => Err(Refusal::NotFound),
+    }
+}
+
+fn root(directory: &Directory, catalog: &Catalog, version: u64) -> Result<Response, Refusal> {
+    let trust = directory.ledger.load(&catalog.id()).ok_or(Refusal::NotFound)?;
+    let root = trust.trust.roots().iter().find(|root| root.version == version);
+    root.map(|root| records(root.encode())).ok_or(Refusal::NotFound)
+}
+
+async fn head_at(directory: &Arc<Directory>, catalog: &Catalog, seq: u64) -> Result<Response, Refusal> {
+    let (directory, catalog) = (Arc::clone(directory), catalog.id());
+    let head = blocking(move || directory.ledger.head(&catalog, seq)).await;
+    head.map_err(|error| internal(&error))?.map(records).ok_or(Refusal::NotFound)
+}
+
+/// A merged file exists once every head that falls into it does.
+async fn head_pack(directory: &Arc<Directory>, catalog: &Catalog, number: u64) -> Result<Response, Refusal> {
+    let first = number.checked_mul(HEADS_PER_PACK).ok_or(Refusal::NotFound)?;
+    let last = first.checked_add(HEADS_PER_PACK - 1).ok_or(Refusal::NotFound)?;
+    let (directory, catalog) = (Arc::clone(directory), catalog.id());
+    let pack = blocking(move || {
+        let mut pack = Vec::new();
+        for seq in first.max(1)..=last {
+            match directory.ledger.head(&catalog, seq) {
+                Ok(Some(head)) => pack.extend_from_slice(&head),
+                Ok(None) => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Some(pack))
+    })
+    .await;
+    pack.map_err(|error| internal(&error))?.map(records).ok_or(Refusal::NotFound)
+}
+
+async fn diff(
+    directory: &Arc<Directory>,
+    catalog: &Catalog,
+    from: HeadId,
+    to: HeadId,
+) -> Result<Response, Refusal> {
+    let (from, to) = (known(catalog, &from)?, known(catalog, &to)?);
+    let (nodes, id) = (directory.nodes.clone(), catalog.id());
+    let encoded = blocking(move || -> Result<Option<Vec<u8>>, NodesError> {
+        let changes = Tree::diff(&nodes, &from.tree, &to.tree).take(DIFF_OPS_MAX + 1);
+        let ops = changes.collect::<Result<Vec<Op>, NodesError>>()?;
+        let header = DiffHeader { cat: id, from: from.id, to: to.id, n: ops.len() as u64 };
+        let encoded = (ops.len() <= DIFF_OPS_MAX).then(|| encode_diff(&header, &ops));
+        Ok(encoded.filter(|encoded| encoded.len() <= DIFF_BYTES_MAX))
+    })
+    .await;
+    encoded.map_err(|error| internal(&error))?.map(records).ok_or(Refusal::NotFound)
+}
+
+fn known(catalog: &Catalog, head: &HeadId) -> Result<Arc<State>, Refusal> {
+    catalog.view().known().find(|state| state.id == *head).cloned().ok_or(Refusal::NotFound)
+}
+
+/// A whole manifest: once through it for the length, and once more while it is sent.
+async fn full(directory: &Arc<Directory>, catalog: &Catalog, head: HeadId) -> Result<Response, Refusal> {
+    let tree = known(catalog, &head)?.tree;
+    let nodes = directory.nodes.clone();
+    let measured = blocking(move || {
+        let mut length = 0;
+        encode_full(&tree, &nodes, |frame| length += frame.len() as u64).map(|()| length)
+    })
+    .await;
+    let length = measured.map_err(|error| internal(&error))?;
+    let (pieces, arriving) = mpsc::channel::<Result<Bytes, BodyError>>(FULL_PIECES_WAITING);
+    let nodes = directory.nodes.clone();
+    let encoding = tokio::task::spawn_blocking(move || {
+        let mut gathered = Vec::with_capacity(FULL_PIECE_BYTES * 2);
+        let encoded = encode_full(&tree, &nodes, |frame| {
+            gathered.extend_from_slice(frame);
+            if gathered.len() >= FULL_PIECE_BYTES && !pieces.is_closed() {
+                // A reader that went away is noticed above, or at the next piece.
+                pieces.blocking_send(Ok(Bytes::from(std::mem::take(&mut gathered)))).unwrap_or_default();
+            }
+        });
+        let last = encoded.map(|()| Bytes::from(gathered)).map_err(BodyError::source);
+        pieces.blocking_send(last).unwrap_or_default();
+    });
+    let stream = futures_util::stream::unfold(Some((arriving, encoding)), |state| async {
+        let (mut arriving, encoding) = state?;
+        match arriving.recv().await {
+            Some(piece) => Some((piece, Some((arriving, encoding)))),
+            None => encoding.await.err().map(|panicked| (Err(BodyError::source(panicked)), None)),
+        }
+    });
+    Ok(Response::ok(CBOR, Body::stream(length, stream)))
+}
+
+/// Proof that a head's manifest has, or lacks, an entry.
+pub(super) async fn proof(
+    directory: &Arc<Directory>,
+    request: &Request,
+    catalog: &CatalogId,
+    path: ArtifactPath,
+    head: Option<HeadId>,
+) -> Result<Response, Refusal> {
+    directory.pace(Network::of(request.peer.ip()))?;
+    let catalog = directory.catalog(catalog).ok_or(Refusal::NotFound)?;
+    let state = match head {
+        Some(head) => known(&catalog, &head)?,
+        None => catalog.view().newest().cloned().ok_or(Refusal::NotFound)?,
+    };
+    let nodes = directory.nodes.clone();
+    let proof = blocking(move || state.tree.prove(&nodes, path.as_str())).await;
+    Ok(records(proof.map_err(|error| internal(&error))?.encode()))
+}
+
+/// Here is a newer head: compare-and-swap on its `prev`.
+pub(super) async fn push(
+    directory: &Arc<Directory>,
+    mut request: Request,
+    catalog: &CatalogId,
+) -> Result<Response, Refusal> {
+    let catalog = directory.catalog(catalog).ok_or(Refusal::NotFound)?;
+    directory.pace(Network::of(request.peer.ip()))?;
+    let body = request.read_body(PUSH_BYTES_MAX).await?;
+    let push = Push::decode(&body)
+        .map_err(|error| Refusal::bad_request(format!("the push is malformed: {error}")))?;
+    match follow::push(directory, &catalog, &push).await {
+        Ok(()) => {
+            let view = catalog.view();
+            let adopted = view.adopted().ok_or(Refusal::Internal)?;
+            Ok(records(adopted.head.encode()))
+        }
+        Err(PushRefusal::Superseded(current)) => {
+            Ok(Response { status: StatusCode::CONFLICT, ..records(current) })
+        }
+        Err(PushRefusal::Refused(reason)) => Err(Refusal::Unprocessable(reason.into())),
+    }
+}
+
+/// Look at the origin now.
+pub(super) fn trigger(
+    directory: &Directory,
+    request: &Request,
+    catalog: &CatalogId,
+) -> Result<Response, Refusal> {
+    let catalog = directory.catalog(catalog).ok_or(Refusal::NotFound)?;
+    directory.pace(Network::of(request.peer.ip()))?;
+    if catalog.origin().is_none() {
+        return Err(Refusal::Unprocessable(
+            "this catalog comes by push; there is no origin to look at".into(),
+        ));
+    }
+    catalog.wake.notify_one();
+    Ok(Response::new(StatusCode::ACCEPTED).with_body("the origin is asked\n"))
+}
+
+fn records(bytes: impl Into<Bytes>) -> Response {
+    Response::new(StatusCode::OK)
+        .with_header(CONTENT_TYPE, HeaderValue::from_static(CBOR))
+        .with_header(CACHE_CONTROL, HeaderValue::from_static("no-store"))
+        .with_body(Body::from(bytes.into()))
+}

@@ -1,0 +1,130 @@
+//! Sending a client to bytes that this directory does not carry: a relay that holds them, else the origin, else 503.
+//!
+//! Every `Location` is a registered base URL, a pin and a path of the manifest, or a configured origin; nothing of the
+//! request's headers is in it. The scheme never goes from https to http.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use odi_manifest::{Entry, HeadId};
+use odi_wire::http::header::HeaderName;
+use odi_wire::http::{HeaderValue, StatusCode};
+use odi_wire::refusal::Refusal;
+use odi_wire::route::{Query, location, pinned_path};
+use odi_wire::serve::{Request, Response};
+
+use crate::catalog::Catalog;
+use crate::catalog::resolve::Found;
+use crate::directory::Directory;
+use crate::network::Network;
+use crate::select::{Ask, Candidate, select};
+
+/// When to ask again for what nobody holds yet.
+pub(super) const SOON: Duration = Duration::from_secs(10);
+
+/// The weight of a relay that named no rate: as one that offers 100 Mbit/s.
+const WEIGHT_UNNAMED: u64 = 12_500_000;
+/// No relay counts for more than one that offers 10 Gbit/s: what it says of itself is only a claim.
+const WEIGHT_MAX: u64 = 1_250_000_000;
+
+/// What a client wants, and how it came.
+pub(super) struct Errand<'a> {
+    pub(super) catalog: &'a Arc<Catalog>,
+    pub(super) path: &'a str,
+    pub(super) found: &'a Found,
+    /// Whether the URL names one state: then a relay has to serve that very one.
+    pub(super) pinned: bool,
+    pub(super) query: &'a Query,
+    pub(super) request: &'a Request,
+}
+
+/// Why a client goes where it goes, for people who look at headers.
+#[derive(Clone, Copy, Debug)]
+enum Reason {
+    Held,
+    OnlyOrigin,
+    AskedForOrigin,
+}
+
+impl Reason {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Held => "held by this relay",
+            Self::OnlyOrigin => "no relay holds it",
+            Self::AskedForOrigin => "asked for the origin",
+        }
+    }
+}
+
+/// The redirect, or a refusal before the first byte.
+pub(super) async fn away(directory: &Arc<Directory>, errand: &Errand<'_>) -> Result<Response, Refusal> {
+    if !errand.query.origin
+        && let Some((relay, to)) = to_relay(directory, errand)
+    {
+        let response = redirect(&to, errand, Reason::Held)?;
+        let host = HeaderValue::from_str(&relay).map_err(|_| Refusal::Internal)?;
+        return Ok(response.with_header(HeaderName::from_static("x-odi-relay"), host));
+    }
+    let reason = if errand.query.origin { Reason::AskedForOrigin } else { Reason::OnlyOrigin };
+    let scheme = directory.scheme_of(errand.request);
+    let to = directory
+        .origins
+        .proven_url(directory, errand.catalog, errand.path, &errand.found.entry, scheme)
+        .await;
+    match to {
+        Some(to) => {
+            directory.origins.admit(directory.clock.now()).map_err(|wait| {
+                Refusal::unavailable("no relay holds it yet, and the origin is spared", wait)
+            })?;
+            redirect(&to, errand, reason)
+        }
+        None => Err(Refusal::unavailable("no relay that is reachable this way holds it yet", SOON)),
+    }
+}
+
+fn redirect(to: &str, errand: &Errand<'_>, reason: Reason) -> Result<Response, Refusal> {
+    let response = described(Response::redirect(StatusCode::FOUND, to)?, &errand.found.entry)?;
+    Ok(response
+        .with_header(HeaderName::from_static("x-odi-reason"), HeaderValue::from_static(reason.as_str())))
+}
+
+/// Adds what the entry says of the bytes: `Digest` is what aria2 reads on a redirect (mirrors.md 4.4).
+pub(super) fn described(response: Response, entry: &Entry) -> Result<Response, Refusal> {
+    let digest = format!("SHA-256={}", data_encoding::BASE64.encode(entry.sha256.as_bytes()));
+    let digest = HeaderValue::from_str(&digest).map_err(|_| Refusal::Internal)?;
+    let blake3 = HeaderValue::from_str(&entry.blob.to_string()).map_err(|_| Refusal::Internal)?;
+    Ok(response
+        .with_header(HeaderName::from_static("digest"), digest)
+        .with_header(HeaderName::from_static("x-odi-blake3"), blake3))
+}
+
+/// The chosen relay's base URL and the whole `Location`.
+fn to_relay(directory: &Directory, errand: &Errand<'_>) -> Option<(String, String)> {
+    let now = directory.clock.now();
+    let catalog = errand.catalog.id();
+    let own_pin = [errand.found.state.id];
+    let pins: &[HeadId] = if errand.pinned { &own_pin } else { &errand.found.named_at };
+    let ask = Ask {
+        client: Network::of(errand.request.peer.ip()),
+        scheme: directory.scheme_of(errand.request),
+        blob: errand.found.entry.blob,
+        named_at: &errand.found.named_at,
+        pins,
+        avoid: &errand.query.avoid,
+    };
+    let roster = directory.relays.roster();
+    let candidates = roster.selectable(now).filter_map(|member| {
+        let registration = member.registration()?;
+        Some(Candidate {
+            relay: member.relay(),
+            urls: &registration.urls,
+            weight: if registration.rate == 0 { WEIGHT_UNNAMED } else { registration.rate.min(WEIGHT_MAX) },
+            holding: member.holding(&catalog)?,
+        })
+    });
+    let choice = select(&ask, &directory.seed, candidates)?;
+    let view = errand.catalog.view();
+    let pin = view.servable().find(|state| state.id == choice.head)?.pin;
+    let to = location(&choice.url.to_url(), &pinned_path(&pin, errand.path));
+    Some((choice.url.to_string(), to))
+}

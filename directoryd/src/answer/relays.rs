@@ -1,0 +1,209 @@
+//! What relays say to a directory, and what it passes on about them.
+//!
+//! Every statement is judged in the same order: the caller's pace, size, signature, audience, time, and only then the
+//! roster, so that a stranger costs one signature check at most.
+
+use std::time::Duration;
+
+use odi_manifest::{CatalogId, PublicKey, Timestamp, Verified};
+use odi_wire::http::header::CONTENT_TYPE;
+use odi_wire::http::{HeaderValue, StatusCode};
+use odi_wire::message::{
+    CBOR, Inventory, JSON, LeaseReply, Leave, RegistrationReply, RelayHolding, RelayReg, RelayState,
+    RelaySummary, Statement, StatementError, encode_holders, open, to_json,
+};
+use odi_wire::refusal::Refusal;
+use odi_wire::serve::{Request, Response, Scheme};
+
+use crate::config::PrivateAddresses;
+use crate::directory::Directory;
+use crate::network::Network;
+use crate::roster::{Announced, Announcement, Member, Registration, RosterRefusal, Standing};
+
+/// The largest registration or farewell that is read.
+const STATEMENT_BYTES_MAX: usize = 64 << 10;
+/// The largest inventory that is read.
+const INVENTORY_BYTES_MAX: usize = 18 << 20;
+/// How far a relay's clock may be off in a registration.
+const CLOCK_OFF_MAX: Duration = Duration::from_secs(300);
+/// When a relay that met a full roster may come back.
+const FULL_RETRY: Duration = Duration::from_secs(600);
+
+pub(super) async fn register(directory: &Directory, mut request: Request) -> Result<Response, Refusal> {
+    let now = directory.clock.now();
+    let network = Network::of(request.peer.ip());
+    directory.pace(network)?;
+    if directory.scheme_of(&request) == Scheme::Http
+        && directory.config.private_addresses == PrivateAddresses::Refused
+    {
+        return Err(Refusal::Forbidden("a registration carries a secret and comes over https".into()));
+    }
+    let body = request.read_body(STATEMENT_BYTES_MAX).await?;
+    let registration = opened::<RelayReg>(&body)?;
+    judge_registration(directory, &registration, now)?;
+    let relay = registration.relay;
+    let standing =
+        directory.relays.roster().register(accepted(&registration), network, now).map_err(refused)?;
+    directory.relays_due.notify_one();
+    tracing::info!(%relay, ?standing, "a relay registered");
+    let reply = RegistrationReply { state: relay_state(standing) };
+    Ok(json(StatusCode::ACCEPTED, to_json(&reply)))
+}
+
+fn judge_registration(directory: &Directory, said: &RelayReg, now: Timestamp) -> Result<(), Refusal> {
+    let unprocessable = |reason: &'static str| Err(Refusal::Unprocessable(reason.into()));
+    if said.dir != directory.id {
+        return unprocessable("the registration is meant for another directory");
+    }
+    if said.ct.0.abs_diff(now.0) > CLOCK_OFF_MAX.as_secs() {
+        return unprocessable("the registration was made more than five minutes from now; check both clocks");
+    }
+    let own = |url: &url::Url| said.urls.iter().any(|claimed| claimed.to_url() == *url);
+    if directory.config.public_urls.iter().any(own) {
+        return unprocessable("that URL is this directory's own");
+    }
+    Ok(())
+}
+
+fn accepted(said: &RelayReg) -> Registration {
+    Registration {
+        relay: said.relay,
+        generation: said.generation,
+        urls: said.urls.clone(),
+        request_key: said.psk.request_key(&said.dir, &said.relay),
+        answer_key: said.psk.answer_key(&said.dir, &said.relay),
+        catalogs: said.catalogs.clone(),
+        tags: said.tags.clone(),
+        disk: said.disk,
+        rate: said.rate,
+    }
+}
+
+pub(super) async fn announce(directory: &Directory, mut request: Request) -> Result<Response, Refusal> {
+    let now = directory.clock.now();
+    directory.pace(Network::of(request.peer.ip()))?;
+    let body = request.read_body(INVENTORY_BYTES_MAX).await?;
+    let inventory = opened::<Inventory>(&body)?;
+    if inventory.exp <= now {
+        return Err(Refusal::Unprocessable("the inventory has expired; check both clocks".into()));
+    }
+    let relay = inventory.relay;
+    let announcement = Announcement { inventory: (*inventory).clone(), envelope: body };
+    let announced = directory.relays.roster().announce(&relay, announcement, now).map_err(refused)?;
+    Ok(json(StatusCode::OK, to_json(&lease_reply(directory, &relay, announced, now))))
+}
+
+fn lease_reply(directory: &Directory, relay: &PublicKey, announced: Announced, now: Timestamp) -> LeaseReply {
+    let Announced::Lease { standing, until } = announced else {
+        return LeaseReply {
+            state: RelayState::Unknown,
+            lease_until: Timestamp(0),
+            assignment_gen: 0,
+            reason: None,
+        };
+    };
+    let assignment_gen = directory.relays.assignment_generation(relay, &directory.offers(), now);
+    let reason =
+        directory.relays.roster().member(relay).and_then(|member| member.reason().map(str::to_owned));
+    // A relay that waits for its first probe has something to show now.
+    directory.relays_due.notify_one();
+    LeaseReply { state: relay_state(standing), lease_until: until, assignment_gen, reason }
+}
+
+pub(super) async fn leave(directory: &Directory, mut request: Request) -> Result<Response, Refusal> {
+    directory.pace(Network::of(request.peer.ip()))?;
+    let body = request.read_body(STATEMENT_BYTES_MAX).await?;
+    let farewell = opened::<Leave>(&body)?;
+    let was_known = directory.relays.roster().leave(&farewell.relay, farewell.generation).map_err(refused)?;
+    let state = if was_known { RelayState::Probation } else { RelayState::Unknown };
+    tracing::info!(relay = %farewell.relay, "a relay left");
+    let reply = LeaseReply { state, lease_until: Timestamp(0), assignment_gen: 0, reason: None };
+    Ok(json(StatusCode::OK, to_json(&reply)))
+}
+
+pub(super) fn assignment(directory: &Directory, relay: &[u8; 32]) -> Result<Response, Refusal> {
+    let relay = PublicKey::from_bytes(relay).map_err(|_| Refusal::NotFound)?;
+    let signed = directory
+        .relays
+        .assignment(&relay, &directory.offers(), &directory.identity, directory.clock.now())
+        .ok_or(Refusal::NotFound)?;
+    let envelope = signed.map_err(|error| super::internal(&error))?;
+    Ok(Response::ok(CBOR, envelope).with_header("cache-control", HeaderValue::from_static("no-store")))
+}
+
+/// The inventories of relays that live and hold something of a catalog.
+pub(super) fn holders(directory: &Directory, catalog: &CatalogId) -> Result<Response, Refusal> {
+    if directory.catalog(catalog).is_none() {
+        return Err(Refusal::NotFound);
+    }
+    let now = directory.clock.now();
+    let roster = directory.relays.roster();
+    let envelopes = roster
+        .live(now)
+        .filter(|member| member.standing(now) != Standing::Quarantined && member.holding(catalog).is_some())
+        .filter_map(Member::announced)
+        .map(|said| said.envelope.as_ref());
+    Ok(Response::ok(CBOR, encode_holders(envelopes))
+        .with_header("cache-control", HeaderValue::from_static("no-store")))
+}
+
+/// The relays, for people and tools.
+pub(super) fn list(directory: &Directory) -> Response {
+    let now = directory.clock.now();
+    let roster = directory.relays.roster();
+    let summaries: Vec<RelaySummary> =
+        roster.members().map(|member| summary(directory, member, now)).collect();
+    json(StatusCode::OK, to_json(&summaries))
+}
+
+fn summary(directory: &Directory, member: &Member, now: Timestamp) -> RelaySummary {
+    let catalogs = member.announced().map(|said| said.inventory.catalogs.as_slice()).unwrap_or_default();
+    let holdings = catalogs.iter().map(|holding| RelayHolding {
+        id: holding.cat,
+        seq: holding.served.iter().find_map(|head| directory.seq_of(&holding.cat, head)),
+        share: holding.ranges.share(),
+    });
+    RelaySummary {
+        id: member.relay(),
+        urls: member.urls().iter().map(ToString::to_string).collect(),
+        state: relay_state(member.standing(now)),
+        lease_until: member.lease_until(),
+        probed: member.probed(),
+        catalogs: holdings.collect(),
+        reason: member.reason().map(str::to_owned),
+    }
+}
+
+fn opened<T: Statement>(body: &[u8]) -> Result<Verified<T>, Refusal> {
+    open::<T>(body).map_err(|error| match error {
+        StatementError::Malformed(reason) => {
+            Refusal::bad_request(format!("the statement is malformed: {reason}"))
+        }
+        StatementError::Unsigned(_) | StatementError::OtherAuthor { .. } => Refusal::Unauthorized,
+    })
+}
+
+fn refused(refusal: RosterRefusal) -> Refusal {
+    match refusal {
+        RosterRefusal::StaleGeneration { .. } => Refusal::Conflict(refusal.to_string().into()),
+        RosterRefusal::Full | RosterRefusal::NetworkFull | RosterRefusal::TooManyUnproven => {
+            Refusal::unavailable(refusal.to_string(), FULL_RETRY)
+        }
+    }
+}
+
+pub(super) const fn relay_state(standing: Standing) -> RelayState {
+    match standing {
+        Standing::Unproven => RelayState::Unproven,
+        Standing::Probation => RelayState::Probation,
+        Standing::Ready => RelayState::Ready,
+        Standing::Quarantined => RelayState::Quarantined,
+    }
+}
+
+fn json(status: StatusCode, body: Vec<u8>) -> Response {
+    Response::new(status)
+        .with_header(CONTENT_TYPE, HeaderValue::from_static(JSON))
+        .with_header("cache-control", HeaderValue::from_static("no-store"))
+        .with_body(body)
+}

@@ -1,0 +1,166 @@
+//! Who this directory is and how it is doing, as JSON for tools and a plain page for people.
+
+use odi_manifest::Timestamp;
+use odi_wire::http::HeaderValue;
+use odi_wire::message::{
+    CatalogSummary, DOCUMENT_VERSION, DaemonKind, DirectoryCatalog, DirectoryStatus, HeadStatus, JSON,
+    RelayCounts, ServedCatalog, WellKnown, to_json,
+};
+use odi_wire::serve::Response;
+
+use crate::catalog::Catalog;
+use crate::catalog::view::State;
+use crate::directory::Directory;
+use crate::roster::Standing;
+
+pub(super) fn well_known(directory: &Directory) -> Response {
+    let catalogs = directory.catalogs();
+    let served = catalogs.iter().filter_map(|catalog| {
+        let seq = catalog.view().newest()?.head.seq;
+        Some(ServedCatalog { name: catalog.name().to_string(), id: catalog.id(), seq })
+    });
+    json(&WellKnown {
+        v: DOCUMENT_VERSION,
+        kind: DaemonKind::Directory,
+        id: directory.id,
+        urls: directory
+            .config
+            .public_urls
+            .iter()
+            .map(|url| url.as_str().trim_end_matches('/').to_owned())
+            .collect(),
+        catalogs: served.collect(),
+    })
+}
+
+/// The catalogs by their newest adopted heads, which is what relays follow.
+pub(super) fn catalogs(directory: &Directory) -> Response {
+    let now = directory.clock.now();
+    let summary = |catalog: &std::sync::Arc<Catalog>| {
+        let view = catalog.view();
+        let state = view.adopted()?;
+        Some(CatalogSummary {
+            name: catalog.name().to_string(),
+            id: catalog.id(),
+            seq: state.head.seq,
+            head: state.id,
+            pin: state.pin,
+            entries: state.tree.entries,
+            bytes: state.tree.bytes,
+            expires: state.head.expires,
+            stale: state.head.expires <= now,
+            tags: state.head.meta.tags.iter().cloned().collect(),
+            title: state.head.meta.title.clone(),
+        })
+    };
+    let summaries: Vec<CatalogSummary> = directory.catalogs().iter().filter_map(summary).collect();
+    json(&summaries)
+}
+
+pub(super) fn status(directory: &Directory) -> Response {
+    json(&status_document(directory))
+}
+
+/// The whole status, for the API and for readiness.
+pub(crate) fn status_document(directory: &Directory) -> DirectoryStatus {
+    let now = directory.clock.now();
+    let relays = count_relays(directory, now);
+    let catalogs: Vec<DirectoryCatalog> =
+        directory.catalogs().iter().map(|catalog| catalog_status(directory, catalog, now)).collect();
+    let known = relays.unproven + relays.probation + relays.ready + relays.quarantined;
+    let ready = catalogs.iter().all(|catalog| catalog.served.is_some()) && (known == 0 || relays.ready > 0);
+    DirectoryStatus {
+        v: DOCUMENT_VERSION,
+        kind: DaemonKind::Directory,
+        id: directory.id,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started: directory.started,
+        ready,
+        catalogs,
+        relays,
+        carried_bytes: directory.carry.bytes(),
+        carry_budget: directory.config.carry.0,
+    }
+}
+
+fn count_relays(directory: &Directory, now: Timestamp) -> RelayCounts {
+    let mut counts = RelayCounts::default();
+    for member in directory.relays.roster().members() {
+        // Whoever has no lease takes no traffic, whatever it did before.
+        let counter = match member.standing(now) {
+            Standing::Unproven => &mut counts.unproven,
+            Standing::Ready if member.is_alive(now) => &mut counts.ready,
+            Standing::Probation | Standing::Ready => &mut counts.probation,
+            Standing::Quarantined => &mut counts.quarantined,
+        };
+        *counter += 1;
+    }
+    counts
+}
+
+fn catalog_status(directory: &Directory, catalog: &Catalog, now: Timestamp) -> DirectoryCatalog {
+    let view = catalog.view();
+    let standing = catalog.standing();
+    DirectoryCatalog {
+        name: catalog.name().to_string(),
+        id: catalog.id(),
+        adopted: view.adopted().map(|state| head_status(state)),
+        served: view.newest().map(|state| head_status(state)),
+        polled: standing.polled,
+        stale: view.adopted().is_some_and(|state| state.head.expires <= now),
+        relays: u32::try_from(directory.relays_of(&catalog.id(), now).len()).unwrap_or(u32::MAX),
+        fault: standing.fault,
+    }
+}
+
+fn head_status(state: &State) -> HeadStatus {
+    HeadStatus {
+        seq: state.head.seq,
+        head: state.id,
+        pin: state.pin,
+        entries: state.tree.entries,
+        bytes: state.tree.bytes,
+        expires: state.head.expires,
+    }
+}
+
+/// What a person sees who opens the directory in a browser: its catalogs, until there are pages.
+pub(super) fn root(directory: &Directory) -> Response {
+    let catalogs = directory.catalogs();
+    let page = maud::html! {
+        (maud::DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { "ODI directory" }
+            }
+            body {
+                h1 { "ODI directory" }
+                ul {
+                    @for catalog in &catalogs {
+                        li {
+                            a href={ "/" (catalog.name()) "/" } { (catalog.name()) }
+                            @if let Some(state) = catalog.view().newest() {
+                                " " (state.head.meta.title.as_deref().unwrap_or_default())
+                                ", " (state.tree.entries) " artifacts, state " code { (state.pin) }
+                            }
+                        }
+                    }
+                }
+                p { a href="/odi/v1/status" { "status" } " " a href="/odi/v1/relays" { "relays" } }
+            }
+        }
+    };
+    Response::ok("text/html; charset=utf-8", page.into_string())
+        .with_header(
+            "content-security-policy",
+            HeaderValue::from_static(odi_wire::listing::LISTING_SECURITY_POLICY),
+        )
+        .with_header("cache-control", HeaderValue::from_static("no-cache"))
+}
+
+fn json<T: serde::Serialize>(document: &T) -> Response {
+    Response::ok(JSON, to_json(document)).with_header("cache-control", HeaderValue::from_static("no-store"))
+}

@@ -1,0 +1,144 @@
+//! One catalog at this directory: its states, what a path means among them, and how it is followed.
+
+pub(crate) mod follow;
+pub mod resolve;
+pub mod view;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use odi_manifest::{CatalogId, HeadId, Timestamp};
+use odi_wire::route::CatalogName;
+use odi_wire::sync::{CatalogState, FollowedCatalog};
+use tokio::sync::{Notify, watch};
+use url::Url;
+
+use crate::config::CatalogConfig;
+use view::{State, View};
+
+/// One catalog. Requests read its view; only its follower and the tending task replace that.
+pub struct Catalog {
+    config: CatalogConfig,
+    followed: Arc<FollowedCatalog>,
+    view: watch::Sender<Arc<View>>,
+    /// Names under which a folder's own page may lie, from the catalog's settings.
+    index_names: Mutex<Arc<[String]>>,
+    standing: Mutex<Standing>,
+    /// Asks the follower to look at the origin now.
+    pub(crate) wake: Notify,
+    /// Held by whoever advances the catalog: its poll, or a push.
+    pub(crate) advancing: tokio::sync::Mutex<()>,
+}
+
+/// How following goes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Standing {
+    /// When a head was last asked for with success.
+    pub(crate) polled: Option<Timestamp>,
+    /// Why the last attempt failed, if it did.
+    pub(crate) fault: Option<String>,
+}
+
+impl Catalog {
+    /// A catalog with the states that are known at the start.
+    pub(crate) fn new(config: CatalogConfig, followed: Arc<FollowedCatalog>, view: View) -> Self {
+        Self {
+            config,
+            followed,
+            view: watch::Sender::new(Arc::new(view)),
+            index_names: Mutex::new(Arc::from(["index.html".to_owned()])),
+            standing: Mutex::default(),
+            wake: Notify::new(),
+            advancing: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Its self-certifying name.
+    #[must_use]
+    pub const fn id(&self) -> CatalogId {
+        self.config.id
+    }
+
+    /// This directory's name for it.
+    #[must_use]
+    pub const fn name(&self) -> &CatalogName {
+        &self.config.name
+    }
+
+    /// The maintainers' web server.
+    #[must_use]
+    pub const fn origin(&self) -> Option<&Url> {
+        self.config.origin.as_ref()
+    }
+
+    /// Its configuration.
+    pub(crate) const fn config(&self) -> &CatalogConfig {
+        &self.config
+    }
+
+    /// What it can be answered from now.
+    #[must_use]
+    pub fn view(&self) -> Arc<View> {
+        Arc::clone(&self.view.borrow())
+    }
+
+    /// Wakes when the view changes.
+    pub(crate) fn watch(&self) -> watch::Receiver<Arc<View>> {
+        self.view.subscribe()
+    }
+
+    /// What the sync client believes of it. It adopts; the view says what is served.
+    pub(crate) const fn followed(&self) -> &Arc<FollowedCatalog> {
+        &self.followed
+    }
+
+    /// What is taken back, as the newest adopted head says: that acts before anything else of it does.
+    pub(crate) fn believed(&self) -> Arc<CatalogState> {
+        self.followed.state()
+    }
+
+    /// Names of index files, best first.
+    pub(crate) fn index_names(&self) -> Arc<[String]> {
+        Arc::clone(&lock(&self.index_names))
+    }
+
+    /// Adds an adopted state. It is served when the state rules say so.
+    pub(crate) fn adopt(&self, state: Arc<State>) {
+        self.view.send_modify(|view| *view = Arc::new(view.with_adopted(state)));
+    }
+
+    /// Serves the newest waiting state for which `ready` holds, and drops states that nobody needs any more.
+    pub(crate) fn turn_over(&self, now: Timestamp, ready: impl Fn(&State) -> bool) {
+        let view = self.view();
+        let next = view.next_served(ready);
+        let (_, lapsed) = view.pruned(now);
+        if next.is_none() && lapsed.is_empty() {
+            return;
+        }
+        self.view.send_modify(|view| {
+            let served =
+                next.as_ref().map_or_else(|| view.as_ref().clone(), |state| view.with_served(state, now));
+            *view = Arc::new(served.pruned(now).0);
+        });
+        if let Some(state) = next {
+            tracing::info!(catalog = %self.name(), pin = %state.pin, "a new state is served");
+        }
+    }
+
+    /// The sequence number of a head that is known here.
+    #[must_use]
+    pub fn seq_of(&self, head: &HeadId) -> Option<u64> {
+        self.view().known().find(|state| state.id == *head).map(|state| state.head.seq)
+    }
+
+    pub(crate) fn standing(&self) -> Standing {
+        lock(&self.standing).clone()
+    }
+
+    pub(crate) fn note(&self, standing: Standing) {
+        *lock(&self.standing) = standing;
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

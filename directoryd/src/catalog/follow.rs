@@ -1,0 +1,200 @@
+//! Following a catalog: poll, trigger and push lead to the one sync client, and from there to a new state.
+//!
+//! | a crash after | leaves |
+//! |---|---|
+//! | nodes were stored | the former head; the nodes are found again by the next sync |
+//! | the ledger took the head | the new head counts; it is served after the restart |
+//!
+//! The ledger has written a head before anyone hears of it here, so what was shown once is never taken back (P2).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use odi_manifest::{Entry, NodesError, Op, Timestamp, Tree};
+use odi_wire::message::Push;
+use odi_wire::sync::{FollowedCatalog, PushOutcome, RetainedHead, SyncError, SyncSource};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::view::{CHANGED_MAX, State, View};
+use super::{Catalog, Standing};
+use crate::blocking::blocking;
+use crate::directory::Directory;
+use crate::state_rules::CARRIED_BYTES_MAX;
+
+/// Small changed artifacts that are fetched before a state is served; more come when somebody asks.
+const CARRIED_AHEAD_MAX: usize = 5_000;
+/// How many of them at once.
+const CARRIED_AT_ONCE: usize = 8;
+/// After a failure the origin is asked again this soon, unless its poll is shorter.
+const RETRY: Duration = Duration::from_secs(30);
+
+/// Why a push is not taken.
+#[derive(Debug)]
+pub(crate) enum PushRefusal {
+    /// It does not follow the newest head, whose envelope this is.
+    Superseded(Vec<u8>),
+    /// It was judged and refused.
+    Refused(String),
+}
+
+/// The view after a start: what the catalog's client found again.
+pub(crate) fn restored_view(followed: &FollowedCatalog, now: Timestamp) -> View {
+    let retained = followed.state().retained().iter().map(|head| Arc::new(State::unchanged(head))).collect();
+    View::restored(retained, now)
+}
+
+/// Polls, and answers triggers, until `stop` is cancelled.
+pub(crate) async fn follow(directory: Arc<Directory>, catalog: Arc<Catalog>, stop: CancellationToken) {
+    let mut wait = Duration::ZERO;
+    let mut views = catalog.watch();
+    loop {
+        let polled = tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(wait), if catalog.origin().is_some() => true,
+            () = catalog.wake.notified() => true,
+            _ = views.changed() => false,
+        };
+        if polled {
+            let advanced = tokio::select! {
+                () = stop.cancelled() => return,
+                advanced = poll(&directory, &catalog) => advanced,
+            };
+            wait = if advanced {
+                jittered(catalog.config().poll, directory.draw())
+            } else {
+                catalog.config().poll.min(RETRY)
+            };
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = carry_ahead(&directory, &catalog) => {}
+        }
+    }
+}
+
+/// The interval, a tenth longer or shorter at random, so that directories do not ask an origin in step.
+fn jittered(poll: Duration, draw: u32) -> Duration {
+    poll.mul_f64(0.9 + 0.2 * f64::from(draw) / f64::from(u32::MAX))
+}
+
+/// Asks the origin for news; whether that worked.
+async fn poll(directory: &Arc<Directory>, catalog: &Arc<Catalog>) -> bool {
+    let Some(origin) = catalog.origin() else { return true };
+    let source = SyncSource::origin(origin.clone());
+    let outcome = advance(directory, catalog, &source).await;
+    let fault = outcome.as_ref().err().map(chain);
+    if let Some(fault) = &fault {
+        tracing::warn!(catalog = %catalog.name(), fault, "the origin could not be followed");
+    }
+    let polled = if fault.is_none() { Some(directory.clock.now()) } else { catalog.standing().polled };
+    let worked = fault.is_none();
+    catalog.note(Standing { polled, fault });
+    worked
+}
+
+/// One attempt to advance from a source. The former state stays whatever happens.
+async fn advance(
+    directory: &Arc<Directory>,
+    catalog: &Arc<Catalog>,
+    source: &SyncSource,
+) -> Result<(), SyncError> {
+    let _alone = catalog.advancing.lock().await;
+    directory.sync.follow(catalog.followed(), source, directory.clock.now()).await?;
+    show(directory, catalog).await?;
+    Ok(())
+}
+
+/// Brings what the sync client adopted into the view.
+async fn show(directory: &Arc<Directory>, catalog: &Arc<Catalog>) -> Result<(), NodesError> {
+    let Some(newest) = catalog.followed().state().newest().cloned() else { return Ok(()) };
+    let view = catalog.view();
+    if view.adopted().is_some_and(|state| state.id == newest.id) {
+        return Ok(());
+    }
+    let (nodes, former) = (directory.nodes.clone(), view.newest().map(|state| state.tree));
+    let state = blocking(move || changed_state(&nodes, &newest, former.as_ref())).await?;
+    tracing::info!(catalog = %catalog.name(), pin = %state.pin, entries = state.tree.entries, "a head was adopted");
+    catalog.adopt(Arc::new(state));
+    directory.relays_due.notify_one();
+    Ok(())
+}
+
+fn changed_state(
+    nodes: &crate::directory::Nodes,
+    newest: &RetainedHead,
+    former: Option<&Tree>,
+) -> Result<State, NodesError> {
+    let mut state = State::unchanged(newest);
+    let Some(former) = former else { return Ok(state) };
+    let mut large = Some(Vec::new());
+    for op in Tree::diff(nodes, former, &newest.tree) {
+        let Op::Put(path, entry) = op? else { continue };
+        if entry.size <= CARRIED_BYTES_MAX {
+            if state.small.len() < CARRIED_AHEAD_MAX {
+                state.small.push((path.as_str().to_owned(), entry));
+            }
+        } else {
+            large = large.filter(|known: &Vec<_>| known.len() < CHANGED_MAX);
+            if let Some(known) = &mut large {
+                known.push(entry.blob);
+            }
+        }
+        if large.is_none() && state.small.len() >= CARRIED_AHEAD_MAX {
+            break;
+        }
+    }
+    state.changed = large;
+    state.carried.store(state.small.is_empty(), std::sync::atomic::Ordering::Release);
+    Ok(state)
+}
+
+/// Fetches the small artifacts that waiting states changed, so that they are here when a state is served.
+async fn carry_ahead(directory: &Arc<Directory>, catalog: &Arc<Catalog>) {
+    let view = catalog.view();
+    let Some(state) = view.adopted().filter(|state| !state.is_carried()) else { return };
+    let mut fetches = JoinSet::new();
+    for (path, entry) in &state.small {
+        while fetches.len() >= CARRIED_AT_ONCE {
+            fetches.join_next().await;
+        }
+        fetches.spawn(carry_one(Arc::clone(directory), Arc::clone(catalog), path.clone(), entry.clone()));
+    }
+    while fetches.join_next().await.is_some() {}
+    state.carried.store(true, std::sync::atomic::Ordering::Release);
+    directory.relays_due.notify_one();
+}
+
+async fn carry_one(directory: Arc<Directory>, catalog: Arc<Catalog>, path: String, entry: Entry) {
+    // Nobody to be answered here: what is not to be had now is fetched when somebody asks.
+    let _ = directory.carry.fetch(&directory, &catalog, &path, &entry, &[]).await;
+}
+
+/// A head that a maintainer handed over. It is judged like any other; what the push lacks comes from the origin.
+pub(crate) async fn push(
+    directory: &Arc<Directory>,
+    catalog: &Arc<Catalog>,
+    push: &Push,
+) -> Result<(), PushRefusal> {
+    let fallback = catalog.origin().cloned().map(SyncSource::origin);
+    let _alone = catalog.advancing.lock().await;
+    let now = directory.clock.now();
+    match directory.sync.receive(catalog.followed(), push, fallback.as_ref(), now).await {
+        Ok(PushOutcome::Taken(_)) => {
+            show(directory, catalog).await.map_err(|error| PushRefusal::Refused(chain(&error)))
+        }
+        Ok(PushOutcome::Conflict(current)) => Err(PushRefusal::Superseded(current)),
+        Err(error) => Err(PushRefusal::Refused(chain(&error))),
+    }
+}
+
+fn chain(error: &(impl std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

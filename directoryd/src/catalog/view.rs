@@ -1,0 +1,173 @@
+//! The states of a catalog that a directory can answer from: pure, replaced as a whole, shared by every request.
+//!
+//! Invariants
+//! - `served` is newest first, and every state in it stays at least [`state_rules::RETAIN`] after it was superseded.
+//! - An adopted state waits in `waiting`, oldest first, until the state rules let it be served; each ages on its own, so
+//!   that a catalog published every second is not kept waiting for ever.
+//! - A state comes in only after its head was verified, its tree recomputed and both are durable.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use odi_manifest::{BlobId, Entry, Head, HeadId, Pin, Timestamp, Tree, Verified};
+use odi_wire::sync::RetainedHead;
+
+use crate::state_rules;
+
+/// The most changed large blobs that a state remembers in order to wait for their holders. One with more waits for the
+/// time to pass.
+pub const CHANGED_MAX: usize = 20_000;
+
+/// The most states that wait at once; the oldest but one goes first.
+const WAITING_MAX: usize = 64;
+
+/// One adopted head and its recomputed tree.
+#[derive(Debug)]
+pub struct State {
+    /// The head.
+    pub head: Verified<Head>,
+    /// Its name.
+    pub id: HeadId,
+    /// Its name in URLs.
+    pub pin: Pin,
+    /// Its manifest.
+    pub tree: Tree,
+    /// When this directory adopted it.
+    pub adopted: Timestamp,
+    /// The large blobs that the state served at that time did not name at their paths; `None` if there are more than
+    /// [`CHANGED_MAX`].
+    pub changed: Option<Vec<BlobId>>,
+    /// Small artifacts that changed likewise, to be carried before the state is served; not all of very many.
+    pub small: Vec<(String, Entry)>,
+    /// Whether that has been done, as far as it could be.
+    pub carried: AtomicBool,
+}
+
+impl State {
+    /// A state from which no change is to be waited for.
+    #[must_use]
+    pub fn unchanged(head: &RetainedHead) -> Self {
+        Self {
+            head: head.head.clone(),
+            id: head.id,
+            pin: head.pin,
+            tree: head.tree,
+            adopted: head.adopted,
+            changed: Some(Vec::new()),
+            small: Vec::new(),
+            carried: AtomicBool::new(true),
+        }
+    }
+
+    /// Whether what is small and changed was fetched, as far as it could be.
+    #[must_use]
+    pub fn is_carried(&self) -> bool {
+        self.carried.load(Ordering::Acquire)
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Kept {
+    state: Arc<State>,
+    superseded: Option<Timestamp>,
+}
+
+/// What a catalog can be answered from.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    served: Vec<Kept>,
+    waiting: Vec<Arc<State>>,
+}
+
+impl View {
+    /// The view after a restart: former heads, newest first, count as superseded now, because nobody wrote down when
+    /// they were.
+    #[must_use]
+    pub fn restored(states: Vec<Arc<State>>, now: Timestamp) -> Self {
+        let served = states
+            .into_iter()
+            .enumerate()
+            .map(|(age, state)| Kept { state, superseded: (age > 0).then_some(now) })
+            .collect();
+        Self { served, waiting: Vec::new() }
+    }
+
+    /// The newest served state.
+    #[must_use]
+    pub fn newest(&self) -> Option<&Arc<State>> {
+        self.served.first().map(|kept| &kept.state)
+    }
+
+    /// The newest adopted state, served or not.
+    #[must_use]
+    pub fn adopted(&self) -> Option<&Arc<State>> {
+        self.waiting.last().or_else(|| self.newest())
+    }
+
+    /// The servable states, newest first.
+    pub fn servable(&self) -> impl ExactSizeIterator<Item = &Arc<State>> {
+        self.served.iter().map(|kept| &kept.state)
+    }
+
+    /// Every state that is known: those that wait, newest first, then the servable ones.
+    pub fn known(&self) -> impl Iterator<Item = &Arc<State>> {
+        self.waiting.iter().rev().chain(self.servable())
+    }
+
+    /// The servable state that a pin names.
+    #[must_use]
+    pub fn pinned(&self, pin: &Pin) -> Option<&Arc<State>> {
+        self.servable().find(|state| state.pin == *pin)
+    }
+
+    /// The view with a newly adopted state. The first one is served at once: there is no other.
+    #[must_use]
+    pub fn with_adopted(&self, state: Arc<State>) -> Self {
+        let mut view = self.clone();
+        if view.served.is_empty() {
+            view.served.push(Kept { state, superseded: None });
+            return view;
+        }
+        view.waiting.push(state);
+        if view.waiting.len() > WAITING_MAX {
+            // Not the oldest: that one is next to be served.
+            view.waiting.remove(1);
+        }
+        view
+    }
+
+    /// The newest waiting state for which `ready` holds, if there is one.
+    #[must_use]
+    pub fn next_served(&self, ready: impl Fn(&State) -> bool) -> Option<Arc<State>> {
+        self.waiting.iter().rev().find(|state| ready(state)).cloned()
+    }
+
+    /// The view in which a waiting state is the newest served one. States that waited before it are passed over.
+    #[must_use]
+    pub fn with_served(&self, state: &Arc<State>, now: Timestamp) -> Self {
+        let mut view = self.clone();
+        let Some(at) = view.waiting.iter().position(|waiting| waiting.id == state.id) else { return view };
+        view.waiting.drain(..=at);
+        if let Some(former) = view.served.first_mut() {
+            former.superseded = Some(now);
+        }
+        view.served.insert(0, Kept { state: Arc::clone(state), superseded: None });
+        view
+    }
+
+    /// The view without states that need not be servable any more, and which those are.
+    #[must_use]
+    pub fn pruned(&self, now: Timestamp) -> (Self, Vec<Arc<State>>) {
+        let (keep, dropped): (Vec<Kept>, Vec<Kept>) = self.served.iter().cloned().partition(|kept| {
+            kept.superseded.is_none_or(|superseded| state_rules::is_retained(superseded, now))
+        });
+        let view = Self { served: keep, waiting: self.waiting.clone() };
+        (view, dropped.into_iter().map(|kept| kept.state).collect())
+    }
+
+    /// How many states wait to be served.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+}

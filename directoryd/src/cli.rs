@@ -1,0 +1,103 @@
+//! The command line: `odi-directoryd --config FILE` runs the directory, `odi-directoryd check --config FILE` judges the
+//! configuration and changes nothing.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use odi_manifest::SystemClock;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::{Config, ConfigError, PrivateAddresses};
+use crate::server::Server;
+
+/// Exit code for a configuration that cannot be run (EX_USAGE of sysexits.h).
+const EXIT_CONFIG: u8 = 64;
+/// How long open requests may go on after SIGTERM or SIGINT.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// A directory of the Open Distribution Initiative.
+#[derive(Debug, Parser)]
+#[command(name = "odi-directoryd", version)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// The configuration file (TOML).
+    #[arg(long, global = true, default_value = "/etc/odi/directoryd.toml")]
+    config: PathBuf,
+    /// Contact loopback and private addresses, and take registrations over plain HTTP: for tests and demonstrations.
+    #[arg(long, global = true)]
+    allow_private_addresses: bool,
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+enum Command {
+    /// Say what is wrong with the configuration, and change nothing.
+    Check,
+}
+
+/// Does what the command line says.
+///
+/// # Errors
+/// The directory could not start, or a part of it failed while it ran.
+pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let private_addresses = if arguments.allow_private_addresses {
+        tracing::warn!("private addresses are allowed: this is no directory for the open network");
+        PrivateAddresses::Allowed
+    } else {
+        PrivateAddresses::Refused
+    };
+    let config = match Config::load(&arguments.config, private_addresses) {
+        Ok(config) => config,
+        Err(ConfigError::Faulty(faults)) => {
+            for fault in faults {
+                tracing::error!("{}: {fault}", arguments.config.display());
+            }
+            return Ok(ExitCode::from(EXIT_CONFIG));
+        }
+        Err(error) => {
+            tracing::error!("{:#}", anyhow::Error::from(error));
+            return Ok(ExitCode::from(EXIT_CONFIG));
+        }
+    };
+    if let Some(Command::Check) = arguments.command {
+        report(&config);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
+    runtime.block_on(serve(config)).map(|()| ExitCode::SUCCESS)
+}
+
+#[expect(clippy::print_stdout, reason = "the report is what `check` is for")]
+fn report(config: &Config) {
+    let addrs: Vec<String> = config.listen.iter().map(ToString::to_string).collect();
+    println!("listens on {}; data in {}", addrs.join(", "), config.data_dir.display());
+    println!("carries small artifacts up to {}", config.carry);
+    for catalog in &config.catalogs {
+        let origin = catalog.origin.as_ref().map_or("none, by push only", |origin| origin.as_str());
+        println!(
+            "catalog {}: {}, origin {origin}, every {} s",
+            catalog.name,
+            catalog.id,
+            catalog.poll.as_secs()
+        );
+    }
+    println!("the configuration is sound");
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    let mut server = Server::bind(config, Arc::new(SystemClock)).await?;
+    let failure = tokio::select! {
+        failure = server.failed() => Some(failure),
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+    };
+    server.drain(DRAIN).await?;
+    failure.map_or(Ok(()), |failure| Err(failure.into()))
+}

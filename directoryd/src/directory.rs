@@ -1,0 +1,165 @@
+//! Everything that requests and tasks of a directory share: independently owned parts, built once.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use odi_manifest::{
+    BlobId, CatalogId, ChunkList, Clock, Entry, HeadId, Pin, PublicKey, SigningKey, Timestamp,
+};
+use odi_store::{Ledger, Store};
+use odi_wire::client::Client;
+use odi_wire::fetch::{Fetcher, Source, Wanted};
+use odi_wire::refusal::Refusal;
+use odi_wire::route::CatalogName;
+use odi_wire::serve::{Request, Scheme};
+use odi_wire::sync::SyncClient;
+use tokio::sync::Notify;
+
+use crate::carry::Carry;
+use crate::catalog::Catalog;
+use crate::catalog::view::{State, View};
+use crate::config::Config;
+use crate::network::Network;
+use crate::origins::Origins;
+use crate::relays::{Offer, Relays};
+use crate::throttle::{NetworkThrottle, Pace};
+
+/// Where decoded nodes come from.
+pub(crate) type Nodes = odi_store::StoreNodes;
+
+/// What one network may ask of the endpoints that cost something.
+pub(crate) const CALLER_PACE: Pace = Pace { burst: 200, per_minute: 1200 };
+/// How many networks are told apart.
+pub(crate) const CALLERS_MAX: usize = 50_000;
+/// After a start, relays that are known get this long to announce themselves before they count as gone.
+const RETURN_GRACE: Duration = Duration::from_secs(30);
+/// How many relays are asked for a chunk list.
+const RELAYS_ASKED: usize = 2;
+
+/// A directory at work.
+pub(crate) struct Directory {
+    pub(crate) config: Config,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) identity: SigningKey,
+    pub(crate) id: PublicKey,
+    /// Keeps clients with their relay over restarts, and is nobody else's to know.
+    pub(crate) seed: [u8; 32],
+    pub(crate) started: Timestamp,
+    pub(crate) client: Client,
+    pub(crate) fetcher: Fetcher,
+    pub(crate) sync: SyncClient,
+    pub(crate) store: Store,
+    pub(crate) nodes: Nodes,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) catalogs: BTreeMap<CatalogId, Arc<Catalog>>,
+    pub(crate) relays: Arc<Relays>,
+    /// Something about relays may be due.
+    pub(crate) relays_due: Notify,
+    pub(crate) carry: Carry,
+    pub(crate) origins: Origins,
+    pub(crate) callers: Mutex<NetworkThrottle>,
+}
+
+impl Directory {
+    /// One catalog by its id.
+    pub(crate) fn catalog(&self, id: &CatalogId) -> Option<Arc<Catalog>> {
+        self.catalogs.get(id).cloned()
+    }
+
+    /// One catalog by this directory's name.
+    pub(crate) fn catalog_named(&self, name: &CatalogName) -> Option<Arc<Catalog>> {
+        self.catalogs.values().find(|catalog| catalog.name() == name).cloned()
+    }
+
+    /// All catalogs.
+    pub(crate) fn catalogs(&self) -> Vec<Arc<Catalog>> {
+        self.catalogs.values().cloned().collect()
+    }
+
+    /// The servable state that a pin names, whichever catalog it is of.
+    pub(crate) fn pinned(&self, pin: &Pin) -> Option<(Arc<Catalog>, Arc<View>, Arc<State>)> {
+        self.catalogs.values().find_map(|catalog| {
+            let view = catalog.view();
+            let state = Arc::clone(view.pinned(pin)?);
+            Some((Arc::clone(catalog), view, state))
+        })
+    }
+
+    pub(crate) fn seq_of(&self, catalog: &CatalogId, head: &HeadId) -> Option<u64> {
+        self.catalogs.get(catalog)?.seq_of(head)
+    }
+
+    /// Whether some catalog has taken a blob back.
+    pub(crate) fn is_withdrawn(&self, blob: &BlobId) -> bool {
+        self.catalogs.values().any(|catalog| {
+            catalog.believed().revocations().is_some_and(|list| list.revokes_blob(blob).is_some())
+        })
+    }
+
+    /// The catalogs as assignments see them.
+    pub(crate) fn offers(&self) -> Vec<Offer> {
+        let offer = |catalog: &Arc<Catalog>| Offer {
+            id: catalog.id(),
+            name: catalog.name().to_string(),
+            tags: catalog.view().adopted().map(|state| state.head.meta.tags.clone()).unwrap_or_default(),
+        };
+        self.catalogs.values().map(offer).collect()
+    }
+
+    /// How many relays may be about to announce themselves: after a start nobody has a lease yet, and the rule that a
+    /// state waits for its holders must not fall away for that.
+    pub(crate) fn relays_expected(&self, now: Timestamp) -> usize {
+        if now.since(self.started) >= RETURN_GRACE {
+            return 0;
+        }
+        self.relays.roster().members().filter(|member| member.is_proved()).count()
+    }
+
+    /// How a client came. Behind a proxy that ends TLS the socket says http: then the proxy's word counts, which can
+    /// only raise http to https, or that this directory has no other URL than https ones.
+    pub(crate) fn scheme_of(&self, request: &Request) -> Scheme {
+        let forwarded = request.headers.get("x-forwarded-proto").is_some_and(|proto| proto == "https");
+        let only_https = self.config.public_urls.iter().all(|url| url.scheme() == "https");
+        if request.scheme == Scheme::Https || forwarded || only_https { Scheme::Https } else { Scheme::Http }
+    }
+
+    /// Takes a permit of a caller's network for something that costs more than a look-up.
+    pub(crate) fn pace(&self, network: Network) -> Result<(), Refusal> {
+        let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        callers.take(network, self.clock.now()).map_err(|retry_after| Refusal::Busy { retry_after })
+    }
+
+    /// Random bytes from the operating system.
+    pub(crate) fn random<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        getrandom::fill(&mut bytes).expect("the operating system has randomness once a process runs");
+        bytes
+    }
+
+    /// A random number for choices that nobody can profit from.
+    pub(crate) fn draw(&self) -> u32 {
+        u32::from_le_bytes(self.random())
+    }
+
+    /// The verified chunk list of a large artifact, from the origin or from relays; `None` for a small one, and where
+    /// nobody has it now.
+    pub(crate) async fn chunk_list(&self, catalog: &Catalog, entry: &Entry) -> Option<Arc<ChunkList>> {
+        if entry.size <= odi_manifest::CHUNK_BYTES {
+            return None;
+        }
+        let mut places: Vec<Source> = catalog
+            .origin()
+            .map(|origin| Source::origin_chunk_list(origin, &entry.blob))
+            .into_iter()
+            .collect();
+        {
+            let roster = self.relays.roster();
+            let urls =
+                roster.live(self.clock.now()).filter_map(|member| member.urls().first()).take(RELAYS_ASKED);
+            places.extend(urls.map(|url| Source::chunk_list(&url.to_url(), &catalog.id(), &entry.blob)));
+        }
+        let wanted = Wanted { blob: entry.blob, size: entry.size, sha256: Some(entry.sha256) };
+        self.fetcher.chunk_list(&wanted, &places).await.result.ok().map(Arc::new)
+    }
+}

@@ -1,0 +1,118 @@
+//! The origin as the last resort: only where it was seen to have the right bytes, and only so often.
+//!
+//! A maintainers' server replaces files in place, so a path is proved by content, again every few minutes; what lies
+//! under `.odi/blobs/` has its hash in its name and is only looked for.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use odi_manifest::{ArtifactPath, BlobId, Entry, Timestamp};
+use odi_wire::client::Ask;
+use odi_wire::fetch::Source;
+use odi_wire::http::StatusCode;
+use odi_wire::http::header::CONTENT_LENGTH;
+use odi_wire::serve::Scheme;
+use url::Url;
+
+use crate::catalog::Catalog;
+use crate::directory::Directory;
+use crate::probe::{Verdict, probe};
+use crate::throttle::{Pace, TokenBucket};
+
+/// How many clients may be sent to origins.
+const PACE: Pace = Pace { burst: 200, per_minute: 1200 };
+/// How long a proof lets clients be sent.
+const PROVEN_FOR: Duration = Duration::from_secs(300);
+/// How long nothing is asked again after it was not there.
+const ABSENT_FOR: Duration = Duration::from_secs(15);
+/// How long a client waits for a proof.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The most proofs remembered.
+const PROOFS_MAX: usize = 10_000;
+
+/// Whether a URL had the bytes, and until when that counts.
+#[derive(Clone, Debug)]
+struct Proof {
+    url: Option<Url>,
+    until: Timestamp,
+}
+
+/// What is known of origins, and how many more clients may go there.
+#[derive(Debug)]
+pub(crate) struct Origins {
+    bucket: Mutex<TokenBucket>,
+    proofs: Mutex<HashMap<(BlobId, String), Proof>>,
+}
+
+impl Origins {
+    pub(crate) fn new(now: Timestamp) -> Self {
+        Self { bucket: Mutex::new(TokenBucket::new(PACE, now)), proofs: Mutex::default() }
+    }
+
+    /// Takes a permit to send one client to an origin, or says when to come back.
+    pub(crate) fn admit(&self, now: Timestamp) -> Result<(), Duration> {
+        self.bucket.lock().unwrap_or_else(PoisonError::into_inner).take(now)
+    }
+
+    /// A URL at the origin that was seen to have the entry's bytes lately.
+    pub(crate) async fn proven_url(
+        &self,
+        directory: &Arc<Directory>,
+        catalog: &Catalog,
+        path: &str,
+        entry: &Entry,
+        scheme: Scheme,
+    ) -> Option<String> {
+        let origin = catalog.origin()?;
+        if scheme == Scheme::Https && origin.scheme() != "https" {
+            return None;
+        }
+        let now = directory.clock.now();
+        let key = (entry.blob, path.to_owned());
+        if let Some(proof) = self.proofs().get(&key).filter(|proof| now < proof.until) {
+            return proof.url.as_ref().map(Url::to_string);
+        }
+        let proved = tokio::time::timeout(PATIENCE, prove(directory, catalog, origin, path, entry));
+        let url = proved.await.unwrap_or_default();
+        let until = now.plus(if url.is_some() { PROVEN_FOR } else { ABSENT_FOR });
+        let mut proofs = self.proofs();
+        if proofs.len() >= PROOFS_MAX {
+            proofs.retain(|_, proof| now < proof.until);
+        }
+        if proofs.len() >= PROOFS_MAX {
+            proofs.clear();
+        }
+        proofs.insert(key, Proof { url: url.clone(), until });
+        url.map(String::from)
+    }
+
+    fn proofs(&self) -> MutexGuard<'_, HashMap<(BlobId, String), Proof>> {
+        self.proofs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn prove(
+    directory: &Arc<Directory>,
+    catalog: &Catalog,
+    origin: &Url,
+    path: &str,
+    entry: &Entry,
+) -> Option<Url> {
+    let path = ArtifactPath::parse(path).ok()?;
+    let at_path = Source::artifact(origin, &path).url;
+    let list = directory.chunk_list(catalog, entry).await;
+    let verdict = probe(&directory.client, &at_path, entry, list.as_deref(), directory.draw()).await;
+    if verdict == Verdict::Matched {
+        return Some(at_path);
+    }
+    tracing::debug!(url = %at_path, ?verdict, "the origin does not have what the catalog says");
+    let kept = Source::kept_blob(origin, &entry.blob).url;
+    has_length(directory, &kept, entry.size).await.then_some(kept)
+}
+
+async fn has_length(directory: &Directory, url: &Url, size: u64) -> bool {
+    let Ok(reply) = directory.client.send(Ask::head(url)).await else { return false };
+    let length = reply.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    reply.status == StatusCode::OK && length == Some(size)
+}

@@ -1,0 +1,148 @@
+//! The roster at work: one short lock around the pure state machine, proved registrations durable before they count, and
+//! the assignments that follow from them.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use odi_manifest::{CatalogId, PublicKey, SigningKey, Timestamp};
+use odi_wire::message::{Assign, AssignedCatalog, IdRanges, StateError, state};
+
+use crate::blocking::blocking;
+use crate::relay_records::RelayRecords;
+use crate::roster::{Lapsed, Member, Registration, Roster, RosterLimits};
+
+/// For how long a relay keeps an assignment when it hears nothing more.
+const ASSIGNMENT_LIFE: Duration = Duration::from_secs(7 * 86_400);
+
+/// The relays that this directory knows.
+#[derive(Debug)]
+pub(crate) struct Relays {
+    roster: Mutex<Roster>,
+    records: RelayRecords,
+    assigned: Mutex<HashMap<PublicKey, Assigned>>,
+}
+
+/// What a relay was last assigned, and under which generation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Assigned {
+    generation: u64,
+    catalogs: Vec<(CatalogId, String)>,
+}
+
+/// A catalog as assignments see it.
+#[derive(Clone, Debug)]
+pub(crate) struct Offer {
+    pub(crate) id: CatalogId,
+    pub(crate) name: String,
+    pub(crate) tags: Vec<String>,
+}
+
+impl Relays {
+    /// Opens the records and restores every proved relay.
+    pub(crate) fn open(data_dir: &Path, now: Timestamp) -> io::Result<Self> {
+        let records = RelayRecords::open(data_dir)?;
+        let mut roster = Roster::new(RosterLimits::default());
+        for (registration, network) in records.load()? {
+            roster.restore(registration, network, now);
+        }
+        Ok(Self { roster: Mutex::new(roster), records, assigned: Mutex::default() })
+    }
+
+    /// The roster. Hold it for look-ups and transitions only, never across a wait.
+    pub(crate) fn roster(&self) -> MutexGuard<'_, Roster> {
+        self.roster.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A challenge was answered: writes the registration, then lets it count.
+    pub(crate) async fn proved(
+        self: &Arc<Self>,
+        registration: Registration,
+        now: Timestamp,
+    ) -> io::Result<bool> {
+        let (relay, generation) = (registration.relay, registration.generation);
+        let Some(network) = self.roster().member(&relay).map(Member::network) else { return Ok(false) };
+        let relays = Arc::clone(self);
+        blocking(move || relays.records.put(&registration, network)).await?;
+        Ok(self.roster().proved(&relay, generation, now))
+    }
+
+    /// Removes the records of relays that the roster has forgotten.
+    pub(crate) async fn forget(self: &Arc<Self>, lapsed: Vec<Lapsed>) {
+        let lapsed: Vec<Lapsed> = lapsed.into_iter().filter(|relay| relay.was_proved).collect();
+        if lapsed.is_empty() {
+            return;
+        }
+        let relays = Arc::clone(self);
+        blocking(move || {
+            for Lapsed { relay, .. } in lapsed {
+                if let Err(error) = relays.records.remove(&relay) {
+                    tracing::warn!(%error, %relay, "the record of a forgotten relay stays on disk");
+                }
+                relays.assigned().remove(&relay);
+            }
+        })
+        .await;
+    }
+
+    fn assigned(&self) -> MutexGuard<'_, HashMap<PublicKey, Assigned>> {
+        self.assigned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The generation of what a relay is asked to hold; 0 while it has not proved itself. For now every catalog that it
+    /// wants, whole.
+    pub(crate) fn assignment_generation(&self, relay: &PublicKey, offers: &[Offer], now: Timestamp) -> u64 {
+        self.assign(relay, offers, now).map_or(0, |assigned| assigned.generation)
+    }
+
+    /// The signed assignment of a relay that has proved itself.
+    pub(crate) fn assignment(
+        &self,
+        relay: &PublicKey,
+        offers: &[Offer],
+        identity: &SigningKey,
+        now: Timestamp,
+    ) -> Option<Result<Vec<u8>, StateError>> {
+        let assigned = self.assign(relay, offers, now)?;
+        let catalogs = assigned
+            .catalogs
+            .into_iter()
+            .map(|(cat, name)| AssignedCatalog { cat, name, ranges: IdRanges::all(), plus: Vec::new() })
+            .collect();
+        let assignment = Assign {
+            v: 1,
+            dir: identity.public_key(),
+            relay: *relay,
+            generation: assigned.generation,
+            exp: now.plus(ASSIGNMENT_LIFE),
+            catalogs,
+        };
+        Some(state(assignment, identity))
+    }
+
+    fn assign(&self, relay: &PublicKey, offers: &[Offer], now: Timestamp) -> Option<Assigned> {
+        let mut catalogs: Vec<(CatalogId, String)> = {
+            let roster = self.roster();
+            let registration = roster.member(relay)?.registration()?;
+            let wants = |offer: &&Offer| wants(registration, offer);
+            offers.iter().filter(wants).map(|offer| (offer.id, offer.name.clone())).collect()
+        };
+        catalogs.sort_unstable();
+        let mut assigned = self.assigned();
+        let former = assigned.get(relay).filter(|former| former.catalogs == catalogs).cloned();
+        Some(former.unwrap_or_else(|| {
+            // The clock carries generations over restarts, where the last one is not known any more.
+            let last = assigned.get(relay).map_or(0, |former| former.generation);
+            let fresh = Assigned { generation: now.0.max(last + 1), catalogs };
+            assigned.insert(*relay, fresh.clone());
+            fresh
+        }))
+    }
+}
+
+fn wants(registration: &Registration, offer: &Offer) -> bool {
+    registration.catalogs.iter().any(|pattern| pattern.matches(&offer.name))
+        || registration.tags.iter().any(|tag| offer.tags.contains(tag))
+}

@@ -1,0 +1,204 @@
+//! A directory from its configuration to its end: what is opened, which tasks run, and who joins them.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use odi_manifest::{CatalogId, Clock, Timestamp};
+use odi_store::{Ledger, LedgerError, RealDisk, Store, StoreError, StoreOptions, ledger_folder};
+use odi_wire::client::{Client, ClientError, ClientPolicy};
+use odi_wire::fetch::{FetchLimits, Fetcher};
+use odi_wire::limits::Limits;
+use odi_wire::route::CatalogName;
+use odi_wire::serve::{self, Running, ServeError};
+use odi_wire::sync::{FollowedCatalog, SyncClient, SyncError};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::answer::Answers;
+use crate::blocking::blocking;
+use crate::carry::Carry;
+use crate::catalog::{Catalog, follow};
+use crate::config::{Config, PrivateAddresses};
+use crate::directory::{CALLER_PACE, CALLERS_MAX, Directory};
+use crate::identity::{self, IdentityError};
+use crate::origins::Origins;
+use crate::relays::Relays;
+use crate::tend;
+use crate::throttle::NetworkThrottle;
+
+/// Why a directory does not run, or runs no longer.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The data folder cannot be made or used.
+    #[error("the data folder {} cannot be used", path.display())]
+    DataDir {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// There is no identity.
+    #[error("the directory has no identity")]
+    Identity(#[from] IdentityError),
+    /// The store does not open.
+    #[error("the store does not open")]
+    Store(#[from] StoreError),
+    /// The trust records do not open.
+    #[error("the ledger of trust records does not open")]
+    Ledger(#[from] LedgerError),
+    /// What was kept of a catalog cannot be read.
+    #[error("catalog {name} does not open")]
+    Catalog {
+        /// Its name here.
+        name: CatalogName,
+        /// Why.
+        source: Box<SyncError>,
+    },
+    /// The client for outbound requests cannot be set up.
+    #[error("outbound requests cannot be set up")]
+    Client(#[from] ClientError),
+    /// An address cannot be listened on, or a listener died.
+    #[error("the listener failed")]
+    Serve(#[from] ServeError),
+    /// A task ended that should run as long as the server.
+    #[error("the task that {0} has died")]
+    TaskDied(&'static str),
+}
+
+/// A directory at work. [`drain`](Self::drain) is its orderly end; dropping it stops everything at once.
+pub struct Server {
+    running: Running,
+    tasks: JoinSet<&'static str>,
+    stop: CancellationToken,
+    directory: Arc<Directory>,
+}
+
+impl Server {
+    /// Opens what the configuration names, listens, and starts to follow its catalogs.
+    ///
+    /// # Errors
+    /// Something cannot be opened, or an address cannot be listened on; nothing runs then.
+    pub async fn bind(config: Config, clock: Arc<dyn Clock>) -> Result<Self, ServerError> {
+        let listening = serve::Server::bind(&config.listen, Limits::default()).await?;
+        let directory = Arc::new(open(config, clock).await?);
+        let stop = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        for catalog in directory.catalogs() {
+            let (directory, stop) = (Arc::clone(&directory), stop.clone());
+            tasks.spawn(async move {
+                follow::follow(directory, catalog, stop).await;
+                "follows a catalog"
+            });
+        }
+        let (tended, stopped) = (Arc::clone(&directory), stop.clone());
+        tasks.spawn(async move {
+            tend::tend(tended, stopped).await;
+            "tends relays"
+        });
+        let running = listening.spawn(Arc::new(Answers(Arc::clone(&directory))));
+        tracing::info!(id = %directory.id, addrs = ?running.local_addrs(), "the directory listens");
+        Ok(Self { running, tasks, stop, directory })
+    }
+
+    /// The addresses in use, in the order of the configuration.
+    #[must_use]
+    pub fn local_addrs(&self) -> Vec<SocketAddr> {
+        self.running.local_addrs().to_vec()
+    }
+
+    /// The directory's public key.
+    #[must_use]
+    pub fn id(&self) -> odi_manifest::PublicKey {
+        self.directory.id
+    }
+
+    /// Waits until something has died that must run: a server that lost a part must not look healthy.
+    pub async fn failed(&mut self) -> ServerError {
+        tokio::select! {
+            error = self.running.failed() => error.into(),
+            Some(joined) = self.tasks.join_next() => ServerError::TaskDied(joined.unwrap_or("follows or tends")),
+        }
+    }
+
+    /// Stops accepting, finishes requests at hand, stops and joins every task, and writes out what is not durable yet.
+    ///
+    /// # Errors
+    /// The store failed meanwhile.
+    pub async fn drain(mut self, deadline: Duration) -> Result<(), ServerError> {
+        self.stop.cancel();
+        self.running.drain(deadline).await;
+        let finish = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(deadline, finish).await.is_err() {
+            tracing::warn!("tasks were cut at the end of the drain");
+        }
+        self.tasks.shutdown().await;
+        let store = self.directory.store.clone();
+        Ok(blocking(move || store.flush()).await?)
+    }
+}
+
+async fn open(config: Config, clock: Arc<dyn Clock>) -> Result<Directory, ServerError> {
+    let client = Client::new(ClientPolicy {
+        allow_private_addresses: config.private_addresses == PrivateAddresses::Allowed,
+        ..ClientPolicy::default()
+    })?;
+    blocking(move || open_blocking(config, clock, client)).await
+}
+
+fn open_blocking(config: Config, clock: Arc<dyn Clock>, client: Client) -> Result<Directory, ServerError> {
+    let now: Timestamp = clock.now();
+    let data_dir = |source| ServerError::DataDir { path: config.data_dir.clone(), source };
+    std::fs::create_dir_all(&config.data_dir).map_err(data_dir)?;
+    let mut fresh = [0; 32];
+    getrandom::fill(&mut fresh).map_err(|error| data_dir(std::io::Error::other(error)))?;
+    let identity = identity::load_or_make(&config.data_dir, fresh)?;
+    let disk = Arc::new(RealDisk);
+    let options = StoreOptions { clock: Arc::clone(&clock), ..StoreOptions::default() };
+    let store = Store::open(disk.clone(), &config.data_dir.join("store"), options)?;
+    let ledger = Arc::new(Ledger::open(disk, &ledger_folder(&config.data_dir))?);
+    let relays = Relays::open(&config.data_dir, now).map_err(data_dir)?;
+    let fetcher = Fetcher::new(Arc::new(client.clone()), FetchLimits::default());
+    let catalogs = open_catalogs(&config, &store, &ledger, now)?;
+    Ok(Directory {
+        id: identity.public_key(),
+        seed: identity::selection_seed(&identity),
+        started: now,
+        carry: Carry::new(store.clone(), fetcher.clone()),
+        origins: Origins::new(now),
+        callers: Mutex::new(NetworkThrottle::new(CALLER_PACE, CALLERS_MAX)),
+        relays_due: Notify::new(),
+        nodes: store.nodes(),
+        relays: Arc::new(relays),
+        config,
+        clock,
+        identity,
+        client,
+        sync: SyncClient::new(fetcher.clone()),
+        fetcher,
+        store,
+        ledger,
+        catalogs,
+    })
+}
+
+fn open_catalogs(
+    config: &Config,
+    store: &Store,
+    ledger: &Arc<Ledger>,
+    now: Timestamp,
+) -> Result<BTreeMap<CatalogId, Arc<Catalog>>, ServerError> {
+    let mut catalogs = BTreeMap::new();
+    for catalog in &config.catalogs {
+        let followed =
+            FollowedCatalog::open(catalog.id, store.clone(), Arc::clone(ledger), now).map_err(|source| {
+                ServerError::Catalog { name: catalog.name.clone(), source: Box::new(source) }
+            })?;
+        let view = follow::restored_view(&followed, now);
+        catalogs.insert(catalog.id, Arc::new(Catalog::new(catalog.clone(), followed, view)));
+    }
+    Ok(catalogs)
+}

@@ -1,0 +1,226 @@
+//! The task that tends relays and states: sends challenges and probes that fall due, lets states be served when the rules
+//! say so, and forgets what has lapsed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use odi_manifest::{Child, Entry, HeadId, PublicKey};
+use odi_wire::message::{CatalogInventory, PublicUrl};
+use odi_wire::route::{location, pinned_path};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use crate::blocking::blocking;
+use crate::catalog::Catalog;
+use crate::catalog::view::State;
+use crate::challenge;
+use crate::directory::Directory;
+use crate::probe::{Verdict, probe};
+use crate::roster::{Due, Member, Registration};
+use crate::select;
+
+/// How often the roster and the waiting states are looked at.
+const TICK: Duration = Duration::from_secs(1);
+/// Walks down a tree in search of something to probe.
+const WALKS: u32 = 16;
+/// Children of a folder among which a walk chooses.
+const WALK_CHOICES: usize = 512;
+/// Probed artifacts are no larger, so that their chunk lists stay small.
+const PROBED_BYTES_MAX: u64 = 4 << 30;
+
+/// Tends until `stop` is cancelled; joins what it started.
+pub(crate) async fn tend(directory: Arc<Directory>, stop: CancellationToken) {
+    let mut errands = JoinSet::new();
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            _ = ticks.tick() => {}
+            () = directory.relays_due.notified() => {}
+            Some(joined) = errands.join_next(), if !errands.is_empty() => {
+                if let Err(error) = joined {
+                    tracing::error!(%error, "BUG: a challenge or probe panicked");
+                }
+                continue;
+            }
+        }
+        let now = directory.clock.now();
+        let due = directory.relays.roster().due(now);
+        for due in due {
+            let directory = Arc::clone(&directory);
+            match due {
+                Due::Challenge(registration) => errands.spawn(challenge(directory, *registration)),
+                Due::Probe(relay) => errands.spawn(probe_relay(directory, relay)),
+            };
+        }
+        let lapsed = directory.relays.roster().sweep(now);
+        directory.relays.forget(lapsed).await;
+        serve_ready_states(&directory);
+    }
+    errands.shutdown().await;
+}
+
+/// Lets the newest adopted state that the rules allow take over, and drops states whose time is up.
+fn serve_ready_states(directory: &Directory) {
+    let now = directory.clock.now();
+    for catalog in directory.catalogs() {
+        let relays = directory.relays_of(&catalog.id(), now);
+        catalog.turn_over(now, |state| {
+            let changed = state.changed.as_deref();
+            let count = relays.len().max(directory.relays_expected(now));
+            match changed {
+                // Too many to look at one by one: only time decides, or that nobody follows.
+                None => crate::state_rules::may_serve(
+                    state.adopted,
+                    now,
+                    state.is_carried(),
+                    count,
+                    std::iter::once(0),
+                ),
+                Some(changed) => crate::state_rules::may_serve(
+                    state.adopted,
+                    now,
+                    state.is_carried(),
+                    count,
+                    changed.iter().map(|blob| {
+                        relays.iter().filter(|holding| select::holds(holding, blob, &[state.id])).count()
+                    }),
+                ),
+            }
+        });
+    }
+}
+
+async fn challenge(directory: Arc<Directory>, registration: Registration) {
+    let (relay, generation) = (registration.relay, registration.generation);
+    let outcome = challenge::challenge(&directory, &registration).await;
+    let now = directory.clock.now();
+    let failure = match outcome {
+        Ok(()) => match directory.relays.proved(registration, now).await {
+            Ok(_) => {
+                tracing::info!(%relay, "a relay proved its URLs");
+                directory.relays_due.notify_one();
+                return;
+            }
+            Err(error) => {
+                tracing::error!(%error, %relay, "a proved registration could not be written");
+                "this directory could not write the registration".to_owned()
+            }
+        },
+        Err(why) => why,
+    };
+    tracing::info!(%relay, why = failure, "a challenge failed");
+    directory.relays.roster().challenge_failed(&relay, generation, &failure, now);
+}
+
+async fn probe_relay(directory: Arc<Directory>, relay: PublicKey) {
+    let verdict = match target(&directory, &relay).await {
+        Some(target) => {
+            let list = directory.chunk_list(&target.catalog, &target.entry).await;
+            probe(&directory.client, &target.url, &target.entry, list.as_deref(), directory.draw()).await
+        }
+        None => Verdict::Failed("it announced nothing that this directory can probe".to_owned()),
+    };
+    let now = directory.clock.now();
+    let mut roster = directory.relays.roster();
+    match verdict {
+        Verdict::Matched => roster.probe_matched(&relay, now),
+        Verdict::Failed(why) => {
+            tracing::info!(%relay, why, "a probe failed");
+            roster.probe_failed(&relay, &why, now);
+        }
+        Verdict::WrongBytes => {
+            tracing::warn!(%relay, "a relay gave wrong bytes and is quarantined");
+            roster.quarantine(&relay, "it gave wrong bytes to a probe", now);
+        }
+    }
+}
+
+/// Something that a relay says it holds.
+struct Target {
+    catalog: Arc<Catalog>,
+    url: Url,
+    entry: Entry,
+}
+
+/// What a relay says of a catalog in a state that both know.
+struct Claim {
+    catalog: Arc<Catalog>,
+    state: Arc<State>,
+    holding: CatalogInventory,
+    url: PublicUrl,
+}
+
+async fn target(directory: &Arc<Directory>, relay: &PublicKey) -> Option<Target> {
+    let claims = claims(directory, relay);
+    let draw = directory.draw();
+    let at = usize::try_from(draw).ok()?.checked_rem(claims.len())?;
+    let claim = claims.into_iter().nth(at)?;
+    let nodes = directory.nodes.clone();
+    let draws: Vec<u32> = (0..WALKS * 33).map(|_| directory.draw()).collect();
+    blocking(move || {
+        let mut draws = draws.into_iter();
+        (0..WALKS).find_map(|_| {
+            let (path, entry) = walk(&nodes, &claim.state, &mut draws)?;
+            let probed = entry.size <= PROBED_BYTES_MAX
+                && select::holds(&claim.holding, &entry.blob, &[claim.state.id]);
+            let url =
+                Url::parse(&location(&claim.url.to_url(), &pinned_path(&claim.state.pin, &path))).ok()?;
+            probed.then(|| Target { catalog: Arc::clone(&claim.catalog), url, entry })
+        })
+    })
+    .await
+}
+
+fn claims(directory: &Directory, relay: &PublicKey) -> Vec<Claim> {
+    let roster = directory.relays.roster();
+    let Some(member) = roster.member(relay) else { return Vec::new() };
+    let Some(url) = member.urls().first() else { return Vec::new() };
+    let claim = |catalog: &Arc<Catalog>| {
+        let holding = member.holding(&catalog.id())?;
+        let full: HeadId = holding.full?;
+        let view = catalog.view();
+        let state = view.known().find(|state| state.id == full)?;
+        Some(Claim {
+            catalog: Arc::clone(catalog),
+            state: Arc::clone(state),
+            holding: holding.clone(),
+            url: url.clone(),
+        })
+    };
+    directory.catalogs().iter().filter_map(claim).collect()
+}
+
+/// A random way down from the top of a tree to an artifact.
+fn walk(
+    nodes: &crate::directory::Nodes,
+    state: &State,
+    draws: &mut impl Iterator<Item = u32>,
+) -> Option<(String, Entry)> {
+    let mut folder = String::new();
+    loop {
+        let mut children = state.tree.list(nodes, &folder, None, WALK_CHOICES).ok()?.children;
+        let at = usize::try_from(draws.next()?).ok()?.checked_rem(children.len())?;
+        let child = children.swap_remove(at);
+        let path =
+            if folder.is_empty() { child.name().to_owned() } else { format!("{folder}/{}", child.name()) };
+        match child {
+            Child::Artifact { entry, .. } => return Some((path, entry)),
+            Child::Folder { .. } => folder = path,
+        }
+    }
+}
+
+impl Directory {
+    /// What live relays say that they hold of a catalog.
+    pub(crate) fn relays_of(
+        &self,
+        catalog: &odi_manifest::CatalogId,
+        now: odi_manifest::Timestamp,
+    ) -> Vec<CatalogInventory> {
+        let roster = self.relays.roster();
+        roster.live(now).filter_map(|member: &Member| member.holding(catalog).cloned()).collect()
+    }
+}

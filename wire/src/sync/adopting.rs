@@ -74,6 +74,10 @@ impl<'a> Adopting<'a> {
             return Ok(SyncOutcome::Unchanged);
         };
         self.get_list(candidate.revocations).await?;
+        if let Judged::Adopt(adopted) = &judged {
+            // A new epoch's list continues the floor's, which may never have been held here.
+            self.get_list(adopted.list_extends).await?;
+        }
         let (tree, faults) = self.find_tree(&believed, &candidate, state.retained()).await?;
         check_sums(&candidate, &tree)?;
         let store = self.catalog.store().clone();

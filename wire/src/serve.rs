@@ -10,12 +10,14 @@
 mod admission;
 mod body;
 mod connection;
+mod forwarded;
 mod listen;
 mod message;
 mod server;
 mod stall;
 
 pub use body::{Body, BodyError};
+pub use forwarded::TrustedProxies;
 pub use listen::{Listen, TcpListen};
 pub use message::{Request, Response, Scheme};
 pub use server::{Drained, Running, ServeError, Server, Service};

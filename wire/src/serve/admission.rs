@@ -5,6 +5,7 @@ use std::collections::hash_map::Entry;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::forwarded::TrustedProxies;
 use crate::limits::Limits;
 
 /// Who may still connect.
@@ -12,6 +13,8 @@ use crate::limits::Limits;
 pub(super) struct Admission {
     total_max: usize,
     per_network_max: usize,
+    /// Exempt from the bound per network: many callers stand behind one.
+    proxies: TrustedProxies,
     /// Open connections; its size is bounded by `total_max`.
     open: Mutex<Open>,
 }
@@ -37,10 +40,11 @@ pub(super) enum Over {
 }
 
 impl Admission {
-    pub(super) fn new(limits: &Limits) -> Arc<Self> {
+    pub(super) fn new(limits: &Limits, proxies: TrustedProxies) -> Arc<Self> {
         Arc::new(Self {
             total_max: limits.connections,
             per_network_max: limits.connections_per_address,
+            proxies,
             open: Mutex::default(),
         })
     }
@@ -52,7 +56,7 @@ impl Admission {
             return Err(Over::Total);
         }
         let count = open.by_network.entry(network).or_insert(0);
-        if *count >= self.per_network_max {
+        if *count >= self.per_network_max && !self.proxies.trusts(addr) {
             return Err(Over::PerNetwork);
         }
         *count += 1;
@@ -91,7 +95,8 @@ mod tests {
     use super::*;
 
     fn admission(connections: usize, connections_per_address: usize) -> Arc<Admission> {
-        Admission::new(&Limits { connections, connections_per_address, ..Limits::default() })
+        let limits = Limits { connections, connections_per_address, ..Limits::default() };
+        Admission::new(&limits, TrustedProxies::default())
     }
 
     #[test]

@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
 use super::body::{Body, SizedBody};
+use super::forwarded::TrustedProxies;
 use super::message::{Request, RequestBody, Response, Scheme};
 use super::server::Service;
 use super::stall::{StallMeter, WriteGuard};
@@ -27,6 +28,7 @@ use crate::refusal::Refusal;
 pub(super) struct Shared<S> {
     pub(super) service: Arc<S>,
     pub(super) limits: Limits,
+    pub(super) proxies: TrustedProxies,
     /// Cancelled when the server drains: finish the request at hand, then close.
     pub(super) draining: CancellationToken,
 }
@@ -125,6 +127,7 @@ fn admit<S>(
         max_bytes: shared.limits.body_bytes,
         stall: StallMeter::of(&shared.limits),
     };
+    let (peer, scheme) = shared.proxies.caller(peer, scheme, &head.headers);
     Request { method: head.method, uri: head.uri, headers: head.headers, peer, scheme, body }
 }
 

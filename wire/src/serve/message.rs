@@ -43,9 +43,9 @@ pub struct Request {
     pub uri: Uri,
     /// The header fields. `Host` and the `X-Forwarded-` fields among them are the caller's claims.
     pub headers: HeaderMap,
-    /// Who connected.
+    /// Who asks: who connected, or whom a trusted proxy names (with port 0).
     pub peer: SocketAddr,
-    /// How they connected.
+    /// How they ask: as the listener says, or a trusted proxy.
     pub scheme: Scheme,
     pub(super) body: RequestBody,
 }

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::admission::{Admission, Permit};
 use super::connection::{self, Shared};
+use super::forwarded::TrustedProxies;
 use super::listen::{Listen, TcpListen};
 use super::message::{Request, Response};
 use crate::limits::Limits;
@@ -49,6 +50,7 @@ pub enum ServeError {
 pub struct Server<L: Listen = TcpListen> {
     listeners: Vec<(L, SocketAddr)>,
     limits: Limits,
+    proxies: TrustedProxies,
 }
 
 impl Server {
@@ -66,15 +68,22 @@ impl Server {
             };
             listeners.push(bind.await.map_err(|source| ServeError::Bind { addr: *addr, source })?);
         }
-        Ok(Self { listeners, limits })
+        Ok(Self { listeners, limits, proxies: TrustedProxies::default() })
     }
 }
 
 impl<L: Listen> Server<L> {
     /// Serves other listeners than plain TCP; each with the address it is known by.
     #[must_use]
-    pub const fn over(listeners: Vec<(L, SocketAddr)>, limits: Limits) -> Self {
-        Self { listeners, limits }
+    pub fn over(listeners: Vec<(L, SocketAddr)>, limits: Limits) -> Self {
+        Self { listeners, limits, proxies: TrustedProxies::default() }
+    }
+
+    /// Believes these proxies about who asks and how; they may open more connections than one address otherwise may.
+    #[must_use]
+    pub fn trusting(mut self, proxies: TrustedProxies) -> Self {
+        self.proxies = proxies;
+        self
     }
 
     /// The addresses in use, in the order given to `bind`.
@@ -87,8 +96,13 @@ impl<L: Listen> Server<L> {
     pub fn spawn<S: Service>(self, service: Arc<S>) -> Running {
         let local_addrs = self.local_addrs();
         let draining = CancellationToken::new();
-        let admission = Admission::new(&self.limits);
-        let shared = Arc::new(Shared { service, limits: self.limits, draining: draining.clone() });
+        let admission = Admission::new(&self.limits, self.proxies.clone());
+        let shared = Arc::new(Shared {
+            service,
+            limits: self.limits,
+            proxies: self.proxies,
+            draining: draining.clone(),
+        });
         let mut accepting = JoinSet::new();
         for (listener, addr) in self.listeners {
             accepting.spawn(accept_loop(

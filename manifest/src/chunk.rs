@@ -80,6 +80,22 @@ pub enum ChunkError {
     },
 }
 
+impl ChunkError {
+    /// The reason's name in published vectors and metrics.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::BlobTooLarge { .. } => "blob-too-large",
+            Self::NoList { .. } => "no-list",
+            Self::ListLength { .. } => "list-length",
+            Self::OtherBlob { .. } => "other-blob",
+            Self::NoSuchChunk { .. } => "no-such-chunk",
+            Self::ChunkLength { .. } => "chunk-length",
+            Self::ChunkContent { .. } => "chunk-content",
+        }
+    }
+}
+
 /// How many chunks a blob of `size` bytes has: none if empty. Saturates for sizes past [`BLOB_BYTES_MAX`].
 #[must_use]
 pub fn chunk_count(size: u64) -> u32 {

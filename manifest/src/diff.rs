@@ -61,6 +61,21 @@ pub enum DiffError {
     SharedPrefix(u64),
 }
 
+impl DiffError {
+    /// The reason's name in published vectors and metrics.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::TooLarge(_) => "too-large",
+            Self::Cbor(error) => error.reason.name(),
+            Self::Path { source, .. } => source.reason.name(),
+            Self::Entry { source, .. } => source.name(),
+            Self::Order(_) => "order",
+            Self::SharedPrefix(_) => "shared-prefix",
+        }
+    }
+}
+
 /// A diff that does not lead where it should. The former tree stays; the guilty party is the diff's source.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {

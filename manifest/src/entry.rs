@@ -41,6 +41,18 @@ pub enum EntryError {
     Cbor(#[from] CborError),
 }
 
+impl EntryError {
+    /// The reason's name in published vectors.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Size(_) => "size",
+            Self::Mtime(_) => "mtime",
+            Self::Cbor(error) => error.reason.name(),
+        }
+    }
+}
+
 impl Entry {
     /// Whether size and time lie within the format's bounds.
     ///

@@ -73,6 +73,34 @@ pub enum NodeError {
     FileAndFolder(String),
 }
 
+impl NodeError {
+    /// The reason's name in published vectors and metrics.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::TooLarge(_) => "too-large",
+            Self::Cbor(error) => error.reason.name(),
+            Self::Version(_) => "version",
+            Self::Level(_) => "level",
+            Self::Path(error) => error.reason.name(),
+            Self::Entry(error) => error.name(),
+            Self::Order(_) => "order",
+            Self::SharedPrefix(_) => "shared-prefix",
+            Self::Empty => "empty",
+            Self::Overflow => "overflow",
+            Self::OtherNode(_) => "other-node",
+            Self::PlaceLevel { .. } => "place-level",
+            Self::PlaceFirst => "place-first",
+            Self::PlaceRange => "place-range",
+            Self::PlaceSums => "place-sums",
+            Self::CutInside(_) => "cut-inside",
+            Self::CutMissing => "cut-missing",
+            Self::LoneChild => "lone-child",
+            Self::FileAndFolder(_) => "file-and-folder",
+        }
+    }
+}
+
 /// A node that cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum NodesError {

@@ -37,6 +37,19 @@ pub enum ProofError {
     TooLong,
 }
 
+impl ProofError {
+    /// The reason's name in published vectors.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Cbor(error) => error.reason.name(),
+            Self::Node { reason, .. } => reason.name(),
+            Self::TooShort(_) => "too-short",
+            Self::TooLong => "too-long",
+        }
+    }
+}
+
 impl Proof {
     pub(super) fn find(tree: &Tree, nodes: &dyn Nodes, path: &str) -> Result<Self, NodesError> {
         let mut node = tree.root_node(nodes)?;

@@ -1,8 +1,5 @@
 //! Maps of artifacts for tests, and the strategies that make nasty ones.
 
-#![allow(dead_code, reason = "every test binary uses its own part")]
-#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
-
 use std::collections::BTreeMap;
 
 use odi_manifest::{ArtifactPath, BlobId, Entry, MemoryNodes, Op, Sha256, Tree};

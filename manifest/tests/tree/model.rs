@@ -1,11 +1,6 @@
 //! The tree against a plain sorted map: the same answers, and one root per map however it came about.
 
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test that panics has failed")]
-
-#[path = "support/maps.rs"]
-mod maps;
-
-use maps::{Map, any_map, build, entry, ops_between, packages, path};
+use crate::maps::{Map, any_map, build, entry, ops_between, packages, path};
 use odi_manifest::{Child, MemoryNodes, Op, Tree, apply_diff, decode_diff, encode_diff};
 use proptest::prelude::*;
 

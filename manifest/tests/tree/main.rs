@@ -1,0 +1,7 @@
+//! The tree and what it is made of, from outside: against a plain map, against hostile input, and as vectors.
+
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test that panics has failed")]
+
+mod maps;
+mod model;
+mod vectors;

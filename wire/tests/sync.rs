@@ -215,11 +215,11 @@ async fn the_first_sight_of_an_old_catalog_finds_a_whole_tree_a_little_back() {
 
 #[tokio::test]
 async fn merged_heads_serve_as_well_as_single_ones() {
-    let published = self::published(40);
-    let origin = Origin::of(&self::published(3)).await;
-    let follower = Follower::of(&published);
+    let whole = published(40);
+    let origin = Origin::of(&published(3)).await;
+    let follower = Follower::of(&whole);
     follower.advance(&origin).await;
-    origin.show(&published);
+    origin.show(&whole);
     origin.change(|files| {
         let mut pack = Vec::new();
         for seq in 1..40 {
@@ -227,7 +227,7 @@ async fn merged_heads_serve_as_well_as_single_ones() {
         }
         files.insert(LayoutPath::HeadPack(0).to_string(), pack);
     });
-    assert_eq!(follower.advance(&origin).await.to.id, published.newest().id());
+    assert_eq!(follower.advance(&origin).await.to.id, whole.newest().id());
 }
 
 #[tokio::test]
@@ -456,7 +456,7 @@ async fn a_directory_without_diffs_gives_node_by_node_only_what_is_new() {
     assert!(targets.iter().any(|target| target.ends_with("/head?after=1&wait=30")));
     let asked = targets.iter().filter(|target| target.contains("/nodes/")).count();
     let all = published.tree().node_ids(&published.nodes as &dyn Nodes).count();
-    assert!(asked >= 2 && asked <= 6 && asked < all, "{asked} of {all} nodes");
+    assert!((2..=6).contains(&asked) && asked < all, "{asked} of {all} nodes");
 }
 
 #[tokio::test]

@@ -3,26 +3,11 @@
 //! Pure. A directory asks; the operator's words decide. Catalogs that are not wanted, ids that no adopted head names, and
 //! bytes beyond the disk are refused, each with a reason that the status page shows (threat rows 23 and 24).
 
-use odi_manifest::{BlobId, CatalogId};
-
-use crate::holdings::LIST_MAX;
-use crate::prefix::{self, PREFIXES, PrefixRange};
+use odi_manifest::CatalogId;
+use odi_wire::message::{AssignedCatalog, ID_SPACE, IdRanges};
 
 /// The share of the disk that assignments may fill, in percent: the rest is for misses, trees and compaction.
 pub const ASSIGNED_PERCENT: u64 = 85;
-/// The most ranges that an assignment may name for one catalog.
-pub const RANGES_MAX: usize = 1024;
-
-/// What a directory asks this relay to hold of one catalog.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Offer {
-    /// The catalog.
-    pub catalog: CatalogId,
-    /// Ranges of blob prefixes.
-    pub ranges: Vec<PrefixRange>,
-    /// Hot blobs beside them.
-    pub plus: Vec<BlobId>,
-}
 
 /// A catalog that this relay follows, as far as admission cares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,9 +24,6 @@ pub enum Declined {
     /// The catalog matches none of the operator's patterns, or no head of it could be verified.
     #[error("catalog {0} is not followed here")]
     NotFollowed(CatalogId),
-    /// More ranges or ids than the protocol allows.
-    #[error("the assignment of catalog {0} is larger than the protocol allows")]
-    TooLong(CatalogId),
     /// It did not fit in the disk budget; the ranges were cut to what fits.
     #[error(
         "the assignment of catalog {catalog} was cut to {taken} of {asked} bytes: the disk budget is full"
@@ -58,28 +40,25 @@ pub enum Declined {
 
 /// Judges an assignment: what is taken, in the order offered, and what was declined.
 #[must_use]
-pub fn admit(offers: &[Offer], followed: &[Followed], disk_bytes: u64) -> (Vec<Offer>, Vec<Declined>) {
+pub fn admit(
+    offers: &[AssignedCatalog],
+    followed: &[Followed],
+    disk_bytes: u64,
+) -> (Vec<AssignedCatalog>, Vec<Declined>) {
     let mut room = disk_bytes / 100 * ASSIGNED_PERCENT;
-    let mut taken: Vec<Offer> = Vec::new();
+    let mut taken = Vec::new();
     let mut declined = Vec::new();
     for offer in offers {
-        let catalog = offer.catalog;
+        let catalog = offer.cat;
         let Some(followed) = followed.iter().find(|followed| followed.catalog == catalog) else {
             declined.push(Declined::NotFollowed(catalog));
             continue;
         };
-        if offer.ranges.len() > RANGES_MAX
-            || offer.plus.len() > LIST_MAX
-            || taken.iter().any(|t| t.catalog == catalog)
-        {
-            declined.push(Declined::TooLong(catalog));
-            continue;
-        }
-        let mut offer = Offer { ranges: prefix::merged(offer.ranges.clone()), ..offer.clone() };
-        let asked = share(followed.bytes, width(&offer.ranges));
+        let mut offer = offer.clone();
+        let asked = expected_bytes(followed.bytes, &offer.ranges);
         if asked > room {
             offer.ranges = cut(&offer.ranges, followed.bytes, room);
-            let kept = share(followed.bytes, width(&offer.ranges));
+            let kept = expected_bytes(followed.bytes, &offer.ranges);
             declined.push(Declined::OverBudget { catalog, asked, taken: kept });
             room = 0;
         } else {
@@ -90,29 +69,16 @@ pub fn admit(offers: &[Offer], followed: &[Followed], disk_bytes: u64) -> (Vec<O
     (taken, declined)
 }
 
-fn width(ranges: &[PrefixRange]) -> u64 {
-    ranges.iter().map(|range| u64::from(range.width())).sum()
-}
-
-/// The expected bytes of `width` of the 65 536 prefixes: ids are uniform.
-fn share(bytes: u64, width: u64) -> u64 {
-    u64::try_from(u128::from(bytes) * u128::from(width) / PREFIXES as u128).unwrap_or(u64::MAX)
+/// What these ranges hold of a catalog of so many bytes: ids are uniform.
+fn expected_bytes(bytes: u64, ranges: &IdRanges) -> u64 {
+    u64::try_from(u128::from(bytes) * u128::from(ranges.share()) / u128::from(ID_SPACE)).unwrap_or(u64::MAX)
 }
 
 /// The first prefixes of `ranges` whose expected bytes fit in `room`.
-fn cut(ranges: &[PrefixRange], bytes: u64, room: u64) -> Vec<PrefixRange> {
-    let affordable = u128::from(room) * PREFIXES as u128 / u128::from(bytes.max(1));
-    let mut left = u32::try_from(affordable).unwrap_or(u32::MAX);
-    let mut kept = Vec::new();
-    for range in ranges {
-        let take = left.min(range.width());
-        if let Some(last) = take.checked_sub(1) {
-            let hi = u16::try_from(u32::from(range.lo()) + last).unwrap_or(u16::MAX);
-            kept.extend(PrefixRange::new(range.lo(), hi));
-        }
-        left -= take;
-    }
-    kept
+fn cut(ranges: &IdRanges, bytes: u64, room: u64) -> IdRanges {
+    let affordable = u128::from(room) * u128::from(ID_SPACE) / u128::from(bytes.max(1));
+    let prefixes = ranges.as_slice().iter().flat_map(|(lo, hi)| *lo..=*hi);
+    IdRanges::from_prefixes(prefixes.take(usize::try_from(affordable).unwrap_or(usize::MAX)))
 }
 
 /// The limits of filling a miss, outside the assignment, while a client waits.
@@ -146,8 +112,8 @@ mod tests {
         CatalogId::from_bytes([n; 32])
     }
 
-    fn whole(n: u8) -> Offer {
-        Offer { catalog: catalog(n), ranges: vec![PrefixRange::ALL], plus: Vec::new() }
+    fn whole(n: u8) -> AssignedCatalog {
+        AssignedCatalog { cat: catalog(n), name: n.to_string(), ranges: IdRanges::all(), plus: Vec::new() }
     }
 
     #[test]
@@ -170,21 +136,12 @@ mod tests {
     fn the_disk_overrules_the_directory() {
         let followed = [Followed { catalog: catalog(1), bytes: 10 << 40 }];
         let (taken, declined) = admit(&[whole(1)], &followed, 1 << 30);
-        let kept = share(10 << 40, width(&taken[0].ranges));
+        let kept = expected_bytes(10 << 40, &taken[0].ranges);
         assert!(kept <= (1 << 30) / 100 * ASSIGNED_PERCENT);
         assert!(kept > (1 << 29), "most of the budget is used, {kept}");
         assert!(matches!(declined[..], [Declined::OverBudget { .. }]));
         let (taken, _) = admit(&[whole(1)], &followed, 0);
-        assert_eq!(taken[0].ranges, []);
-    }
-
-    #[test]
-    fn lists_are_capped_and_a_catalog_counts_once() {
-        let followed = [Followed { catalog: catalog(1), bytes: 1 }];
-        let long = Offer { plus: vec![BlobId::of(b""); LIST_MAX + 1], ..whole(1) };
-        assert_eq!(admit(&[long], &followed, 1000).1, [Declined::TooLong(catalog(1))]);
-        let (taken, declined) = admit(&[whole(1), whole(1)], &followed, 1000);
-        assert_eq!((taken.len(), declined.len()), (1, 1));
+        assert!(taken[0].ranges.is_empty());
     }
 
     #[test]

@@ -2,55 +2,53 @@
 //!
 //! Pure. A claim is a promise that directories send clients on, so it only ever errs downwards: a blob is claimed when
 //! a pass over the catalog's trees saw it in the store, or when it was filled since. Memory is bounded whatever the catalog's
-//! size: one counter per 16-bit prefix, and the ids of at most [`HOLES_MAX`] holes and [`LIST_MAX`] newcomers.
+//! size: one counter per 16-bit prefix, and the ids of at most [`HOLES_MAX`] holes and [`INVENTORY_BLOBS_MAX`] newcomers.
 
 use std::collections::{BTreeSet, VecDeque};
 
 use odi_manifest::BlobId;
+use odi_wire::message::{ID_RANGES_MAX, ID_SPACE, INVENTORY_BLOBS_MAX, IdRanges, prefix_of};
 
-use crate::prefix::{self, PREFIXES, PrefixRange};
-
-/// The most ids in an inventory's `plus`, and in its `minus`.
-pub const LIST_MAX: usize = 1024;
 /// The most holes whose ids are remembered; filling one that is not leaves its prefix unclaimed until the next pass.
 pub const HOLES_MAX: usize = 65_536;
-/// The most ranges in a claim: beyond, the widest are kept.
-pub const RANGES_MAX: usize = 256;
 
 /// What an inventory says of one catalog, apart from its heads.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// Held inside these, except `minus`; ascending, disjoint.
-    pub ranges: Vec<PrefixRange>,
-    /// Held beside them; ascending, at most [`LIST_MAX`].
+    /// Held inside these, except `minus`.
+    pub ranges: IdRanges,
+    /// Held beside them; ascending, at most [`INVENTORY_BLOBS_MAX`].
     pub plus: Vec<BlobId>,
-    /// Not held although inside; ascending, at most [`LIST_MAX`].
+    /// Not held although inside; ascending, at most [`INVENTORY_BLOBS_MAX`].
     pub minus: Vec<BlobId>,
 }
 
 /// What one pass over a catalog found missing inside the assigned ranges, kept up to date since.
 #[derive(Clone)]
 pub struct Holdings {
-    assigned: Vec<PrefixRange>,
+    assigned: IdRanges,
     /// Missing blobs per prefix. It may count a blob twice that several paths name, never too few.
     missing: Vec<u32>,
     total: u64,
     /// Ids of holes: all of them unless there were ever more than [`HOLES_MAX`].
     holes: BTreeSet<BlobId>,
     newcomers: VecDeque<BlobId>,
+    /// Blobs that only older served heads name; held, and no range speaks for them.
+    retained: VecDeque<BlobId>,
     pass_done: bool,
 }
 
 impl Holdings {
     /// Before the first pass: nothing is claimed but what is filled from now on.
     #[must_use]
-    pub fn new(assigned: Vec<PrefixRange>) -> Self {
+    pub fn new(assigned: IdRanges) -> Self {
         Self {
-            assigned: prefix::merged(assigned),
-            missing: vec![0; PREFIXES],
+            assigned,
+            missing: vec![0; ID_SPACE as usize],
             total: 0,
             holes: BTreeSet::new(),
             newcomers: VecDeque::new(),
+            retained: VecDeque::new(),
             pass_done: false,
         }
     }
@@ -58,10 +56,11 @@ impl Holdings {
     /// Notes a blob of the catalog that the store lacks. Outside the assignment it is nobody's concern.
     pub fn lacks(&mut self, blob: &BlobId) {
         self.newcomers.retain(|newcomer| newcomer != blob);
-        if !prefix::covers(&self.assigned, blob) || self.holes.contains(blob) {
+        self.retained.retain(|retained| retained != blob);
+        if !self.assigned.contains(blob) || self.holes.contains(blob) {
             return;
         }
-        if let Some(count) = self.missing.get_mut(usize::from(prefix::of(blob))) {
+        if let Some(count) = self.missing.get_mut(usize::from(prefix_of(blob))) {
             *count = count.saturating_add(1);
         }
         self.total = self.total.saturating_add(1);
@@ -72,20 +71,28 @@ impl Holdings {
 
     /// Notes a blob that the store now holds durably.
     pub fn filled(&mut self, blob: &BlobId) {
-        if !self.newcomers.contains(blob) {
-            self.newcomers.push_back(*blob);
-            if self.newcomers.len() > LIST_MAX {
-                self.newcomers.pop_front();
-            }
-        }
+        remember(&mut self.newcomers, blob);
         // One that is not listed may be another catalog's: counting it would hide a hole that it shares a prefix with.
         if self.holes.remove(blob)
-            && let Some(count) = self.missing.get_mut(usize::from(prefix::of(blob)))
+            && let Some(count) = self.missing.get_mut(usize::from(prefix_of(blob)))
             && *count > 0
         {
             *count -= 1;
             self.total -= 1;
         }
+    }
+
+    /// Notes a blob that is held and that only an older served head names.
+    pub fn retains(&mut self, blob: &BlobId) {
+        remember(&mut self.retained, blob);
+    }
+
+    /// The blobs that were filled last, ascending.
+    #[must_use]
+    pub fn newcomers(&self) -> Vec<BlobId> {
+        let mut newcomers: Vec<BlobId> = self.newcomers.iter().copied().collect();
+        newcomers.sort_unstable();
+        newcomers
     }
 
     /// Ends the pass: from now on what was not reported missing counts as held.
@@ -99,10 +106,16 @@ impl Holdings {
         self.total
     }
 
-    /// Whether a pass ended and nothing was missing then or has gone missing since.
+    /// Whether something is assigned, a pass ended, and nothing was missing then or has gone missing since.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.pass_done && self.total == 0
+        self.pass_done && self.total == 0 && !self.assigned.is_empty()
+    }
+
+    /// What was assigned when the pass began.
+    #[must_use]
+    pub fn assigned(&self) -> &IdRanges {
+        &self.assigned
     }
 
     /// What may be said in public.
@@ -110,40 +123,49 @@ impl Holdings {
     pub fn claim(&self) -> Claim {
         let all_listed = u64::try_from(self.holes.len()) == Ok(self.total);
         let (ranges, minus) = if !self.pass_done {
-            (Vec::new(), Vec::new())
-        } else if all_listed && self.holes.len() <= LIST_MAX {
+            (IdRanges::none(), Vec::new())
+        } else if all_listed && self.holes.len() <= INVENTORY_BLOBS_MAX {
             (self.assigned.clone(), self.holes.iter().copied().collect())
         } else {
             (self.clean_ranges(), Vec::new())
         };
-        Claim { plus: self.newcomers_outside(&ranges), ranges, minus }
+        Claim { plus: self.beside(&ranges), ranges, minus }
     }
 
-    fn newcomers_outside(&self, ranges: &[PrefixRange]) -> Vec<BlobId> {
+    /// What is held and not covered by `ranges`, the newest first where there are too many.
+    fn beside(&self, ranges: &IdRanges) -> Vec<BlobId> {
+        let newcomers = self.newcomers.iter().rev().filter(|blob| !ranges.contains(blob));
         let mut plus: Vec<BlobId> =
-            self.newcomers.iter().filter(|blob| !prefix::covers(ranges, blob)).copied().collect();
+            newcomers.chain(self.retained.iter().rev()).take(INVENTORY_BLOBS_MAX).copied().collect();
         plus.sort_unstable();
+        plus.dedup();
         plus
     }
 
-    /// The widest runs of prefixes without any hole.
-    fn clean_ranges(&self) -> Vec<PrefixRange> {
-        let mut runs: Vec<PrefixRange> = Vec::new();
-        for assigned in &self.assigned {
-            let mut start = None;
-            for prefix in assigned.lo()..=assigned.hi() {
-                let clean = self.missing.get(usize::from(prefix)).is_some_and(|count| *count == 0);
-                if clean {
-                    start.get_or_insert(prefix);
-                } else if let Some(lo) = start.take() {
-                    runs.extend(PrefixRange::new(lo, prefix - 1));
-                }
+    /// The assigned prefixes without any hole; of more runs than an inventory may have, the widest.
+    fn clean_ranges(&self) -> IdRanges {
+        let clean = |prefix: &u16| self.missing.get(usize::from(*prefix)) == Some(&0);
+        let assigned = self.assigned.as_slice().iter().flat_map(|(lo, hi)| *lo..=*hi);
+        let mut runs: Vec<(u16, u16)> = Vec::new();
+        for prefix in assigned.filter(clean) {
+            match runs.last_mut() {
+                Some((_, hi)) if hi.checked_add(1) == Some(prefix) => *hi = prefix,
+                _ => runs.push((prefix, prefix)),
             }
-            runs.extend(start.and_then(|lo| PrefixRange::new(lo, assigned.hi())));
         }
-        runs.sort_by_key(|run| std::cmp::Reverse(run.width()));
-        runs.truncate(RANGES_MAX);
-        prefix::merged(runs)
+        runs.sort_unstable_by_key(|(lo, hi)| std::cmp::Reverse(hi - lo));
+        runs.truncate(ID_RANGES_MAX);
+        runs.sort_unstable();
+        IdRanges::try_from(runs).expect("runs are disjoint, apart and sorted")
+    }
+}
+
+fn remember(list: &mut VecDeque<BlobId>, blob: &BlobId) {
+    if !list.contains(blob) {
+        list.push_back(*blob);
+        if list.len() > INVENTORY_BLOBS_MAX {
+            list.pop_front();
+        }
     }
 }
 
@@ -168,23 +190,23 @@ mod tests {
     }
 
     fn claimed(claim: &Claim, blob: &BlobId) -> bool {
-        claim.plus.contains(blob) || (prefix::covers(&claim.ranges, blob) && !claim.minus.contains(blob))
+        claim.plus.contains(blob) || (claim.ranges.contains(blob) && !claim.minus.contains(blob))
     }
 
     #[test]
     fn nothing_is_claimed_before_a_pass() {
-        let mut holdings = Holdings::new(vec![PrefixRange::ALL]);
-        assert_eq!(holdings.claim(), Claim::default());
+        let mut holdings = Holdings::new(IdRanges::all());
+        assert!(holdings.claim().ranges.is_empty());
         holdings.filled(&blob(1));
         assert_eq!(holdings.claim().plus, [blob(1)]);
         holdings.pass_done();
-        assert_eq!(holdings.claim().ranges, [PrefixRange::ALL]);
+        assert_eq!(holdings.claim().ranges, IdRanges::all());
         assert!(holdings.is_complete());
     }
 
     #[test]
     fn few_holes_are_listed() {
-        let mut holdings = Holdings::new(vec![PrefixRange::ALL]);
+        let mut holdings = Holdings::new(IdRanges::all());
         holdings.lacks(&blob(1));
         holdings.lacks(&blob(1));
         holdings.lacks(&blob(2));
@@ -199,24 +221,25 @@ mod tests {
 
     #[test]
     fn many_holes_narrow_the_ranges() {
-        let mut holdings = Holdings::new(vec![PrefixRange::ALL]);
+        let mut holdings = Holdings::new(IdRanges::all());
         let missing: Vec<BlobId> = (0..5000).map(blob).collect();
         missing.iter().for_each(|blob| holdings.lacks(blob));
         holdings.pass_done();
         holdings.filled(&blob(70_000));
         let claim = holdings.claim();
-        assert!(claim.minus.is_empty() && claim.ranges.len() == RANGES_MAX);
+        assert!(claim.minus.is_empty() && claim.ranges.share() > 30_000);
         assert!(missing.iter().all(|blob| !claimed(&claim, blob)));
         missing.iter().for_each(|blob| holdings.filled(blob));
         assert_eq!(holdings.missing(), 0);
-        assert_eq!(holdings.claim().ranges, [PrefixRange::ALL]);
+        assert_eq!(holdings.claim().ranges, IdRanges::all());
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
         #[test]
         fn a_claim_never_covers_a_hole(events in proptest::collection::vec((0_u32..3000, any::<bool>()), 0..4000)) {
-            let half = PrefixRange::new(0, 0x7fff).unwrap();
-            let mut holdings = Holdings::new(vec![half]);
+            let half = IdRanges::try_from(vec![(0, 0x7fff)]).unwrap();
+            let mut holdings = Holdings::new(half);
             let mut held: BTreeSet<u32> = (0..3000).collect();
             holdings.pass_done();
             for (n, fills) in events {
@@ -228,7 +251,7 @@ mod tests {
                 }
             }
             let claim = holdings.claim();
-            prop_assert!(claim.plus.len() <= LIST_MAX && claim.minus.len() <= LIST_MAX);
+            prop_assert!(claim.plus.len() <= INVENTORY_BLOBS_MAX && claim.minus.len() <= INVENTORY_BLOBS_MAX);
             for n in (0..3000).filter(|n| !held.contains(n)) {
                 prop_assert!(!claimed(&claim, &blob(n)), "hole {} is claimed", n);
             }

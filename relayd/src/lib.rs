@@ -3,10 +3,41 @@
 //! A relay is a volunteer's server. It registers with directories, follows the catalogs it wants, fills itself from other relays
 //! first and the origin last, and serves bytes that it has verified since it last read them. docs/relay.md is its manual.
 
-// What the operator says, and what is decided from it. Pure.
+// What the operator says.
+pub mod check;
+pub mod config;
+pub mod wanted;
+
+// What is remembered across restarts.
+pub mod acquaintance;
+pub mod identity;
+pub mod private_file;
+
+// What is decided. Pure.
 pub mod admission;
 pub mod holdings;
-pub mod prefix;
 pub mod queue;
+pub mod sources;
 pub mod sourcing;
-pub mod wanted;
+
+// What is done.
+pub mod bell;
+pub mod catalog;
+pub mod catalogs;
+pub mod chain;
+pub mod directory;
+pub mod directory_api;
+pub mod fill;
+pub mod flight;
+pub mod following;
+pub mod housekeeping;
+pub mod membership;
+pub mod peers;
+pub mod relay;
+pub mod scan;
+pub mod serve;
+pub mod server;
+
+pub mod cli;
+
+pub use server::Server;

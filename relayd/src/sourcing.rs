@@ -79,8 +79,8 @@ pub fn patience(median_stripe: Option<Duration>) -> Duration {
     median_stripe.map_or(PATIENCE_MIN, |median| PATIENCE_MIN.max(median.saturating_mul(3)))
 }
 
-/// One attempt of a [`plan`]. Attempts are made in order, each at once when the one before it has failed, but none
-/// before its time.
+/// One attempt of a [`plan`]. Attempts are made in order; one whose forerunner failed only because it was busy or slow
+/// waits for its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attempt {
     /// Whom to ask.
@@ -94,31 +94,29 @@ pub struct Attempt {
 pub enum Source {
     /// A relay that announced the blob: an index into the ranked relays.
     Holder(usize),
-    /// A relay that is responsible for the stripe and fetches it from the origin if it must; it never asks a third
-    /// relay on our behalf, so that no request travels in circles.
+    /// A relay that is responsible for the stripe and fetches it from the origin if it must.
     Home(usize),
     /// The maintainers' web server.
     Origin,
 }
 
-/// The attempts for one stripe, in order.
-///
-/// `me` is this relay's place in the ranked list, if the roster already knows it; a relay that nobody ranks yet may use
-/// the origin last, because otherwise the first relay of a network could never fill. `holders` are the relays that
+/// The attempts for one stripe, in order. `me` is this relay's place in the ranked list; `holders` are the relays that
 /// announced the blob, best first ([`better_first`]).
+///
+/// Homes are asked in rank order, and a relay asks only relays of a lower rank than its own, so that requests cannot
+/// travel in circles while relays know the same list; where they do not, a time limit breaks the circle.
 #[must_use]
-pub fn plan(ranking: &Ranking, me: Option<usize>, holders: &[usize], patience: Duration) -> Vec<Attempt> {
-    let at_once = |source| Attempt { source, not_before: Duration::ZERO };
+pub fn plan(ranking: &Ranking, me: usize, holders: &[usize], patience: Duration) -> Vec<Attempt> {
     let mut attempts: Vec<Attempt> = holders
         .iter()
-        .filter(|holder| Some(**holder) != me)
+        .filter(|holder| **holder != me)
         .take(HOLDERS_TRIED_MAX)
-        .map(|holder| at_once(Source::Holder(*holder)))
+        .map(|holder| Attempt { source: Source::Holder(*holder), not_before: Duration::ZERO })
         .collect();
     let tried = attempts.len();
     for (rank, relay) in ranking.order().iter().take(ORIGIN_RANKS).enumerate() {
         let not_before = patience.saturating_mul(u32::try_from(rank).unwrap_or(u32::MAX));
-        if Some(*relay) == me {
+        if *relay == me {
             attempts.push(Attempt { source: Source::Origin, not_before });
             return attempts;
         }
@@ -126,10 +124,6 @@ pub fn plan(ranking: &Ranking, me: Option<usize>, holders: &[usize], patience: D
         if !already_tried {
             attempts.push(Attempt { source: Source::Home(*relay), not_before });
         }
-    }
-    let ranks = u32::try_from(ranking.order().len().min(ORIGIN_RANKS)).unwrap_or(u32::MAX);
-    if me.is_none() {
-        attempts.push(Attempt { source: Source::Origin, not_before: patience.saturating_mul(ranks) });
     }
     attempts
 }
@@ -240,16 +234,16 @@ mod tests {
         let order = ranking.order().to_vec();
         let patience = Duration::from_secs(2);
 
-        let home = plan(&ranking, Some(order[0]), &[], patience);
+        let home = plan(&ranking, order[0], &[], patience);
         assert_eq!(home, [Attempt { source: Source::Origin, not_before: Duration::ZERO }]);
 
-        let third = plan(&ranking, Some(order[2]), &[], patience);
+        let third = plan(&ranking, order[2], &[], patience);
         assert_eq!(third.len(), 3);
         assert_eq!(third[0], Attempt { source: Source::Home(order[0]), not_before: Duration::ZERO });
         assert_eq!(third[1], Attempt { source: Source::Home(order[1]), not_before: patience });
         assert_eq!(third[2], Attempt { source: Source::Origin, not_before: patience * 2 });
 
-        let last = plan(&ranking, Some(order[4]), &[], patience);
+        let last = plan(&ranking, order[4], &[], patience);
         assert_eq!(last.len(), 3);
         assert!(last.iter().all(|attempt| attempt.source != Source::Origin));
     }
@@ -259,7 +253,7 @@ mod tests {
         let relays = relays(4, 1000);
         let ranking = Ranking::of(&blob(7), 0, &relays);
         let order = ranking.order().to_vec();
-        let attempts = plan(&ranking, Some(order[1]), &[order[0], order[1]], PATIENCE_MIN);
+        let attempts = plan(&ranking, order[1], &[order[0], order[1]], PATIENCE_MIN);
         assert_eq!(
             attempts,
             [
@@ -271,8 +265,8 @@ mod tests {
 
     #[test]
     fn a_relay_alone_fills_from_the_origin() {
-        let ranking = Ranking::of(&blob(7), 0, &[]);
-        let attempts = plan(&ranking, None, &[], PATIENCE_MIN);
+        let ranking = Ranking::of(&blob(7), 0, &relays(1, 0));
+        let attempts = plan(&ranking, 0, &[], PATIENCE_MIN);
         assert_eq!(attempts, [Attempt { source: Source::Origin, not_before: Duration::ZERO }]);
     }
 

@@ -1,0 +1,59 @@
+//! The catalogs that this relay follows, by id and by the names that directories give them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use odi_manifest::{BlobId, CatalogId, Pin};
+use odi_wire::route::CatalogName;
+use odi_wire::sync::{CatalogState, RetainedHead};
+
+use crate::catalog::Catalog;
+
+/// Followed catalogs. A name belongs to the catalog that had it first; a second directory's other catalog of that name is
+/// served by its pins only.
+#[derive(Debug, Default)]
+pub struct Catalogs(RwLock<BTreeMap<CatalogId, Arc<Catalog>>>);
+
+impl Catalogs {
+    /// All of them, by id.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Catalog>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// One by its id.
+    #[must_use]
+    pub fn get(&self, id: &CatalogId) -> Option<Arc<Catalog>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+
+    /// One by its name.
+    #[must_use]
+    pub fn named(&self, name: &CatalogName) -> Option<Arc<Catalog>> {
+        let catalogs = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        catalogs.values().filter(|catalog| catalog.name == *name).min_by_key(|catalog| catalog.order).cloned()
+    }
+
+    /// The head that a pin names, whichever catalog it belongs to.
+    #[must_use]
+    pub fn pinned(&self, pin: &Pin) -> Option<(Arc<Catalog>, Arc<CatalogState>, Arc<RetainedHead>)> {
+        self.all().into_iter().find_map(|catalog| {
+            let state = catalog.state();
+            let head = Arc::clone(state.pinned(pin)?);
+            Some((catalog, state, head))
+        })
+    }
+
+    /// Adds a catalog that is followed from now on.
+    pub fn add(&self, catalog: Arc<Catalog>) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(*catalog.id(), catalog);
+    }
+
+    /// Whether any followed catalog has withdrawn this content.
+    #[must_use]
+    pub fn revokes_blob(&self, blob: &BlobId) -> bool {
+        self.all().iter().any(|catalog| {
+            catalog.state().revocations().is_some_and(|revoked| revoked.revokes_blob(blob).is_some())
+        })
+    }
+}

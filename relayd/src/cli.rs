@@ -1,0 +1,86 @@
+//! The command line: `odi-relayd --config FILE` runs the relay, `odi-relayd check --config FILE` says what would fail.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use odi_manifest::SystemClock;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::check::{self, Finding};
+use crate::config::{Config, ConfigError, PrivateAddresses};
+use crate::server::Server;
+
+/// Exit code for a configuration that cannot be run (EX_CONFIG of sysexits.h).
+const EXIT_CONFIG: u8 = 78;
+/// How long open downloads may go on after SIGTERM or SIGINT.
+const DRAIN: Duration = Duration::from_secs(60);
+
+/// A volunteer's relay of the Open Distribution Initiative.
+#[derive(Debug, Parser)]
+#[command(name = "odi-relayd", version)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// The configuration file (TOML).
+    #[arg(long, global = true, default_value = "/etc/odi/relayd.toml")]
+    config: PathBuf,
+    /// Contact loopback and private addresses, and directories over plain HTTP: for tests and demonstrations only.
+    #[arg(long, global = true)]
+    allow_private_addresses: bool,
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+enum Command {
+    /// Say in words what would fail, and change nothing.
+    Check,
+}
+
+/// Does what the command line says.
+///
+/// # Errors
+/// The relay could not start, or a part of it failed while it ran.
+pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let private_addresses =
+        if arguments.allow_private_addresses { PrivateAddresses::Allowed } else { PrivateAddresses::Refused };
+    let config = match Config::load(&arguments.config, private_addresses) {
+        Ok(config) => config,
+        Err(ConfigError::Faulty(faults)) => {
+            for fault in faults {
+                tracing::error!("{}: {fault}", arguments.config.display());
+            }
+            return Ok(ExitCode::from(EXIT_CONFIG));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
+    match arguments.command {
+        Some(Command::Check) => Ok(report(&runtime.block_on(check::check(&config)))),
+        None => runtime.block_on(serve(config)).map(|()| ExitCode::SUCCESS),
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the report is what `check` is for")]
+fn report(findings: &[Finding]) -> ExitCode {
+    for finding in findings {
+        println!("{finding}");
+    }
+    if findings.iter().any(Finding::is_fatal) { ExitCode::from(EXIT_CONFIG) } else { ExitCode::SUCCESS }
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    let mut server = Server::bind(config, Arc::new(SystemClock)).await?;
+    let failure = tokio::select! {
+        failure = server.failed() => Some(failure),
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+    };
+    server.drain(DRAIN).await;
+    failure.map_or(Ok(()), |failure| Err(failure.into()))
+}

@@ -1,0 +1,52 @@
+//! The configuration file as text: every key it may hold, with the place where each value stands.
+//!
+//! Nothing is judged here beyond TOML itself and the set of known keys; [`super::Config`] is the judged form.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawConfig {
+    pub(super) data_dir: PathBuf,
+    pub(super) listen: Vec<Spanned<String>>,
+    pub(super) public_urls: Vec<Spanned<String>>,
+    pub(super) disk: Spanned<String>,
+    pub(super) bandwidth: Option<Spanned<String>>,
+    pub(super) transfer: Option<Spanned<String>>,
+    pub(super) tls: Option<Spanned<RawTls>>,
+    #[serde(default)]
+    pub(super) directory: Vec<Spanned<RawDirectory>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawTls {
+    pub(super) certificate: Option<PathBuf>,
+    pub(super) key: Option<PathBuf>,
+    pub(super) acme: Option<RawAcme>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "known keys, so that the refusal names ACME and not an unknown key")]
+pub(super) struct RawAcme {
+    pub(super) contact: String,
+    pub(super) directory: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawDirectory {
+    pub(super) url: Spanned<String>,
+    pub(super) key: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) catalogs: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) tags: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) ids: BTreeMap<String, Spanned<String>>,
+}

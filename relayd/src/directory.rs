@@ -1,0 +1,114 @@
+//! One directory that this relay is a member of: what is remembered of it, and how the membership stands.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use odi_manifest::{CatalogId, PublicKey, Timestamp};
+use odi_wire::message::{Assign, DerivedKey, DirectoryLink, PublicUrl, RelayState};
+use odi_wire::route::CatalogName;
+
+use crate::acquaintance::Acquaintance;
+use crate::wanted::Wanted;
+
+/// How the membership stands, as last heard.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// What the directory said last.
+    pub state: RelayState,
+    /// Until when the lease runs.
+    pub lease_until: Option<Timestamp>,
+    /// The last assignment.
+    pub assignment: Option<Arc<Assign>>,
+    /// Why the last call failed, if it did.
+    pub fault: Option<String>,
+    /// The catalogs that it offers and that are wanted, by its names.
+    pub catalogs: BTreeMap<CatalogName, CatalogId>,
+}
+
+impl Link {
+    /// Whether the directory counts as alive: it granted a lease that still runs.
+    #[must_use]
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.lease_until.is_some_and(|until| until > now)
+    }
+}
+
+/// One directory.
+#[derive(Debug)]
+pub struct Directory {
+    /// Its base URL.
+    pub url: PublicUrl,
+    /// What is wanted of it.
+    pub wanted: Wanted,
+    acquaintance: Mutex<Acquaintance>,
+    link: Mutex<Link>,
+}
+
+impl Directory {
+    /// A directory that has not been asked yet. What it called wanted catalogs before a restart is followed at once, so
+    /// that a relay serves what it holds even while every directory is away.
+    #[must_use]
+    pub fn new(wanted: Wanted, acquaintance: Acquaintance) -> Self {
+        let link = Link {
+            state: RelayState::Unknown,
+            lease_until: None,
+            assignment: None,
+            fault: None,
+            catalogs: acquaintance
+                .names()
+                .filter(|(name, _)| !wanted.tags.is_empty() || wanted.wants(name, &[]))
+                .filter_map(|(name, id)| Some((name.parse().ok()?, *id)))
+                .collect(),
+        };
+        Self {
+            url: acquaintance.url().clone(),
+            wanted,
+            acquaintance: Mutex::new(acquaintance),
+            link: Mutex::new(link),
+        }
+    }
+
+    /// What is remembered of it.
+    pub fn acquaintance(&self) -> MutexGuard<'_, Acquaintance> {
+        self.acquaintance.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How the membership stands.
+    pub fn link(&self) -> MutexGuard<'_, Link> {
+        self.link.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The generation of the last assignment; 0 before the first.
+    #[must_use]
+    pub fn assignment_generation(&self) -> u64 {
+        self.link().assignment.as_ref().map_or(0, |assign| assign.generation)
+    }
+
+    /// The key of the requests that it signs to `me`, once its own key is known.
+    #[must_use]
+    pub fn request_key(&self, me: &PublicKey) -> Option<DerivedKey> {
+        let known = self.acquaintance();
+        Some(known.psk().request_key(&known.key()?, me))
+    }
+
+    /// The key of the challenge answers that `me` gives it.
+    #[must_use]
+    pub fn answer_key(&self, me: &PublicKey) -> Option<DerivedKey> {
+        let known = self.acquaintance();
+        Some(known.psk().answer_key(&known.key()?, me))
+    }
+
+    /// For the status document.
+    #[must_use]
+    pub fn status(&self, assigner: bool) -> DirectoryLink {
+        let link = self.link();
+        DirectoryLink {
+            url: self.url.to_string(),
+            id: self.acquaintance().key(),
+            state: link.state,
+            lease_until: link.lease_until,
+            assigner,
+            fault: link.fault.clone(),
+        }
+    }
+}

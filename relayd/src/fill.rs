@@ -1,0 +1,286 @@
+//! Filling: every missing blob is fetched once, in the order of [`crate::queue`], from the sources of
+//! [`crate::sourcing`].
+//!
+//! Workers take jobs from one queue. Whoever needs a blob now joins its [`Flight`](crate::flight); chunks that have verified are
+//! readable while the rest arrives. Nothing is stored, and so nothing is served, that did not verify.
+
+mod transfer;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use odi_manifest::{ArtifactPath, BlobId, CHUNK_BYTES, Clock, Entry, HeadId, Pin, PublicKey};
+use odi_store::Store;
+use odi_wire::fetch::{Fetch, FetchLimits, Fetcher, Wanted};
+use odi_wire::message::PublicUrl;
+use odi_wire::sync::RetainedHead;
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use crate::admission::MissBudget;
+use crate::catalog::Catalog;
+use crate::flight::{Flights, Waiter};
+use crate::peers::Peers;
+use crate::queue::{FillQueue, Lane, Pushed};
+use crate::sources::Sources;
+
+/// Blobs that are fetched at once.
+const WORKERS: usize = 16;
+/// Requests to origins at once: they are other people's servers.
+const ORIGIN_REQUESTS_MAX: usize = 4;
+
+/// A blob to fetch, and how it is known.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// The catalog that names it.
+    pub catalog: Arc<Catalog>,
+    /// The head under which it was looked up.
+    pub pin: Pin,
+    /// Base URLs of that head's origins, as signed.
+    pub origins: Vec<Url>,
+    /// Its path under that head.
+    pub path: ArtifactPath,
+    /// What the catalog says about it.
+    pub wanted: Wanted,
+}
+
+impl Job {
+    /// A job for an entry of a head.
+    #[must_use]
+    pub fn new(catalog: &Arc<Catalog>, head: &RetainedHead, path: ArtifactPath, entry: &Entry) -> Self {
+        let origin =
+            |text: &String| Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        Self {
+            catalog: Arc::clone(catalog),
+            pin: head.pin,
+            origins: head.head.origins.iter().filter_map(origin).collect(),
+            path,
+            wanted: Wanted { blob: entry.blob, size: entry.size, sha256: Some(entry.sha256) },
+        }
+    }
+
+    /// The head under which the blob was looked up, for as long as it is served.
+    fn head(&self) -> Option<HeadId> {
+        self.catalog.state().pinned(&self.pin).map(|head| head.id)
+    }
+}
+
+/// Why a client's miss is not filled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MissRefused {
+    /// Too many at once, too large for what is not assigned, or too many in line.
+    Budget,
+}
+
+/// The filling part of a relay.
+pub struct Fill {
+    store: Store,
+    network: Arc<dyn Fetch>,
+    fetcher: Fetcher,
+    peers: Arc<Peers>,
+    me: PublicKey,
+    directories: Vec<PublicUrl>,
+    clock: Arc<dyn Clock>,
+    queue: Mutex<FillQueue<Job>>,
+    flights: Flights,
+    sources: Mutex<Sources>,
+    misses: MissBudget,
+    misses_under_way: AtomicUsize,
+    origin_requests: Semaphore,
+    work: Notify,
+    room: Notify,
+    filled: watch::Sender<u64>,
+}
+
+/// What a [`Fill`] stands on.
+pub struct FillParts {
+    /// Where blobs go.
+    pub store: Store,
+    /// What they are fetched over.
+    pub network: Arc<dyn Fetch>,
+    /// Who has them.
+    pub peers: Arc<Peers>,
+    /// This relay's key.
+    pub me: PublicKey,
+    /// The directories, which have chunk lists.
+    pub directories: Vec<PublicUrl>,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+    /// The limits of filling for strangers.
+    pub misses: MissBudget,
+}
+
+impl Fill {
+    /// An idle filler; [`Fill::work`] does the work.
+    #[must_use]
+    pub fn new(parts: FillParts) -> Self {
+        let FillParts { store, network, peers, me, directories, clock, misses } = parts;
+        Self {
+            store,
+            fetcher: Fetcher::new(Arc::clone(&network), FetchLimits::default()),
+            network,
+            peers,
+            me,
+            directories,
+            clock,
+            queue: Mutex::default(),
+            flights: Flights::default(),
+            sources: Mutex::default(),
+            misses,
+            misses_under_way: AtomicUsize::new(0),
+            origin_requests: Semaphore::new(ORIGIN_REQUESTS_MAX),
+            work: Notify::new(),
+            room: Notify::new(),
+            filled: watch::Sender::new(0),
+        }
+    }
+
+    /// Asks for a blob that nobody waits for.
+    pub fn ask(&self, job: Job, lane: Lane) -> Pushed {
+        let pushed = self.queue().push(job.wanted.blob, lane, job, self.clock.now());
+        if pushed == Pushed::Queued {
+            self.work.notify_one();
+        }
+        pushed
+    }
+
+    /// Asks for a blob that a client waits for.
+    ///
+    /// # Errors
+    /// The blob is not assigned here and the budget for such misses is spent, or the line is full.
+    pub fn ask_now(self: &Arc<Self>, job: Job) -> Result<Waiter, MissRefused> {
+        let blob = job.wanted.blob;
+        if let Some(waiter) = self.flights.under_way(&blob) {
+            return Ok(waiter);
+        }
+        let assigned = job.catalog.assigned().covers(&blob);
+        let under_way = self.misses_under_way.load(Ordering::Relaxed);
+        if !assigned && !self.misses.allows(job.wanted.size, under_way) {
+            return Err(MissRefused::Budget);
+        }
+        let waiter = self.flights.wait_for(blob);
+        match self.ask(job, Lane::Waiting) {
+            Pushed::Full | Pushed::BackedOff(_) => {
+                self.flights.end(&blob, false);
+                Err(MissRefused::Budget)
+            }
+            Pushed::Queued | Pushed::Known | Pushed::InFlight => Ok(waiter),
+        }
+    }
+
+    /// The flight of a blob, if it is on its way.
+    #[must_use]
+    pub fn under_way(&self, blob: &BlobId) -> Option<Waiter> {
+        self.flights.under_way(blob)
+    }
+
+    /// Waits until the queue has room again, after [`Pushed::Full`].
+    pub async fn room(&self) {
+        self.room.notified().await;
+    }
+
+    /// Changes each time a blob has been filled.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.filled.subscribe()
+    }
+
+    /// Whether nothing waits and nothing is under way.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        let queue = self.queue();
+        queue.waiting() == 0 && queue.in_flight() == 0
+    }
+
+    /// What is known of sources.
+    pub fn sources(&self) -> MutexGuard<'_, Sources> {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs the workers until `stop`; what is under way then is dropped, its verified chunks stay.
+    pub async fn work(self: Arc<Self>, stop: CancellationToken) {
+        let mut workers = tokio::task::JoinSet::new();
+        for _ in 0..WORKERS {
+            let (fill, stop) = (Arc::clone(&self), stop.clone());
+            workers.spawn(async move { stop.run_until_cancelled(fill.worker()).await });
+        }
+        while let Some(ended) = workers.join_next().await {
+            if let Err(error) = ended
+                && error.is_panic()
+            {
+                std::panic::resume_unwind(error.into_panic());
+            }
+        }
+    }
+
+    async fn worker(&self) {
+        loop {
+            let next = self.queue().pop();
+            let Some((blob, lane, job)) = next else {
+                self.work.notified().await;
+                continue;
+            };
+            self.room.notify_waiters();
+            // Another worker may sleep although more than one job waits.
+            self.work.notify_one();
+            let stranger = lane == Lane::Waiting && !job.catalog.assigned().covers(&blob);
+            let counted = usize::from(stranger);
+            self.misses_under_way.fetch_add(counted, Ordering::Relaxed);
+            let landed = self.fill(&job).await;
+            self.misses_under_way.fetch_sub(counted, Ordering::Relaxed);
+            self.queue().finished(&blob, landed, self.clock.now());
+            self.flights.end(&blob, landed);
+            if landed {
+                job.catalog.accounts().filled(&blob, job.wanted.size);
+                self.filled.send_modify(|count| *count = count.wrapping_add(1));
+            }
+        }
+    }
+
+    async fn fill(&self, job: &Job) -> bool {
+        if self.store.contains(&job.wanted.blob) {
+            return true;
+        }
+        let filled = if job.wanted.size <= CHUNK_BYTES {
+            transfer::small(self, job).await
+        } else {
+            transfer::large(self, job).await
+        };
+        match filled {
+            Ok(()) => true,
+            Err(error) => {
+                if error.condemns_entry() {
+                    job.catalog.accounts().bad_entry();
+                }
+                tracing::info!(
+                    catalog = %job.catalog.name, path = job.path.as_str(), blob = %job.wanted.blob,
+                    error = &error as &dyn std::error::Error, "not filled"
+                );
+                false
+            }
+        }
+    }
+
+    /// Random bits for the choice between sources: load spreads better when relays do not choose alike.
+    fn draw(&self) -> u64 {
+        let mut bytes = [0; 8];
+        // Without randomness the choice is merely always the same.
+        let _ = getrandom::fill(&mut bytes);
+        u64::from_le_bytes(bytes)
+    }
+
+    fn queue(&self) -> MutexGuard<'_, FillQueue<Job>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Fill {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let queue = self.queue();
+        f.debug_struct("Fill")
+            .field("waiting", &queue.waiting())
+            .field("in_flight", &queue.in_flight())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,174 @@
+//! Following the wanted catalogs: one task each, by long poll at a directory, falling back to the others and to the origin.
+//!
+//! Whoever is asked, only what the catalog's own keys signed is adopted, and the former state serves on through every failure.
+//! With each catalog goes its [`Scan`]; both end with the relay.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use odi_manifest::CatalogId;
+use odi_wire::fetch::{FetchLimits, Fetcher};
+use odi_wire::route::CatalogName;
+use odi_wire::sync::{FollowedCatalog, SyncClient, SyncError, SyncOutcome, SyncSource};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use crate::catalog::Catalog;
+use crate::chain;
+use crate::relay::Relay;
+use crate::scan::Scan;
+
+/// How long a directory may hold its answer until there is a newer head.
+const LONG_POLL: Duration = Duration::from_secs(30);
+/// Between two rounds over sources that all failed, at first and at most.
+const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// Between two looks at a directory at least, should it answer long polls at once.
+const GAP: Duration = Duration::from_secs(1);
+/// Between two looks at a source that does not hold its answer.
+const POLL: Duration = Duration::from_secs(60);
+
+/// Follows whatever directories offer and the operator wants, until `stop`.
+pub async fn run(relay: Arc<Relay>, stop: CancellationToken) {
+    let mut tasks = JoinSet::new();
+    let mut changed = relay.wanted_changed.listen();
+    loop {
+        for (id, name) in newly_wanted(&relay) {
+            match open(&relay, id, name).await {
+                Ok(catalog) => {
+                    tracing::info!(catalog = %catalog.name, %id, "following");
+                    relay.catalogs.add(Arc::clone(&catalog));
+                    let scan = Scan {
+                        catalog: Arc::clone(&catalog),
+                        store: relay.store.clone(),
+                        fill: Arc::clone(&relay.fill),
+                        announce: Arc::clone(&relay.announce),
+                    };
+                    tasks.spawn(scan.run(stop.clone()));
+                    tasks.spawn(follow(Arc::clone(&relay), catalog, stop.clone()));
+                }
+                Err(error) => {
+                    tracing::error!(%id, error = &error as &dyn std::error::Error, "cannot follow");
+                }
+            }
+        }
+        // What is remembered from before a restart may be assigned already.
+        relay.reassign();
+        tokio::select! {
+            () = stop.cancelled() => break,
+            () = changed.rung() => {}
+            Some(Err(error)) = tasks.join_next(), if !tasks.is_empty() => {
+                if error.is_panic() {
+                    std::panic::resume_unwind(error.into_panic());
+                }
+            }
+        }
+    }
+    while tasks.join_next().await.is_some() {}
+}
+
+/// Catalogs that a directory offers and nobody follows yet; the first directory's name for one counts.
+fn newly_wanted(relay: &Relay) -> Vec<(CatalogId, CatalogName)> {
+    let mut new: Vec<(CatalogId, CatalogName)> = Vec::new();
+    for directory in &relay.directories {
+        for (name, id) in &directory.link().catalogs {
+            let known = relay.catalogs.get(id).is_some() || new.iter().any(|(other, _)| other == id);
+            if !known {
+                new.push((*id, name.clone()));
+            }
+        }
+    }
+    new
+}
+
+async fn open(relay: &Relay, id: CatalogId, name: CatalogName) -> Result<Arc<Catalog>, SyncError> {
+    let (store, ledger, now) = (relay.store.clone(), Arc::clone(&relay.ledger), relay.clock.now());
+    let opened = tokio::task::spawn_blocking(move || FollowedCatalog::open(id, store, ledger, now)).await;
+    let order = relay.catalogs.all().len();
+    match opened {
+        Ok(followed) => Ok(Arc::new(Catalog::new(name, order, followed?))),
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+async fn follow(relay: Arc<Relay>, catalog: Arc<Catalog>, stop: CancellationToken) {
+    let fetcher = Fetcher::new(Arc::new(relay.client.clone()), FetchLimits::default());
+    let follower = Follower { relay, catalog, client: SyncClient::new(fetcher) };
+    stop.run_until_cancelled(follower.follow()).await;
+}
+
+struct Follower {
+    relay: Arc<Relay>,
+    catalog: Arc<Catalog>,
+    client: SyncClient,
+}
+
+impl Follower {
+    async fn follow(&self) {
+        let mut backoff = BACKOFF.0;
+        loop {
+            let mut fault = None;
+            let mut heard = false;
+            for (source, holds) in self.sources() {
+                let began = Instant::now();
+                match self.look(&source).await {
+                    Ok(outcome) => {
+                        heard = true;
+                        let advanced = matches!(outcome, SyncOutcome::Advanced(_));
+                        if !advanced {
+                            let pause = if holds { GAP.saturating_sub(began.elapsed()) } else { POLL };
+                            tokio::time::sleep(pause).await;
+                        }
+                        break;
+                    }
+                    Err(error) => {
+                        let words = chain::of(&error);
+                        tracing::info!(catalog = %self.catalog.name, source = %source.base(), error = words, "not followed");
+                        fault = Some(words);
+                    }
+                }
+            }
+            let fault =
+                if heard { None } else { fault.or_else(|| Some("no directory offers it".to_owned())) };
+            self.catalog.accounts().set_fault(fault);
+            if heard {
+                backoff = BACKOFF.0;
+            } else {
+                tokio::time::sleep(backoff).await;
+                backoff = (backoff * 2).min(BACKOFF.1);
+            }
+        }
+    }
+
+    /// Directories that offer the catalog, in the order of the configuration, then the origins of the newest head; and
+    /// whether the source holds its answer until there is news.
+    fn sources(&self) -> Vec<(SyncSource, bool)> {
+        let id = self.catalog.id();
+        let offering = self
+            .relay
+            .directories
+            .iter()
+            .filter(|directory| directory.link().catalogs.values().any(|offered| offered == id));
+        let mut sources: Vec<(SyncSource, bool)> = offering
+            .map(|directory| (SyncSource::directory(directory.url.to_url(), id).waiting(LONG_POLL), true))
+            .collect();
+        if let Some(head) = self.catalog.state().newest() {
+            let origins = head.head.origins.iter().filter_map(|origin| Url::parse(origin).ok());
+            sources.extend(origins.map(|origin| (SyncSource::origin(origin), false)));
+        }
+        sources
+    }
+
+    async fn look(&self, source: &SyncSource) -> Result<SyncOutcome, SyncError> {
+        let now = self.relay.clock.now();
+        let outcome = self.client.follow(&self.catalog.followed, source, now).await?;
+        if let SyncOutcome::Advanced(advance) = &outcome {
+            tracing::info!(catalog = %self.catalog.name, pin = %advance.to.pin, "advanced");
+            self.relay.reassign();
+            self.catalog.changed.ring();
+            self.relay.announce.ring();
+        }
+        Ok(outcome)
+    }
+}

@@ -1,0 +1,102 @@
+//! What a relay does for its own store while nobody asks: mend what went bad, make room, look for rot.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use odi_manifest::{BlobId, NodeId};
+use odi_store::{Event, Live};
+use tokio_util::sync::CancellationToken;
+
+use crate::catalog::Catalog;
+use crate::relay::Relay;
+
+/// Between two looks at what the store lost.
+const EVENTS_EVERY: Duration = Duration::from_secs(1);
+/// Between two looks at the room that is left.
+const ROOM_EVERY: Duration = Duration::from_secs(60);
+/// Reclaim begins when less than this share of the budget is free, in percent.
+const ROOM_PERCENT: u64 = 10;
+
+/// Keeps house until `stop`.
+pub async fn run(relay: Arc<Relay>, stop: CancellationToken) {
+    let mending = async {
+        loop {
+            tokio::time::sleep(EVENTS_EVERY).await;
+            mend(&relay);
+        }
+    };
+    let tidying = async {
+        loop {
+            tokio::time::sleep(ROOM_EVERY).await;
+            make_room(&relay).await;
+        }
+    };
+    stop.run_until_cancelled(async { tokio::join!(mending, tidying) }).await;
+}
+
+/// What the store dropped as damaged is announced no longer, and fetched again by the pass that this starts.
+fn mend(relay: &Relay) {
+    let events = relay.store.take_events();
+    if events.is_empty() {
+        return;
+    }
+    let catalogs = relay.catalogs.all();
+    for event in events {
+        match event {
+            Event::ChunkLost { blob, chunk, .. } => {
+                tracing::warn!(%blob, ?chunk, "damaged on disk; it is fetched again");
+                catalogs.iter().for_each(|catalog| catalog.accounts().lost(&blob));
+            }
+            Event::NodeLost { node } => tracing::warn!(%node, "a tree node was damaged on disk"),
+            Event::Overflow { lost } => tracing::warn!(lost, "more damage than could be listed"),
+        }
+    }
+    catalogs.iter().for_each(|catalog| catalog.changed.ring());
+    relay.announce.ring();
+}
+
+/// Takes space back from what is neither assigned nor named by a served head, once room runs short.
+async fn make_room(relay: &Relay) {
+    let (used, free) = relay.store.usage();
+    let short = free < (used.saturating_add(free)) / 100 * ROOM_PERCENT;
+    // Before an assignment is known everything would count as unasked for.
+    let assigned = relay.assigner().is_some_and(|directory| directory.link().assignment.is_some());
+    if !short || !assigned {
+        return;
+    }
+    let needed = Needed(relay.catalogs.all());
+    let store = relay.store.clone();
+    let reclaimed = tokio::task::spawn_blocking(move || store.reclaim(&needed)).await;
+    match reclaimed {
+        Ok(Ok(reclaimed)) => tracing::info!(?reclaimed, "made room"),
+        Ok(Err(error)) => tracing::error!(error = &error as &dyn std::error::Error, "cannot make room"),
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+/// What served heads name, as far as it is assigned, and all their tree nodes.
+struct Needed(Vec<Arc<Catalog>>);
+
+impl Live for Needed {
+    fn blobs(&self, mark: &mut dyn FnMut(&BlobId)) {
+        for catalog in &self.0 {
+            let (nodes, assigned) = (catalog.followed.nodes(), catalog.assigned());
+            for head in catalog.state().retained() {
+                // An unreadable tree ends early, and the blobs behind it are fetched again: room first.
+                for (_, entry) in head.tree.iter(&nodes, None).map_while(Result::ok) {
+                    if assigned.covers(&entry.blob) {
+                        mark(&entry.blob);
+                    }
+                }
+            }
+        }
+    }
+
+    fn nodes(&self, mark: &mut dyn FnMut(&NodeId)) {
+        for catalog in &self.0 {
+            if let Err(error) = catalog.followed.mark_nodes(mark) {
+                tracing::warn!(catalog = %catalog.name, error = &error as &dyn std::error::Error, "a tree is damaged");
+            }
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! Being a member of one directory: register, announce, take the assignment, hear what others hold.
+//!
+//! One task per directory. It registers when the directory does not know this relay, and otherwise announces every 20 s, and
+//! sooner when there is something new; each failure backs off up to a minute. A directory that is away costs nothing but its lease.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use odi_manifest::{Signer, Timestamp};
+use odi_wire::message::{Inventory, LeaseReply, Leave, RelayReg, RelayState, Statement, state};
+use odi_wire::route::CatalogName;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::acquaintance::{AcquaintanceError, Contradiction};
+use crate::bell::Ear;
+use crate::chain;
+use crate::directory::Directory;
+use crate::directory_api::{CallError, DirectoryApi};
+use crate::identity::IdentityError;
+use crate::relay::Relay;
+
+/// Between two announcements at most.
+const ANNOUNCE_EVERY: Duration = Duration::from_secs(20);
+/// Between two announcements at least: news gather for so long.
+const ANNOUNCE_GAP: Duration = Duration::from_millis(300);
+/// How long an inventory holds; the directory's lease is 60 s.
+const INVENTORY_LIFE: Duration = Duration::from_secs(90);
+/// Between two looks at what the directory offers.
+const CATALOGS_EVERY: Duration = Duration::from_secs(60);
+/// After a failure, at first and at most.
+const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// How long a directory may take over a leave.
+const LEAVE: Duration = Duration::from_secs(5);
+
+/// Why a step of a membership failed.
+#[derive(Debug, thiserror::Error)]
+pub enum MembershipError {
+    /// The call did.
+    #[error("a call failed")]
+    Call(#[from] CallError),
+    /// The directory is not the one that is remembered.
+    #[error("the directory contradicts itself")]
+    Contradiction(#[from] Contradiction),
+    /// What is learned could not be kept.
+    #[error("cannot remember the directory")]
+    Acquaintance(#[from] AcquaintanceError),
+    /// The statement counter could not be kept.
+    #[error("cannot count statements")]
+    Identity(#[from] IdentityError),
+    /// A statement could not be made.
+    #[error("cannot make a statement")]
+    Statement(#[from] odi_wire::message::StateError),
+}
+
+/// Keeps up the membership until `stop`.
+pub async fn run(relay: Arc<Relay>, directory: Arc<Directory>, stop: CancellationToken) {
+    let member = Member { relay, directory };
+    stop.run_until_cancelled(member.keep_up()).await;
+}
+
+/// Tells a directory that this relay goes.
+pub async fn leave(relay: &Relay, directory: &Directory) {
+    let leaving = async {
+        let now = relay.clock.now();
+        let leave = Leave {
+            v: 1,
+            relay: relay.identity.public_key(),
+            generation: relay.identity.next_generation(now)?,
+            t: now,
+        };
+        let statement = state(leave, relay.identity.signer())?;
+        DirectoryApi { client: &relay.client, url: &directory.url }.leave(statement).await?;
+        Ok::<(), MembershipError>(())
+    };
+    match tokio::time::timeout(LEAVE, leaving).await {
+        Ok(Ok(())) => tracing::info!(directory = %directory.url, "left"),
+        Ok(Err(error)) => {
+            tracing::warn!(directory = %directory.url, error = &error as &dyn std::error::Error, "cannot leave");
+        }
+        Err(_) => tracing::warn!(directory = %directory.url, "does not answer to a leave"),
+    }
+}
+
+struct Member {
+    relay: Arc<Relay>,
+    directory: Arc<Directory>,
+}
+
+impl Member {
+    async fn keep_up(&self) {
+        let mut news = self.relay.announce.listen();
+        let mut backoff = BACKOFF.0;
+        let mut catalogs_due = Instant::now();
+        loop {
+            match self.step(&mut catalogs_due).await {
+                Ok(()) => {
+                    self.directory.link().fault = None;
+                    backoff = BACKOFF.0;
+                    self.wait(&mut news).await;
+                }
+                Err(error) => {
+                    let words = chain::of(&error);
+                    tracing::warn!(directory = %self.directory.url, error = words, "membership");
+                    self.directory.link().fault = Some(words);
+                    tokio::time::sleep(backoff).await;
+                    backoff = (backoff * 2).min(BACKOFF.1);
+                }
+            }
+        }
+    }
+
+    /// Until there is news or the next announcement is due; at least the gap that lets news gather.
+    async fn wait(&self, news: &mut Ear) {
+        // Until the directory has made up its mind, ask again soon.
+        let settled = matches!(self.directory.link().state, RelayState::Ready);
+        let every = if settled { ANNOUNCE_EVERY } else { Duration::from_secs(2) };
+        let _ = tokio::time::timeout(every, news.rung()).await;
+        tokio::time::sleep(ANNOUNCE_GAP).await;
+    }
+
+    async fn step(&self, catalogs_due: &mut Instant) -> Result<(), MembershipError> {
+        self.meet().await?;
+        if self.directory.link().state == RelayState::Unknown {
+            self.register().await?;
+            *catalogs_due = Instant::now();
+        }
+        if Instant::now() >= *catalogs_due {
+            self.look_at_catalogs().await?;
+            *catalogs_due = Instant::now() + CATALOGS_EVERY;
+        }
+        let lease = self.announce().await?;
+        if lease.assignment_gen != self.directory.assignment_generation() {
+            self.take_assignment().await?;
+        }
+        self.hear_of_others().await
+    }
+
+    /// Fixes the directory's key at first sight; afterwards, that it is still the same is proved by what it signs.
+    async fn meet(&self) -> Result<(), MembershipError> {
+        if self.directory.acquaintance().key().is_some() {
+            return Ok(());
+        }
+        let key = self.api().key().await?;
+        self.remember(|known| known.meet(key)).await
+    }
+
+    async fn register(&self) -> Result<(), MembershipError> {
+        let relay = &self.relay;
+        let now = relay.clock.now();
+        let mut nonce = [0; 16];
+        // A nonce of zeros only makes two registrations of one second and generation alike, which cannot be.
+        let _ = getrandom::fill(&mut nonce);
+        // The secret must be on disk before it leaves.
+        self.remember(|_| Ok(())).await?;
+        let registration = {
+            let known = self.directory.acquaintance();
+            let dir = known.key().ok_or(CallError::NoDirectory)?;
+            RelayReg {
+                v: 1,
+                relay: relay.identity.public_key(),
+                dir,
+                urls: relay.config.public_urls.clone(),
+                psk: known.psk().clone(),
+                generation: relay.identity.next_generation(now)?,
+                ct: now,
+                nonce,
+                catalogs: self.directory.wanted.names.clone(),
+                tags: self.directory.wanted.tags.clone(),
+                disk: relay.config.disk.0,
+                rate: relay.config.bandwidth.map_or(0, |rate| rate.0),
+            }
+        };
+        let reply = self.api().register(self.signed(registration)?).await?;
+        tracing::info!(directory = %self.directory.url, state = ?reply.state, "registered");
+        self.directory.link().state = reply.state;
+        Ok(())
+    }
+
+    async fn look_at_catalogs(&self) -> Result<(), MembershipError> {
+        let offered = self.api().catalogs().await?;
+        let mut wanted = Vec::new();
+        for summary in offered {
+            let Ok(name) = summary.name.parse::<CatalogName>() else { continue };
+            let tags: Vec<String> = summary.tags.into_iter().collect();
+            if self.directory.wanted.wants(&summary.name, &tags) {
+                wanted.push((name, summary.id));
+            }
+        }
+        self.remember(|known| wanted.iter().try_for_each(|(name, id)| known.name(name.as_str(), *id)))
+            .await?;
+        self.directory.link().catalogs = wanted.iter().cloned().collect();
+        self.relay.wanted_changed.ring();
+        Ok(())
+    }
+
+    async fn announce(&self) -> Result<LeaseReply, MembershipError> {
+        let relay = &self.relay;
+        let now = relay.clock.now();
+        let inventory = relay.inventory(now)?;
+        let lease = self.api().announce(self.signed(inventory)?).await?;
+        let mut link = self.directory.link();
+        if link.state != lease.state {
+            let reason = lease.reason.as_deref().unwrap_or_default();
+            tracing::info!(directory = %self.directory.url, state = ?lease.state, reason, "standing");
+        }
+        link.state = lease.state;
+        link.lease_until = Some(lease.lease_until).filter(|_| lease.state != RelayState::Unknown);
+        drop(link);
+        Ok(lease)
+    }
+
+    async fn take_assignment(&self) -> Result<(), MembershipError> {
+        let directory = self.directory.acquaintance().key().ok_or(CallError::NoDirectory)?;
+        let me = self.relay.identity.public_key();
+        let assign = self.api().assignment(&directory, &me).await?;
+        if assign.relay == me {
+            self.directory.link().assignment = Some(Arc::new(assign));
+            self.relay.reassign();
+        }
+        Ok(())
+    }
+
+    async fn hear_of_others(&self) -> Result<(), MembershipError> {
+        let me = self.relay.identity.public_key();
+        let catalogs: Vec<_> = self.directory.link().catalogs.values().copied().collect();
+        for catalog in catalogs {
+            let inventories = self.api().holders(&catalog).await?;
+            let inventories: Vec<Inventory> =
+                inventories.iter().map(|inventory| inventory.value().clone()).collect();
+            self.relay.peers.learn(catalog, &inventories, &me, self.relay.clock.now());
+        }
+        Ok(())
+    }
+
+    /// Notes something about the directory and makes it durable, on a blocking thread.
+    async fn remember(
+        &self,
+        learn: impl FnOnce(&mut crate::acquaintance::Acquaintance) -> Result<(), Contradiction>,
+    ) -> Result<(), MembershipError> {
+        learn(&mut self.directory.acquaintance())?;
+        let directory = Arc::clone(&self.directory);
+        let saved = tokio::task::spawn_blocking(move || directory.acquaintance().save()).await;
+        match saved {
+            Ok(saved) => Ok(saved?),
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+
+    fn signed<T: Statement>(&self, statement: T) -> Result<Vec<u8>, MembershipError> {
+        let signer: &dyn Signer = self.relay.identity.signer();
+        Ok(state(statement, signer)?)
+    }
+
+    fn api(&self) -> DirectoryApi<'_> {
+        DirectoryApi { client: &self.relay.client, url: &self.directory.url }
+    }
+}
+
+impl Relay {
+    /// What this relay says that it holds, as of now.
+    ///
+    /// # Errors
+    /// The statement counter could not be kept.
+    pub fn inventory(&self, now: Timestamp) -> Result<Inventory, IdentityError> {
+        let mut catalogs: Vec<_> =
+            self.catalogs.all().iter().filter_map(|catalog| catalog.inventory()).collect();
+        catalogs.truncate(odi_wire::message::INVENTORY_CATALOGS_MAX);
+        Ok(Inventory {
+            v: 1,
+            relay: self.identity.public_key(),
+            generation: self.identity.next_generation(now)?,
+            t: now,
+            exp: now.plus(INVENTORY_LIFE),
+            urls: self.config.public_urls.clone(),
+            caps: vec!["fill".to_owned()],
+            catalogs,
+        })
+    }
+}

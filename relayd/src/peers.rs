@@ -1,0 +1,75 @@
+//! Which other relays hold what, by their own signed inventories as directories pass them on.
+//!
+//! An inventory is a relay's word, not a directory's: its signature was checked when it was read. A lie costs one request
+//! that fails its hash.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use odi_manifest::{BlobId, CatalogId, HeadId, PublicKey, Timestamp};
+use odi_wire::message::{CatalogInventory, Inventory, PublicUrl};
+
+/// The most relays that are remembered per catalog.
+pub const PEERS_MAX: usize = 1024;
+
+/// Another relay, as far as one catalog goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Who it is.
+    pub key: PublicKey,
+    /// Where it is.
+    pub url: PublicUrl,
+    /// From when on its word is void.
+    pub expires: Timestamp,
+    /// What it says that it holds.
+    pub inventory: CatalogInventory,
+}
+
+impl Peer {
+    /// Whether it says that it holds a blob that the manifest of `head` names.
+    #[must_use]
+    pub fn holds(&self, blob: &BlobId, head: &HeadId) -> bool {
+        self.inventory.holds(blob, self.inventory.full.as_ref() == Some(head))
+    }
+}
+
+/// All peers, by catalog. Lists are replaced whole.
+#[derive(Debug, Default)]
+pub struct Peers(RwLock<HashMap<CatalogId, Arc<Vec<Peer>>>>);
+
+impl Peers {
+    /// The relays that serve a catalog, without this one.
+    #[must_use]
+    pub fn of(&self, catalog: &CatalogId) -> Arc<Vec<Peer>> {
+        let peers = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        peers.get(catalog).cloned().unwrap_or_default()
+    }
+
+    /// Takes the inventories that a directory passed on for a catalog. Of one relay's several the newest counts, and a
+    /// relay that another directory told of stays until its word expires.
+    pub fn learn(&self, catalog: CatalogId, inventories: &[Inventory], me: &PublicKey, now: Timestamp) {
+        let mut known: BTreeMap<PublicKey, Peer> =
+            self.of(&catalog).iter().map(|peer| (peer.key, peer.clone())).collect();
+        for inventory in inventories.iter().filter(|inventory| inventory.relay != *me) {
+            let Some(of_catalog) = inventory.catalog(&catalog) else { continue };
+            let Some(url) = inventory.urls.first() else { continue };
+            let newer = known.get(&inventory.relay).is_none_or(|peer| peer.expires <= inventory.exp);
+            if newer {
+                let peer = Peer {
+                    key: inventory.relay,
+                    url: url.clone(),
+                    expires: inventory.exp,
+                    inventory: of_catalog.clone(),
+                };
+                known.insert(peer.key, peer);
+            }
+        }
+        let live: Vec<Peer> = known.into_values().filter(|peer| peer.expires > now).take(PEERS_MAX).collect();
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(catalog, Arc::new(live));
+    }
+
+    /// Forgets a catalog that is no longer followed.
+    pub fn forget(&self, catalog: &CatalogId) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(catalog);
+    }
+}

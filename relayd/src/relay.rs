@@ -1,0 +1,108 @@
+//! What all parts of a running relay share.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use odi_manifest::{BlobId, Clock, Timestamp};
+use odi_store::{BlobReader, Ledger, Store};
+use odi_wire::client::Client;
+use odi_wire::refusal::Refusal;
+use odi_wire::request_signature::Verifier;
+
+use crate::admission::{Followed, admit};
+use crate::bell::Bell;
+use crate::catalog::Assigned;
+use crate::catalogs::Catalogs;
+use crate::config::Config;
+use crate::directory::Directory;
+use crate::fill::Fill;
+use crate::identity::Identity;
+use crate::peers::Peers;
+
+/// The shared state. Everything in it is either immutable or locks itself.
+#[derive(Debug)]
+pub struct Relay {
+    /// What the operator said.
+    pub config: Config,
+    /// Who this relay is.
+    pub identity: Identity,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+    /// When this process began.
+    pub started: Timestamp,
+    /// Bytes at rest.
+    pub store: Store,
+    /// Trust at rest.
+    pub ledger: Arc<Ledger>,
+    /// Requests to others, vetted.
+    pub client: Client,
+    /// What is followed.
+    pub catalogs: Catalogs,
+    /// Who else has what.
+    pub peers: Arc<Peers>,
+    /// What fetches.
+    pub fill: Arc<Fill>,
+    /// The directories of the configuration, in its order.
+    pub directories: Vec<Arc<Directory>>,
+    /// Rung when there is something new to announce.
+    pub announce: Arc<Bell>,
+    /// Rung when directories offer other catalogs than before.
+    pub wanted_changed: Bell,
+    /// Judges the requests that directories sign.
+    pub verifier: Mutex<Verifier>,
+}
+
+impl Relay {
+    /// Opens a blob for reading; `None` if it is not held. What is in memory is opened at once, the rest elsewhere.
+    ///
+    /// # Errors
+    /// The store fails, which is ours alone to know.
+    pub async fn open_blob(&self, blob: &BlobId) -> Result<Option<BlobReader>, Refusal> {
+        let (store, blob) = (self.store.clone(), *blob);
+        let opened = tokio::task::spawn_blocking(move || store.open_blob(&blob)).await;
+        opened.map_err(|_| Refusal::Internal)?.map_err(|error| {
+            tracing::error!(error = &error as &dyn std::error::Error, "cannot open a blob");
+            Refusal::unavailable("the store cannot be read", Duration::from_secs(60))
+        })
+    }
+
+    /// The directory whose assignments count: the first that answers.
+    #[must_use]
+    pub fn assigner(&self) -> Option<&Arc<Directory>> {
+        let now = self.clock.now();
+        self.directories.iter().find(|directory| directory.link().is_live(now))
+    }
+
+    /// Takes the assigner's assignment, as far as it is admitted; called when it or what is followed has changed.
+    pub fn reassign(&self) {
+        let Some(assign) = self.assigner().and_then(|directory| directory.link().assignment.clone()) else {
+            return;
+        };
+        let catalogs = self.catalogs.all();
+        let followed: Vec<Followed> = catalogs
+            .iter()
+            .filter_map(|catalog| {
+                Some(Followed { catalog: *catalog.id(), bytes: catalog.state().newest()?.tree.bytes })
+            })
+            .collect();
+        let (taken, declined) = admit(&assign.catalogs, &followed, self.config.disk.0);
+        for reason in declined {
+            tracing::debug!(%reason, "part of the assignment is declined");
+        }
+        for catalog in catalogs {
+            let asked = taken.iter().find(|asked| asked.cat == *catalog.id());
+            let assigned = asked.map_or_else(Assigned::nothing, |asked| Assigned {
+                ranges: asked.ranges.clone(),
+                plus: asked.plus.clone(),
+            });
+            if catalog.assign(assigned) {
+                catalog.changed.ring();
+            }
+        }
+    }
+
+    /// The judge of signed requests.
+    pub fn verifier(&self) -> std::sync::MutexGuard<'_, Verifier> {
+        self.verifier.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

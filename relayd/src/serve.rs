@@ -1,0 +1,78 @@
+//! Serving: from a request to verified bytes. Start reading here.
+//!
+//! `call` reads the route; [`artifact`] finds what the path means under one head; [`body`] streams it from the store, or
+//! from a fill under way. A relay never redirects to another host, and never sends a byte that did not verify since it was read.
+
+mod artifact;
+mod body;
+mod challenge;
+mod documents;
+
+use odi_manifest::{BlobId, CHUNK_BYTES};
+use odi_wire::file_response::{Caching, FileMeta};
+use odi_wire::layout::LayoutPath;
+use odi_wire::media_type::MediaType;
+use odi_wire::refusal::Refusal;
+use odi_wire::route::{self, ApiRoute, Route};
+use odi_wire::serve::{Request, Response, Service};
+
+use crate::relay::Relay;
+
+impl Service for Relay {
+    async fn call(&self, mut request: Request) -> Response {
+        self.answer(&mut request).await.unwrap_or_else(Refusal::into_response)
+    }
+}
+
+impl Relay {
+    async fn answer(&self, request: &mut Request) -> Result<Response, Refusal> {
+        match route::parse(&request.method, request.target())? {
+            Route::Root => Ok(documents::front_page(self)),
+            Route::Artifact { name, place, query } => {
+                let catalog = self.catalogs.named(&name).ok_or(Refusal::NotFound)?;
+                artifact::newest(self, request, &catalog, &place, &query).await
+            }
+            Route::State { name, state, place, query } => {
+                let catalog = self.catalogs.named(&name).ok_or(Refusal::NotFound)?;
+                artifact::redirect_to_pin(&catalog, &state, &place, &query)
+            }
+            Route::Pinned { pin, place, query } => {
+                artifact::pinned(self, request, &pin, &place, &query).await
+            }
+            Route::Blob { blob } => self.blob(request, &blob).await,
+            Route::WellKnown => Ok(documents::well_known(self)),
+            Route::Challenge => challenge::answer(self, request).await,
+            Route::Api(ApiRoute::Status) => Ok(documents::status(self)),
+            Route::Api(ApiRoute::Layout { catalog, item: LayoutPath::Chunks(blob), .. }) => {
+                self.catalogs.get(&catalog).ok_or(Refusal::NotFound)?;
+                self.chunk_list(&blob).await
+            }
+            Route::Api(_) => Err(Refusal::NotFound),
+        }
+    }
+
+    /// A blob by its content: what is held, and nothing else, because nothing says what else might be meant.
+    async fn blob(&self, request: &Request, blob: &BlobId) -> Result<Response, Refusal> {
+        if self.catalogs.revokes_blob(blob) {
+            return Err(Refusal::Gone);
+        }
+        let reader = self.open_blob(blob).await?.ok_or(Refusal::NotFound)?;
+        let meta = FileMeta {
+            size: reader.size(),
+            blob: *blob,
+            sha256: None,
+            mtime: None,
+            media: MediaType::OCTETS,
+            caching: Caching::Pinned,
+        };
+        Ok(body::from_store(request, &meta, reader).await)
+    }
+
+    async fn chunk_list(&self, blob: &BlobId) -> Result<Response, Refusal> {
+        let (store, blob) = (self.store.clone(), *blob);
+        let list = tokio::task::spawn_blocking(move || store.chunk_list(&blob)).await;
+        let list = list.map_err(|_| Refusal::Internal)?.ok_or(Refusal::NotFound)?;
+        debug_assert!(list.len() > 1, "blobs of one chunk have no list; a chunk has {CHUNK_BYTES} bytes");
+        Ok(Response::ok("application/octet-stream", list.to_bytes()))
+    }
+}

@@ -1,0 +1,225 @@
+//! From a place in a catalog to an answer: artifact, folder, redirect on this host, or refusal.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use odi_manifest::{ArtifactPath, Child, Entry, NodesError, Pin};
+use odi_store::Store;
+use odi_wire::fetch::Wanted;
+use odi_wire::file_response::{Caching, FileMeta};
+use odi_wire::http::StatusCode;
+use odi_wire::media_type::MediaType;
+use odi_wire::refusal::Refusal;
+use odi_wire::route::{Place, Query, StateName, encode_path, pinned_path};
+use odi_wire::serve::{Request, Response};
+use odi_wire::sync::{CatalogState, Resolved, RetainedHead};
+
+use super::{body, documents};
+use crate::catalog::Catalog;
+use crate::fill::Job;
+use crate::flight::Stage;
+use crate::relay::Relay;
+
+/// Children on one page of a folder.
+const PAGE: usize = 1000;
+/// How long a client waits for the first chunk of a miss before it is sent away.
+const FIRST_CHUNK: Duration = Duration::from_secs(30);
+/// When to come back after a miss that could not be filled.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// What a path means under one head.
+enum Meaning {
+    Artifact(Box<Entry>),
+    Folder(Vec<Child>, Option<String>),
+    /// A folder whose slash the caller left out.
+    FolderWithoutSlash,
+    Nothing,
+    Withdrawn,
+}
+
+/// `/{name}/{path}`: the newest state that is held whole, as a plain mirror would show it.
+pub(super) async fn newest(
+    relay: &Relay,
+    request: &Request,
+    catalog: &Arc<Catalog>,
+    place: &Place,
+    query: &Query,
+) -> Result<Response, Refusal> {
+    if *place == Place::Slashless {
+        return Response::redirect(StatusCode::MOVED_PERMANENTLY, &format!("/{}/", catalog.name));
+    }
+    let state = catalog.state();
+    let head = catalog.accounts().shown(&state).cloned().ok_or_else(not_synced)?;
+    let asked = Asked { catalog, state: &state, head: &head, place, query, caching: Caching::Unpinned };
+    asked.answer(relay, request).await
+}
+
+/// `/{pin}/{path}`: one state of one catalog.
+pub(super) async fn pinned(
+    relay: &Relay,
+    request: &Request,
+    pin: &Pin,
+    place: &Place,
+    query: &Query,
+) -> Result<Response, Refusal> {
+    if *place == Place::Slashless {
+        return Response::redirect(StatusCode::MOVED_PERMANENTLY, &pinned_path(pin, ""));
+    }
+    let (catalog, state, head) = relay.catalogs.pinned(pin).ok_or(Refusal::NotFound)?;
+    let asked =
+        Asked { catalog: &catalog, state: &state, head: &head, place, query, caching: Caching::Pinned };
+    asked.answer(relay, request).await
+}
+
+/// `/{name}@{seq or label}/{path}`: a look-up, then a redirect to the pin on this host.
+pub(super) fn redirect_to_pin(
+    catalog: &Catalog,
+    state: &StateName,
+    place: &Place,
+    query: &Query,
+) -> Result<Response, Refusal> {
+    let now = catalog.state();
+    now.newest().ok_or_else(not_synced)?;
+    let seq = match state {
+        StateName::Seq(seq) => Some(*seq),
+        StateName::Label(label) => now.labelled(label),
+    };
+    let pin = seq.and_then(|seq| now.by_seq(seq)).ok_or(Refusal::NotFound)?.pin;
+    let folder = matches!(place, Place::Folder(Some(_)));
+    let path = if folder { format!("{}/", place.as_str()) } else { place.as_str().to_owned() };
+    let mut location = pinned_path(&pin, &path);
+    if let Some(after) = &query.after {
+        location.push_str(&format!("?after={}", encode_query(after)));
+    }
+    Response::redirect(StatusCode::FOUND, &location)
+}
+
+struct Asked<'r> {
+    catalog: &'r Arc<Catalog>,
+    state: &'r Arc<CatalogState>,
+    head: &'r Arc<RetainedHead>,
+    place: &'r Place,
+    query: &'r Query,
+    caching: Caching,
+}
+
+impl Asked<'_> {
+    async fn answer(&self, relay: &Relay, request: &Request) -> Result<Response, Refusal> {
+        match self.meaning(&relay.store).await? {
+            Meaning::Artifact(entry) => self.file(relay, request, &entry).await,
+            Meaning::Folder(children, next) => Ok(documents::folder(
+                request,
+                self.catalog,
+                self.head,
+                self.place.as_str(),
+                &children,
+                next,
+                self.caching,
+            )),
+            Meaning::FolderWithoutSlash => {
+                let name = self.place.as_str().rsplit('/').next().unwrap_or_default();
+                Response::redirect(StatusCode::MOVED_PERMANENTLY, &format!("./{}/", encode_path(name)))
+            }
+            Meaning::Withdrawn => Err(Refusal::Gone),
+            Meaning::Nothing => Err(Refusal::NotFound),
+        }
+    }
+
+    /// Reads the tree, on a blocking thread: its nodes may have to come from the disk.
+    async fn meaning(&self, store: &Store) -> Result<Meaning, Refusal> {
+        let (store, state, head) = (store.clone(), Arc::clone(self.state), Arc::clone(self.head));
+        let place = self.place.clone();
+        let after = self.query.after.clone();
+        let pinned = self.caching == Caching::Pinned;
+        let meant = tokio::task::spawn_blocking(move || {
+            let nodes = store.nodes();
+            if let Place::Artifact(path) = &place {
+                let mut found = state.resolve_at(&nodes, &head, path.as_str())?;
+                if found == Resolved::Absent && !pinned {
+                    // Gone from the newest state, and still in one that clients may be in the middle of.
+                    found = state.resolve(&nodes, path.as_str())?;
+                }
+                match found {
+                    Resolved::Entry { entry, .. } => return Ok(Meaning::Artifact(Box::new(entry))),
+                    Resolved::Revoked(_) => return Ok(Meaning::Withdrawn),
+                    Resolved::Absent => {}
+                }
+            }
+            let listing = head.tree.list(&nodes, place.as_str(), after.as_deref(), PAGE)?;
+            let is_top = place.as_str().is_empty();
+            Ok(match place {
+                _ if listing.children.is_empty() && after.is_none() && !is_top => Meaning::Nothing,
+                Place::Artifact(_) => Meaning::FolderWithoutSlash,
+                Place::Folder(_) | Place::Slashless => Meaning::Folder(listing.children, listing.next),
+            })
+        })
+        .await;
+        meant.map_err(|_| Refusal::Internal)?.map_err(|error: NodesError| {
+            tracing::error!(catalog = %self.catalog.name, error = &error as &dyn std::error::Error, "cannot read a tree");
+            Refusal::Internal
+        })
+    }
+
+    async fn file(&self, relay: &Relay, request: &Request, entry: &Entry) -> Result<Response, Refusal> {
+        let meta = FileMeta {
+            size: entry.size,
+            blob: entry.blob,
+            sha256: Some(entry.sha256),
+            mtime: Some(entry.mtime),
+            media: MediaType::of_path(self.place.as_str()),
+            caching: self.caching,
+        };
+        if let Some(reader) = relay.open_blob(&entry.blob).await? {
+            return Ok(body::from_store(request, &meta, reader).await);
+        }
+        let Place::Artifact(path) = self.place else { return Err(Refusal::NotFound) };
+        self.miss(relay, request, path, entry, &meta).await
+    }
+
+    /// Fetches what is not held while the client waits, and sends it as it verifies.
+    async fn miss(
+        &self,
+        relay: &Relay,
+        request: &Request,
+        path: &ArtifactPath,
+        entry: &Entry,
+        meta: &FileMeta,
+    ) -> Result<Response, Refusal> {
+        let unavailable = |reason: &'static str| Refusal::unavailable(reason, RETRY);
+        let Some(first) = body::first_chunk(request, meta) else {
+            return Ok(body::without_bytes(request, meta));
+        };
+        let job = Job::new(self.catalog, self.head, path.clone(), entry);
+        debug_assert_eq!(
+            job.wanted,
+            Wanted { blob: entry.blob, size: entry.size, sha256: Some(entry.sha256) }
+        );
+        let mut waiter = relay.fill.ask_now(job).map_err(|_| {
+            unavailable("this relay does not hold it, and its budget for such requests is spent")
+        })?;
+        let readable = tokio::time::timeout(FIRST_CHUNK, waiter.readable()).await;
+        match readable.map_err(|_| unavailable("it is being fetched"))? {
+            Stage::Arriving(fetch) => {
+                // Nothing is promised before the first byte is there: a failure up to here is a clean 503.
+                match tokio::time::timeout(FIRST_CHUNK, fetch.chunk(first)).await {
+                    Ok(Ok(Some(_))) => Ok(body::from_fill(request, meta, &fetch)),
+                    Ok(Ok(None) | Err(_)) => Err(unavailable("no source has it now")),
+                    Err(_) => Err(unavailable("it is being fetched")),
+                }
+            }
+            Stage::Landed => match relay.open_blob(&entry.blob).await? {
+                Some(reader) => Ok(body::from_store(request, meta, reader).await),
+                None => Err(unavailable("it went while it was fetched")),
+            },
+            Stage::Failed | Stage::Waiting => Err(unavailable("no source has it now")),
+        }
+    }
+}
+
+fn not_synced() -> Refusal {
+    Refusal::unavailable("this relay has not followed that catalog yet", RETRY)
+}
+
+fn encode_query(text: &str) -> String {
+    encode_path(text).replace('&', "%26").replace('+', "%2B").replace('#', "%23")
+}

@@ -1,0 +1,112 @@
+//! Bytes for a response: chunks from the store, or from a fill under way as they verify.
+//!
+//! What is in memory is sent inline; what the page cache has is read and hashed inline, since that is cheaper than a change of
+//! threads; what needs the disk goes to the store's own readers. A chunk is 256 KiB, and each is hashed since it was read.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream};
+use odi_manifest::{CHUNK_BYTES, chunk_range};
+use odi_store::{BlobReader, ReadError};
+use odi_wire::fetch::BlobFetch;
+use odi_wire::file_response::{FileMeta, Segment, plan};
+use odi_wire::serve::{BodyError, Request, Response};
+use tokio::sync::oneshot;
+
+type Chunks = BoxStream<'static, Result<Bytes, BodyError>>;
+
+/// A fill ended before the bytes that a response had promised; the connection closes and the caller sees a short body.
+#[derive(Debug, thiserror::Error)]
+#[error("the fill of blob {0} broke off")]
+struct BrokeOff(odi_manifest::BlobId);
+
+/// The answer to a request for a blob that is held.
+pub(super) async fn from_store(request: &Request, meta: &FileMeta, reader: BlobReader) -> Response {
+    plan(&request.method, &request.headers, meta)
+        .respond(move |range| chunks(range, Source::Store(reader.clone())))
+}
+
+/// The answer to a request for a blob that is being filled. The caller has seen that it may begin.
+pub(super) fn from_fill(request: &Request, meta: &FileMeta, fetch: &Arc<BlobFetch>) -> Response {
+    let fetch = Arc::clone(fetch);
+    plan(&request.method, &request.headers, meta)
+        .respond(move |range| chunks(range, Source::Fill(Arc::clone(&fetch))))
+}
+
+/// The chunk that holds the first byte of the answer; `None` if it has no bytes of the file, as for HEAD and 304.
+pub(super) fn first_chunk(request: &Request, meta: &FileMeta) -> Option<u32> {
+    plan(&request.method, &request.headers, meta).segments.iter().find_map(|segment| match segment {
+        Segment::File(range) => u32::try_from(range.start / CHUNK_BYTES).ok(),
+        Segment::Bytes(_) => None,
+    })
+}
+
+/// The answer to a request for which no byte of the file is needed.
+pub(super) fn without_bytes(request: &Request, meta: &FileMeta) -> Response {
+    plan(&request.method, &request.headers, meta).respond_from(&Bytes::new())
+}
+
+#[derive(Clone)]
+enum Source {
+    Store(BlobReader),
+    Fill(Arc<BlobFetch>),
+}
+
+impl Source {
+    fn size(&self) -> u64 {
+        match self {
+            Self::Store(reader) => reader.size(),
+            Self::Fill(fetch) => fetch.wanted().size,
+        }
+    }
+
+    async fn chunk(&self, index: u32) -> Result<Bytes, BodyError> {
+        match self {
+            Self::Store(reader) => stored(reader, index).await.map_err(BodyError::source),
+            Self::Fill(fetch) => match fetch.chunk(index).await {
+                Ok(Some(bytes)) => Ok(bytes),
+                Ok(None) => Err(BodyError::source(BrokeOff(fetch.wanted().blob))),
+                Err(error) => Err(BodyError::source(error)),
+            },
+        }
+    }
+}
+
+/// Exactly the bytes of `range`, chunk by chunk.
+fn chunks(range: Range<u64>, source: Source) -> Chunks {
+    stream::try_unfold((range, source), |(range, source)| async move {
+        if range.is_empty() {
+            return Ok(None);
+        }
+        let index = u32::try_from(range.start / CHUNK_BYTES)
+            .map_err(|_| BodyError::source("a range outside any blob"))?;
+        let of_chunk = chunk_range(source.size(), index);
+        let chunk = source.chunk(index).await?;
+        let end = range.end.min(of_chunk.end);
+        let offset = |at: u64| usize::try_from(at.saturating_sub(of_chunk.start)).unwrap_or(usize::MAX);
+        let piece = Some(offset(range.start)..offset(end))
+            .filter(|slice| slice.start < slice.end && slice.end <= chunk.len())
+            .map(|slice| chunk.slice(slice))
+            .ok_or_else(|| BodyError::source("a chunk is shorter than its blob's size says"))?;
+        Ok(Some((piece, (end..range.end, source))))
+    })
+    .boxed()
+}
+
+async fn stored(reader: &BlobReader, index: u32) -> Result<Bytes, ReadError> {
+    if let Some(bytes) = reader.cached(index) {
+        return Ok(bytes);
+    }
+    if let Some(bytes) = reader.try_chunk_now(index)? {
+        return Ok(bytes);
+    }
+    let (done, read) = oneshot::channel();
+    reader.fetch(index, move |result| {
+        // The client may have gone.
+        let _ = done.send(result);
+    });
+    read.await.unwrap_or(Err(ReadError::Busy))
+}

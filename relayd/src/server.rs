@@ -1,0 +1,206 @@
+//! A running relay: its parts, their tasks, and the order in which they start and end.
+//!
+//! `bind` opens identity, ledger and store, listens, and starts every task; each task is owned by the [`Server`] and joined by
+//! [`Server::drain`]. A relay that lost one of them says so through [`Server::failed`] instead of limping on.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use odi_manifest::Clock;
+use odi_store::{RealDisk, Store, StoreError, StoreOptions};
+use odi_wire::client::{Client, ClientError, ClientPolicy};
+use odi_wire::limits::Limits;
+use odi_wire::message::RelayState;
+use odi_wire::request_signature::Verifier;
+use odi_wire::serve::{self, Running, ServeError};
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
+
+use crate::acquaintance::{Acquaintance, AcquaintanceError};
+use crate::admission::MissBudget;
+use crate::bell::Bell;
+use crate::catalogs::Catalogs;
+use crate::config::{Config, PrivateAddresses};
+use crate::directory::Directory;
+use crate::fill::{Fill, FillParts};
+use crate::identity::{Identity, IdentityError};
+use crate::peers::Peers;
+use crate::relay::Relay;
+use crate::{following, housekeeping, membership, private_file};
+
+/// Why a relay does not run, or no longer.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The data folder cannot be used.
+    #[error("cannot use the data folder {}", path.display())]
+    DataDir {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The system gives no random numbers, so there can be no keys.
+    #[error("the system gives no random numbers: {0}")]
+    Random(getrandom::Error),
+    /// The identity cannot be used.
+    #[error("there is no usable identity")]
+    Identity(#[from] IdentityError),
+    /// What is remembered of a directory cannot be used.
+    #[error("a directory is not remembered")]
+    Acquaintance(#[from] AcquaintanceError),
+    /// The store cannot be opened.
+    #[error("the store cannot be opened")]
+    Store(#[from] StoreError),
+    /// The ledger cannot be opened.
+    #[error("the ledger cannot be opened")]
+    Ledger(#[from] odi_store::LedgerError),
+    /// There is no client.
+    #[error("no requests can be made")]
+    Client(#[from] ClientError),
+    /// The listener failed.
+    #[error("cannot serve")]
+    Serve(#[from] ServeError),
+    /// A task ended although nobody asked it to.
+    #[error("a part of the relay ended")]
+    TaskEnded {
+        /// How, if it panicked.
+        source: Option<JoinError>,
+    },
+}
+
+/// A relay at work.
+#[derive(Debug)]
+pub struct Server {
+    relay: Arc<Relay>,
+    running: Running,
+    tasks: JoinSet<()>,
+    stop: CancellationToken,
+}
+
+impl Server {
+    /// Opens everything, listens, and starts.
+    ///
+    /// # Errors
+    /// [`ServerError`] says which part does not start.
+    pub async fn bind(config: Config, clock: Arc<dyn Clock>) -> Result<Self, ServerError> {
+        let listening = serve::Server::bind(&config.listen, Limits::default()).await?;
+        let opening = tokio::task::spawn_blocking(move || open(config, clock)).await;
+        let relay = match opening {
+            Ok(relay) => Arc::new(relay?),
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        };
+        let stop = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(Arc::clone(&relay.fill).work(stop.clone()));
+        tasks.spawn(following::run(Arc::clone(&relay), stop.clone()));
+        tasks.spawn(housekeeping::run(Arc::clone(&relay), stop.clone()));
+        for directory in &relay.directories {
+            tasks.spawn(membership::run(Arc::clone(&relay), Arc::clone(directory), stop.clone()));
+        }
+        let running = listening.spawn(Arc::clone(&relay));
+        tracing::info!(id = %relay.identity.public_key(), addresses = ?running.local_addrs(), "serving");
+        Ok(Self { relay, running, tasks, stop })
+    }
+
+    /// The addresses in use, in the order of the configuration.
+    #[must_use]
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        self.running.local_addrs()
+    }
+
+    /// The state that all parts share.
+    #[must_use]
+    pub fn relay(&self) -> &Arc<Relay> {
+        &self.relay
+    }
+
+    /// Waits until a part has failed; for ever while all work.
+    pub async fn failed(&mut self) -> ServerError {
+        tokio::select! {
+            error = self.running.failed() => error.into(),
+            Some(ended) = self.tasks.join_next() => ServerError::TaskEnded { source: ended.err() },
+        }
+    }
+
+    /// Leaves the directories, finishes open downloads until the deadline, and ends every task.
+    pub async fn drain(self, deadline: Duration) {
+        let Self { relay, running, mut tasks, stop } = self;
+        // First, so that no directory sends anybody new.
+        let leaves =
+            relay.directories.iter().filter(|directory| directory.link().state != RelayState::Unknown);
+        futures_util::future::join_all(leaves.map(|directory| membership::leave(&relay, directory))).await;
+        // Fills go on meanwhile: open downloads may wait for them.
+        running.drain(deadline).await;
+        stop.cancel();
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a task did not end well");
+            }
+        }
+        let store = relay.store.clone();
+        let flushed = tokio::task::spawn_blocking(move || store.flush()).await;
+        if let Ok(Err(error)) = flushed {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the last fills may be lost");
+        }
+    }
+}
+
+fn open(config: Config, clock: Arc<dyn Clock>) -> Result<Relay, ServerError> {
+    private_file::create_folder(&config.data_dir)
+        .map_err(|source| ServerError::DataDir { path: config.data_dir.clone(), source })?;
+    let identity = Identity::open(&config.data_dir, Zeroizing::new(random()?))?;
+    let me = identity.public_key();
+    let mut directories = Vec::new();
+    for directory in &config.directories {
+        let known =
+            Acquaintance::open(&config.data_dir, &directory.url, directory.key, &directory.ids, random()?)?;
+        directories.push(Arc::new(Directory::new(directory.wanted.clone(), known)));
+    }
+    let disk = Arc::new(RealDisk);
+    let ledger = odi_store::Ledger::open(disk.clone(), &odi_store::ledger_folder(&config.data_dir))?;
+    let options =
+        StoreOptions { budget_bytes: config.disk.0, clock: Arc::clone(&clock), ..StoreOptions::default() };
+    let store = Store::open(disk, &config.data_dir.join("store"), options)?;
+    let client = Client::new(ClientPolicy {
+        allow_private_addresses: config.private_addresses == PrivateAddresses::Allowed,
+        user_agent: concat!("odi-relayd/", env!("CARGO_PKG_VERSION")).to_owned(),
+        ..ClientPolicy::default()
+    })?;
+    let peers = Arc::new(Peers::default());
+    let fill = Arc::new(Fill::new(FillParts {
+        store: store.clone(),
+        network: Arc::new(client.clone()),
+        peers: Arc::clone(&peers),
+        me,
+        directories: directories.iter().map(|directory| directory.url.clone()).collect(),
+        clock: Arc::clone(&clock),
+        misses: MissBudget::for_disk(config.disk.0),
+    }));
+    let started = clock.now();
+    let urls: Vec<url::Url> = config.public_urls.iter().map(|url| url.to_url()).collect();
+    Ok(Relay {
+        config,
+        identity,
+        started,
+        clock,
+        store,
+        ledger: Arc::new(ledger),
+        client,
+        catalogs: Catalogs::default(),
+        peers,
+        fill,
+        directories,
+        announce: Arc::new(Bell::default()),
+        wanted_changed: Bell::default(),
+        verifier: Mutex::new(Verifier::new(&urls, started)),
+    })
+}
+
+fn random() -> Result<[u8; 32], ServerError> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(ServerError::Random)?;
+    Ok(bytes)
+}

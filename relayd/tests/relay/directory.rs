@@ -1,0 +1,328 @@
+//! A directory in memory: just enough of the protocol for a relay to join, follow and be told what to hold.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use odi_manifest::{CatalogId, Clock, PublicKey, SigningKey, SystemClock, Timestamp, Verified};
+use odi_wire::client::{Ask, Client, ClientPolicy};
+use odi_wire::http::StatusCode;
+use odi_wire::layout::{LayoutPath, ORIGIN_FOLDER};
+use odi_wire::limits::Limits;
+use odi_wire::message::{
+    Assign, AssignedCatalog, CBOR, CatalogSummary, Challenge, ChallengeAnswer, DOCUMENT_VERSION, DaemonKind,
+    IdRanges, Inventory, JSON, LeaseReply, Leave, PublicUrl, RegistrationReply, RelayReg, RelayState,
+    WellKnown, encode_holders, open, state, to_json,
+};
+use odi_wire::refusal::Refusal;
+use odi_wire::request_signature::{key_id, sign};
+use odi_wire::route::{self, ApiRoute, CHALLENGE, Route};
+use odi_wire::serve::{Request, Response, Running, Server, Service};
+use tokio::sync::watch;
+
+use crate::publisher::Publisher;
+
+/// What the directory has of one catalog.
+struct Offered {
+    name: String,
+    summary: CatalogSummary,
+    files: BTreeMap<String, Vec<u8>>,
+}
+
+#[derive(Default)]
+struct Roster {
+    registered: BTreeMap<PublicKey, RelayReg>,
+    proved: BTreeMap<PublicKey, bool>,
+    inventories: BTreeMap<PublicKey, (Inventory, Vec<u8>)>,
+    left: Vec<PublicKey>,
+    assignment_gen: u64,
+    announcements: u64,
+}
+
+struct Shared {
+    key: SigningKey,
+    client: Client,
+    catalogs: Mutex<BTreeMap<CatalogId, Offered>>,
+    ranges: Mutex<IdRanges>,
+    roster: Mutex<Roster>,
+    heads: watch::Sender<u64>,
+    heard: watch::Sender<u64>,
+    challenge_refusals: Mutex<Vec<StatusCode>>,
+}
+
+/// A directory at work.
+pub struct FakeDirectory {
+    shared: Arc<Shared>,
+    running: Option<Running>,
+    pub url: String,
+}
+
+impl FakeDirectory {
+    pub async fn start(seed: u8) -> Self {
+        let policy = ClientPolicy { allow_private_addresses: true, ..ClientPolicy::default() };
+        let shared = Arc::new(Shared {
+            key: SigningKey::from_seed(&[seed; 32]),
+            client: Client::new(policy).unwrap(),
+            catalogs: Mutex::default(),
+            ranges: Mutex::new(IdRanges::all()),
+            roster: Mutex::new(Roster { assignment_gen: 1, ..Roster::default() }),
+            heads: watch::Sender::new(0),
+            heard: watch::Sender::new(0),
+            challenge_refusals: Mutex::default(),
+        });
+        let server = Server::bind(&["127.0.0.1:0".parse().unwrap()], Limits::default()).await.unwrap();
+        let url = format!("http://{}", server.local_addrs()[0]);
+        let running = server.spawn(Arc::new(Answering(Arc::clone(&shared))));
+        Self { shared, running: Some(running), url }
+    }
+
+    /// Offers a catalog in its present state, and assigns all of it to everybody.
+    pub fn offer(&self, name: &str, publisher: &Publisher) {
+        let head = publisher.head();
+        let summary = CatalogSummary {
+            name: name.to_owned(),
+            id: publisher.id(),
+            seq: head.seq,
+            head: head.id(),
+            pin: head.pin(),
+            entries: head.entries,
+            bytes: head.bytes,
+            expires: head.expires,
+            stale: false,
+            tags: head.meta.tags.iter().cloned().collect(),
+            title: None,
+        };
+        let offered = Offered { name: name.to_owned(), summary, files: publisher.files.clone() };
+        self.shared.catalogs.lock().unwrap().insert(publisher.id(), offered);
+        self.shared.roster.lock().unwrap().assignment_gen += 1;
+        self.shared.heads.send_modify(|count| *count += 1);
+    }
+
+    /// Assigns these ranges of every catalog from now on.
+    pub fn assign(&self, ranges: IdRanges) {
+        *self.shared.ranges.lock().unwrap() = ranges;
+        self.shared.roster.lock().unwrap().assignment_gen += 1;
+    }
+
+    /// The newest inventory of the only relay, or of one.
+    pub fn inventory(&self, relay: &PublicKey) -> Option<Inventory> {
+        self.shared.roster.lock().unwrap().inventories.get(relay).map(|(inventory, _)| inventory.clone())
+    }
+
+    /// Waits until a relay announces that it holds all of a catalog's newest head.
+    pub async fn until_announced_full(&self, relay: &PublicKey, publisher: &Publisher) -> Inventory {
+        let full = Some(publisher.head().id());
+        self.until(|| {
+            let inventory = self.inventory(relay)?;
+            let held = inventory.catalog(&publisher.id())?;
+            (held.full == full && held.minus.is_empty() && held.ranges == IdRanges::all())
+                .then_some(inventory)
+        })
+        .await
+    }
+
+    /// Waits until something comes out of this.
+    pub async fn until<T>(&self, look: impl Fn() -> Option<T>) -> T {
+        let mut heard = self.shared.heard.subscribe();
+        let waiting = async {
+            loop {
+                if let Some(seen) = look() {
+                    return seen;
+                }
+                heard.changed().await.unwrap();
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), waiting).await.unwrap()
+    }
+
+    pub fn registration(&self, relay: &PublicKey) -> Option<RelayReg> {
+        self.shared.roster.lock().unwrap().registered.get(relay).cloned()
+    }
+
+    pub fn is_proved(&self, relay: &PublicKey) -> bool {
+        self.shared.roster.lock().unwrap().proved.get(relay).copied().unwrap_or(false)
+    }
+
+    pub fn left(&self) -> Vec<PublicKey> {
+        self.shared.roster.lock().unwrap().left.clone()
+    }
+
+    pub fn key(&self) -> PublicKey {
+        self.shared.key.public_key()
+    }
+
+    /// As after a loss of its state: nobody is registered.
+    pub fn forget_everybody(&self) {
+        let mut roster = self.shared.roster.lock().unwrap();
+        roster.registered.clear();
+        roster.proved.clear();
+    }
+
+    pub async fn stop(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.drain(Duration::ZERO).await;
+        }
+    }
+}
+
+struct Answering(Arc<Shared>);
+
+impl Service for Answering {
+    async fn call(&self, mut request: Request) -> Response {
+        let answer = self.0.answer(&mut request).await.unwrap_or_else(Refusal::into_response);
+        self.0.heard.send_modify(|count| *count += 1);
+        answer
+    }
+}
+
+impl Shared {
+    async fn answer(&self, request: &mut Request) -> Result<Response, Refusal> {
+        match route::parse(&request.method, request.target())? {
+            Route::WellKnown => Ok(Response::ok(
+                JSON,
+                to_json(&WellKnown {
+                    v: DOCUMENT_VERSION,
+                    kind: DaemonKind::Directory,
+                    id: self.key.public_key(),
+                    urls: Vec::new(),
+                    catalogs: Vec::new(),
+                }),
+            )),
+            Route::Api(ApiRoute::Catalogs) => {
+                let catalogs = self.catalogs.lock().unwrap();
+                let list: Vec<_> = catalogs.values().map(|offered| offered.summary.clone()).collect();
+                Ok(Response::ok(JSON, to_json(&list)))
+            }
+            Route::Api(ApiRoute::Head { catalog, after, wait }) => {
+                let mut heads = self.heads.subscribe();
+                let _ = tokio::time::timeout(wait, async {
+                    while after.is_some_and(|after| self.seq(&catalog) <= after) {
+                        heads.changed().await.unwrap();
+                    }
+                })
+                .await;
+                self.item(&catalog, LayoutPath::Head)
+            }
+            Route::Api(ApiRoute::Layout { catalog, item, .. }) => self.item(&catalog, item),
+            Route::Api(ApiRoute::Holders { .. }) => {
+                let roster = self.roster.lock().unwrap();
+                let envelopes = roster.inventories.values().map(|(_, envelope)| envelope.as_slice());
+                Ok(Response::ok(CBOR, encode_holders(envelopes)))
+            }
+            Route::Api(ApiRoute::Assignment { relay }) => self.assignment(&relay),
+            Route::Api(ApiRoute::Register) => self.register(request).await,
+            Route::Api(ApiRoute::Inventory) => self.announced(request).await,
+            Route::Api(ApiRoute::Leave) => {
+                let leave: Verified<Leave> = open(&request.read_body(1 << 20).await?).unwrap();
+                self.roster.lock().unwrap().left.push(leave.relay);
+                Ok(Response::ok(JSON, "{}"))
+            }
+            _ => Err(Refusal::NotFound),
+        }
+    }
+
+    fn seq(&self, catalog: &CatalogId) -> u64 {
+        self.catalogs.lock().unwrap().get(catalog).map_or(0, |offered| offered.summary.seq)
+    }
+
+    fn item(&self, catalog: &CatalogId, item: LayoutPath) -> Result<Response, Refusal> {
+        let catalogs = self.catalogs.lock().unwrap();
+        let files = &catalogs.get(catalog).ok_or(Refusal::NotFound)?.files;
+        let file = files.get(&format!("{ORIGIN_FOLDER}{item}")).ok_or(Refusal::NotFound)?;
+        Ok(Response::ok("application/octet-stream", file.clone()))
+    }
+
+    fn assignment(&self, relay: &[u8; 32]) -> Result<Response, Refusal> {
+        let ranges = self.ranges.lock().unwrap().clone();
+        let catalogs = self.catalogs.lock().unwrap();
+        let assign = Assign {
+            v: 1,
+            dir: self.key.public_key(),
+            relay: PublicKey::from_bytes(relay).unwrap(),
+            generation: self.roster.lock().unwrap().assignment_gen,
+            exp: Timestamp(4_000_000_000),
+            catalogs: catalogs
+                .iter()
+                .map(|(id, offered)| AssignedCatalog {
+                    cat: *id,
+                    name: offered.name.clone(),
+                    ranges: ranges.clone(),
+                    plus: Vec::new(),
+                })
+                .collect(),
+        };
+        Ok(Response::ok(CBOR, state(assign, &self.key).unwrap()))
+    }
+
+    async fn register(&self, request: &mut Request) -> Result<Response, Refusal> {
+        let registration: Verified<RelayReg> = open(&request.read_body(1 << 20).await?).unwrap();
+        if registration.dir != self.key.public_key() {
+            return Err(Refusal::Unprocessable("meant for another directory".into()));
+        }
+        let mut roster = self.roster.lock().unwrap();
+        roster.registered.insert(registration.relay, registration.value().clone());
+        roster.proved.insert(registration.relay, false);
+        drop(roster);
+        let reply = RegistrationReply { state: RelayState::Unproven };
+        Ok(Response { status: StatusCode::ACCEPTED, ..Response::ok(JSON, to_json(&reply)) })
+    }
+
+    async fn announced(&self, request: &mut Request) -> Result<Response, Refusal> {
+        let envelope = request.read_body(2 << 20).await?;
+        let inventory: Verified<Inventory> = open(&envelope).unwrap();
+        let relay = inventory.relay;
+        let registration = self.roster.lock().unwrap().registered.get(&relay).cloned();
+        let state = match registration {
+            None => RelayState::Unknown,
+            Some(registration) => {
+                let proved = self.roster.lock().unwrap().proved[&relay];
+                let proved = proved || self.challenge(&registration).await;
+                let mut roster = self.roster.lock().unwrap();
+                roster.proved.insert(relay, proved);
+                roster.announcements += 1;
+                let former = roster.inventories.get(&relay).map_or(0, |(former, _)| former.generation);
+                assert!(inventory.generation > former, "generations rise");
+                roster.inventories.insert(relay, (inventory.value().clone(), envelope.to_vec()));
+                if proved { RelayState::Ready } else { RelayState::Unproven }
+            }
+        };
+        let reply = LeaseReply {
+            state,
+            lease_until: SystemClock.now().plus(Duration::from_secs(60)),
+            assignment_gen: self.roster.lock().unwrap().assignment_gen,
+            reason: None,
+        };
+        Ok(Response::ok(JSON, to_json(&reply)))
+    }
+
+    /// The two-key challenge, at every URL of the registration.
+    async fn challenge(&self, registration: &RelayReg) -> bool {
+        let dir = self.key.public_key();
+        for url in &registration.urls {
+            let answered = self.challenge_at(url, registration, &dir).await;
+            if !answered {
+                return false;
+            }
+        }
+        true
+    }
+
+    async fn challenge_at(&self, url: &PublicUrl, registration: &RelayReg, dir: &PublicKey) -> bool {
+        let relay = &registration.relay;
+        let challenge = Challenge { v: 1, dir: *dir, nonce: [7; 32] };
+        let mut at = url.to_url();
+        at.set_path(CHALLENGE);
+        let ask = Ask::post(&at, CBOR, challenge.encode().unwrap());
+        let mut nonce = [0; 16];
+        getrandom::fill(&mut nonce).unwrap();
+        let key = registration.psk.request_key(dir, relay);
+        let ask = sign(ask, &key, key_id(dir, registration.generation), SystemClock.now(), nonce);
+        let Ok(reply) = self.client.send(ask).await else { return false };
+        if reply.status != StatusCode::OK {
+            self.challenge_refusals.lock().unwrap().push(reply.status);
+            return false;
+        }
+        let answer = ChallengeAnswer::decode(&reply.body.collect().await.unwrap()).unwrap();
+        challenge.check(&answer, url, &registration.psk.answer_key(dir, relay), relay) == Ok(())
+    }
+}

@@ -1,0 +1,167 @@
+//! A laboratory: one origin, one directory, and relays on loopback with folders of their own.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use odi_manifest::{Clock, PublicKey, SystemClock};
+use odi_relayd::config::{Config, PrivateAddresses};
+use odi_relayd::server::Server;
+use odi_wire::client::{Ask, Client, ClientPolicy};
+use odi_wire::http::{HeaderMap, StatusCode};
+use odi_wire::message::{RelayStatus, from_json};
+use tempfile::TempDir;
+
+use crate::directory::FakeDirectory;
+use crate::publisher::Publisher;
+use crate::web::Web;
+
+/// How long anything may take to come true: far longer than it does.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Between two looks at a relay's status.
+const LOOK: Duration = Duration::from_millis(20);
+
+pub struct Lab {
+    pub origin: Web,
+    pub directory: FakeDirectory,
+    pub publisher: Publisher,
+    pub client: Client,
+}
+
+impl Lab {
+    /// A catalog `sample` with these files, offered by the directory, its bytes at the origin.
+    pub async fn start(files: &[(&str, &[u8])]) -> Self {
+        let origin = Web::start(Default::default());
+        let mut publisher = Publisher::new("sample", SystemClock.now(), vec![origin.url()]);
+        let changes: Vec<_> = files.iter().map(|(path, bytes)| (*path, Some(*bytes))).collect();
+        publisher.publish(&changes);
+        origin.put(publisher.files.clone());
+        let directory = FakeDirectory::start(40).await;
+        directory.offer("sample", &publisher);
+        let policy = ClientPolicy { allow_private_addresses: true, ..ClientPolicy::default() };
+        Self { origin, directory, publisher, client: Client::new(policy).unwrap() }
+    }
+
+    /// Publishes another state at origin and directory.
+    pub fn publish(&mut self, changes: &[(&str, Option<&[u8]>)]) {
+        self.publisher.publish(changes);
+        self.origin.put(self.publisher.files.clone());
+        self.directory.offer("sample", &self.publisher);
+    }
+
+    pub async fn relay(&self) -> Relay {
+        Relay::start(&[&self.directory], tempfile::tempdir().unwrap(), "1 GB").await
+    }
+
+    pub async fn get(&self, url: &str) -> Got {
+        self.ask(Ask::get(&url.parse().unwrap())).await
+    }
+
+    pub async fn ask(&self, ask: Ask) -> Got {
+        let reply = self.client.send(ask).await.unwrap();
+        let (status, headers) = (reply.status, reply.headers);
+        Got { status, headers, body: reply.body.collect().await.ok().map(|body| body.to_vec()) }
+    }
+}
+
+/// An answer; no body if it broke off.
+#[derive(Debug)]
+pub struct Got {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Option<Vec<u8>>,
+}
+
+impl Got {
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+/// A relay at work, and what it takes to start it again.
+pub struct Relay {
+    pub server: Server,
+    pub folder: TempDir,
+    pub url: String,
+    pub client: Client,
+    config: String,
+}
+
+impl Relay {
+    pub async fn start(directories: &[&FakeDirectory], folder: TempDir, disk: &str) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut config = format!(
+            "data_dir = {:?}\nlisten = [\"127.0.0.1:{port}\"]\npublic_urls = [\"http://127.0.0.1:{port}\"]\ndisk = \"{disk}\"\n",
+            folder.path()
+        );
+        for directory in directories {
+            config.push_str(&format!("[[directory]]\nurl = \"{}\"\n", directory.url));
+        }
+        Self::run(config, folder, port).await
+    }
+
+    async fn run(config: String, folder: TempDir, port: u16) -> Self {
+        let parsed = Config::parse(&config, PrivateAddresses::Allowed).unwrap();
+        let server = Server::bind(parsed, Arc::new(SystemClock)).await.unwrap();
+        let policy = ClientPolicy { allow_private_addresses: true, ..ClientPolicy::default() };
+        let client = Client::new(policy).unwrap();
+        Self { server, folder, url: format!("http://127.0.0.1:{port}"), client, config }
+    }
+
+    /// Ends it politely and starts it again on the same folder.
+    pub async fn restart(self) -> Self {
+        let Self { server, folder, url, config, .. } = self;
+        let port = url.rsplit(':').next().unwrap().parse().unwrap();
+        server.drain(Duration::from_secs(1)).await;
+        Self::run(config, folder, port).await
+    }
+
+    pub fn key(&self) -> PublicKey {
+        self.server.relay().identity.public_key()
+    }
+
+    pub async fn status(&self) -> RelayStatus {
+        let url = format!("{}/odi/v1/status", self.url);
+        let reply = self.client.send(Ask::get(&url.parse().unwrap())).await.unwrap();
+        from_json(&reply.body.collect().await.unwrap(), "a status").unwrap()
+    }
+
+    /// Waits until the relay says so of itself.
+    pub async fn until(&self, what: &str, holds: impl Fn(&RelayStatus) -> bool) -> RelayStatus {
+        let mut last = None;
+        let mut looks = tokio::time::interval(LOOK);
+        let waited = tokio::time::timeout(PATIENCE, async {
+            loop {
+                looks.tick().await;
+                let status = self.status().await;
+                if holds(&status) {
+                    return status;
+                }
+                last = Some(status);
+            }
+        })
+        .await;
+        waited.unwrap_or_else(|_| panic!("it never was {what}: {last:#?}"))
+    }
+
+    /// Waits until it holds all of the head at `seq`.
+    pub async fn until_full(&self, seq: u64) -> RelayStatus {
+        let full = |status: &RelayStatus| {
+            status.catalogs.iter().any(|catalog| catalog.full.is_some_and(|pin| pin.seq() == seq))
+        };
+        self.until("full", full).await
+    }
+
+    pub fn data_dir(&self) -> PathBuf {
+        Path::new(self.folder.path()).to_owned()
+    }
+}
+
+/// Bytes that do not repeat, so that no two chunks are alike.
+pub fn noise(seed: u8, len: usize) -> Vec<u8> {
+    let mut bytes = vec![0; len];
+    blake3::Hasher::new().update(&[seed]).finalize_xof().fill(&mut bytes);
+    bytes
+}

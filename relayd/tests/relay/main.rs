@@ -1,0 +1,10 @@
+//! A whole relay on loopback, against a directory, peers and an origin that do as the test says.
+
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may panic")]
+
+mod directory;
+mod lab;
+mod publisher;
+mod web;
+
+mod joining;

@@ -100,8 +100,7 @@ impl Appender {
             .collect();
         if let Err(error) = pack.file.write_at(start, &parts) {
             let error = StoreError::disk("write", &self.shelf.path(id), error);
-            self.seal(&mut lane)?;
-            return Err(error);
+            return Err(self.cut(&mut lane, error));
         }
         pack.tail += bytes;
         let mut offset = u32::try_from(start).expect("packs are below 4 GiB");
@@ -147,15 +146,29 @@ impl Appender {
         }
     }
 
-    /// Ends a pack at its tail. What a failed write left behind it is cut off if the disk lets us.
+    /// Ends a pack at its tail.
     fn seal(&self, lane: &mut Option<OpenPack>) -> Result<(), StoreError> {
         if let Some(pack) = lane.take() {
-            if pack.file.size().is_ok_and(|size| size > pack.tail) && pack.file.set_size(pack.tail).is_err() {
-                tracing::warn!(pack = pack.id.0, "cannot cut what a failed write left at a pack's end");
-            }
             self.queue.push([Change::Seal { pack: pack.id, end: pack.tail }].into_iter(), 0)?;
         }
         Ok(())
+    }
+
+    /// After a failed write: cuts off what it may have left behind the tail, durably, and seals the pack. Else a
+    /// rebuild could one day find a record there that nobody was ever told of. If even that fails, the store stops.
+    fn cut(&self, lane: &mut Option<OpenPack>, error: StoreError) -> StoreError {
+        let cut = lane.as_ref().map_or(Ok(()), |pack| {
+            pack.file.set_size(pack.tail)?;
+            pack.file.sync()
+        });
+        match cut {
+            Ok(()) => self.seal(lane).err().unwrap_or(error),
+            Err(_) => {
+                *lane = None;
+                self.queue.fail(error.clone());
+                error
+            }
+        }
     }
 
     /// Seals whatever is open, so that it can be compacted.

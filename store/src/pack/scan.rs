@@ -111,7 +111,11 @@ impl Scan {
         let inside = at >= self.window_at && at - self.window_at + len as u64 <= self.window.len() as u64;
         if !inside {
             let rest = usize::try_from(self.size - at).unwrap_or(usize::MAX);
-            self.window.resize(WINDOW_BYTES.min(rest).max(len), 0);
+            let window = WINDOW_BYTES.min(rest).max(len);
+            if self.window.capacity() < window {
+                self.window = vec![0; window];
+            }
+            self.window.resize(window, 0);
             self.window_at = at;
             let read = self.file.read_at(at, &mut self.window)?;
             self.window.truncate(read);

@@ -45,6 +45,8 @@ pub(crate) fn claim(disk: Arc<dyn Disk>, folder: &Path, salt: u64) -> Result<Fol
         return Err(StoreError::Locked { path: folder.to_owned() });
     }
     let salt = header(&*disk, folder, salt)?;
+    // A former process may have failed between a rename and this; what it renamed must not be lost under us.
+    disk.sync_dir(folder).map_err(|error| StoreError::disk("sync", folder, error))?;
     let shelf = Arc::new(Shelf::new(Arc::clone(&disk), packs, salt));
     Ok(Folder { disk, lock, shelf })
 }

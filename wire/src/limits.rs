@@ -46,8 +46,8 @@ pub struct Limits {
     pub head_timeout: Duration,
     /// For the connection's own handshake (TLS), before the first byte of HTTP.
     pub handshake_timeout: Duration,
-    /// From a request's head to the response's head, including reading the body; a 503 after that. Longer than
-    /// the longest long poll.
+    /// From the last byte of a request that was read to the response's head; a 503 after that. Longer than the
+    /// longest long poll.
     pub answer_timeout: Duration,
     /// A peer that keeps us blocked this long in all, while it takes or gives less than `stall_bytes`, is cut off.
     pub stall_interval: Duration,

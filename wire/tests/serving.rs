@@ -137,6 +137,22 @@ async fn a_body_that_stalls_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_long_upload_is_no_hanging_service() {
+    let limits = Limits { stall_bytes: 1, ..limits() };
+    let network = Network::serve(Corpus::default(), limits.clone());
+    let mut caller = network.connect().await;
+    caller.write_all(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 30\r\n\r\n").await.unwrap();
+    let began = Instant::now();
+    for _ in 0..30 {
+        let early = tokio::time::timeout(Duration::from_secs(10), caller.read_u8()).await;
+        assert!(early.is_err(), "answered after {:?}", began.elapsed());
+        caller.write_all(b"x").await.unwrap();
+    }
+    assert!(began.elapsed() > limits.answer_timeout * 2);
+    assert_eq!(in_memory::reply(&mut caller, "POST").await.status, 200);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_body_is_read_up_to_its_bound_and_no_further() {
     let network = network();
     let mut caller = network.connect().await;

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::body::{Body, SizedBody};
 use super::forwarded::TrustedProxies;
-use super::message::{Request, RequestBody, Response, Scheme};
+use super::message::{Progress, Request, RequestBody, Response, Scheme};
 use super::server::Service;
 use super::stall::{StallMeter, WriteGuard};
 use crate::limits::{Limits, TARGET_BYTES_MAX};
@@ -79,7 +79,11 @@ async fn exchange<S: Service>(
             closes = true;
             refusal.into_response()
         }
-        Ok(()) => answer(shared, admit(shared, request, peer, scheme)).await,
+        Ok(()) => {
+            let progress = Progress::begin();
+            let request = admit(shared, request, peer, scheme, progress.clone());
+            answer(shared, request, progress).await
+        }
     };
     let mut sent = sized(response, is_head);
     if closes {
@@ -120,34 +124,42 @@ fn admit<S>(
     request: hyper::Request<Incoming>,
     peer: SocketAddr,
     scheme: Scheme,
+    progress: Progress,
 ) -> Request {
     let (head, incoming) = request.into_parts();
     let body = RequestBody::Incoming {
         incoming,
         max_bytes: shared.limits.body_bytes,
         stall: StallMeter::of(&shared.limits),
+        progress,
     };
     let (peer, scheme) = shared.proxies.caller(peer, scheme, &head.headers);
     Request { method: head.method, uri: head.uri, headers: head.headers, peer, scheme, body }
 }
 
 /// Asks the service, and answers for it when it panics or hangs.
-async fn answer<S: Service>(shared: &Shared<S>, request: Request) -> Response {
+async fn answer<S: Service>(shared: &Shared<S>, request: Request, progress: Progress) -> Response {
     let (method, target) = (request.method.clone(), request.target().to_owned());
     let call = AssertUnwindSafe(async { shared.service.call(request).await }).catch_unwind();
-    match tokio::time::timeout(shared.limits.answer_timeout, call).await {
-        Ok(Ok(response)) => response,
-        Ok(Err(panic)) => {
-            let said = panic
-                .downcast_ref::<&'static str>()
-                .map(|text| (*text).to_owned())
-                .or_else(|| panic.downcast_ref::<String>().cloned());
-            tracing::error!(%method, target, said, "BUG: a request made the service panic");
-            Refusal::Internal.into_response()
-        }
-        Err(_) => {
-            tracing::warn!(%method, target, "a request took too long to answer");
-            Refusal::unavailable("the answer took too long", Duration::from_secs(10)).into_response()
+    let mut call = std::pin::pin!(call);
+    loop {
+        let deadline = progress.last() + shared.limits.answer_timeout;
+        match tokio::time::timeout_at(deadline, call.as_mut()).await {
+            Ok(Ok(response)) => return response,
+            Ok(Err(panic)) => {
+                let said = panic
+                    .downcast_ref::<&'static str>()
+                    .map(|text| (*text).to_owned())
+                    .or_else(|| panic.downcast_ref::<String>().cloned());
+                tracing::error!(%method, target, said, "BUG: a request made the service panic");
+                return Refusal::Internal.into_response();
+            }
+            Err(_) if progress.last() + shared.limits.answer_timeout > deadline => {}
+            Err(_) => {
+                tracing::warn!(%method, target, "a request took too long to answer");
+                return Refusal::unavailable("the answer took too long", Duration::from_secs(10))
+                    .into_response();
+            }
         }
     }
 }

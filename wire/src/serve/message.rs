@@ -1,6 +1,7 @@
 //! Requests and responses as a service sees them.
 
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -54,7 +55,26 @@ pub struct Request {
 #[derive(Debug)]
 pub(super) enum RequestBody {
     Read(Bytes),
-    Incoming { incoming: Incoming, max_bytes: usize, stall: StallMeter },
+    Incoming { incoming: Incoming, max_bytes: usize, stall: StallMeter, progress: Progress },
+}
+
+/// When a request last came on: its head, or a piece of its body. The time for an answer counts from there, so that
+/// a long upload over a slow line is not mistaken for a service that hangs.
+#[derive(Clone, Debug)]
+pub(super) struct Progress(Arc<Mutex<Instant>>);
+
+impl Progress {
+    pub(super) fn begin() -> Self {
+        Self(Arc::new(Mutex::new(Instant::now())))
+    }
+
+    pub(super) fn last(&self) -> Instant {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn made(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
 }
 
 impl Request {
@@ -102,11 +122,11 @@ impl Request {
     /// caller breaks off or stalls.
     pub async fn read_body(&mut self, max_bytes: usize) -> Result<Bytes, Refusal> {
         let body = std::mem::replace(&mut self.body, RequestBody::Read(Bytes::new()));
-        let (mut incoming, max_bytes, mut stall) = match body {
+        let (mut incoming, max_bytes, mut stall, progress) = match body {
             RequestBody::Read(bytes) if bytes.len() > max_bytes => return Err(too_large(max_bytes)),
             RequestBody::Read(bytes) => return Ok(bytes),
-            RequestBody::Incoming { incoming, max_bytes: cap, stall } => {
-                (incoming, max_bytes.min(cap), stall)
+            RequestBody::Incoming { incoming, max_bytes: cap, stall, progress } => {
+                (incoming, max_bytes.min(cap), stall, progress)
             }
         };
         let declared = self.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
@@ -126,6 +146,7 @@ impl Request {
             let Some(frame) = frame else { return Ok(all.freeze()) };
             let frame = frame.map_err(|_| Refusal::bad_request("the request body broke off"))?;
             let Ok(data) = frame.into_data() else { continue };
+            progress.made();
             stall.moved(data.len());
             if stall.blocked(began.elapsed()) {
                 return Err(Refusal::bad_request("the request body stalled"));

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use odi_manifest::{Child, Entry, HeadId, PublicKey};
+use odi_manifest::{CHUNK_BYTES, CatalogId, Child, Entry, HeadId, PublicKey, Timestamp};
 use odi_wire::message::{CatalogInventory, PublicUrl};
 use odi_wire::route::{location, pinned_path};
 use tokio::task::JoinSet;
@@ -15,15 +15,18 @@ use crate::blocking::blocking;
 use crate::catalog::Catalog;
 use crate::catalog::view::State;
 use crate::challenge;
-use crate::directory::Directory;
+use crate::directory::{Directory, Nodes};
 use crate::probe::{Verdict, probe};
 use crate::roster::{Due, Member, Registration};
 use crate::select;
 
 /// How often the roster and the waiting states are looked at.
 const TICK: Duration = Duration::from_secs(1);
-/// Walks down a tree in search of something to probe.
-const WALKS: u32 = 16;
+/// Walks down a tree in search of something to probe, and the most steps of them all by the depth of a path.
+const WALKS: u32 = 32;
+const WALK_STEPS: u32 = 33;
+/// Artifacts of which one is probed: the first that can be compared.
+const TARGETS: usize = 8;
 /// Children of a folder among which a walk chooses.
 const WALK_CHOICES: usize = 512;
 /// Probed artifacts are no larger, so that their chunk lists stay small.
@@ -116,13 +119,17 @@ async fn challenge(directory: Arc<Directory>, registration: Registration) {
 }
 
 async fn probe_relay(directory: Arc<Directory>, relay: PublicKey) {
-    let verdict = match target(&directory, &relay).await {
-        Some(target) => {
-            let list = directory.chunk_list(&target.catalog, &target.entry).await;
-            probe(&directory.client, &target.url, &target.entry, list.as_deref(), directory.draw()).await
+    let mut verdict = Verdict::Failed("it announced nothing that this directory can probe".to_owned());
+    for target in targets(&directory, &relay).await {
+        let list = directory.chunk_list(&target.catalog, &target.entry).await;
+        if list.is_none() && target.entry.size > CHUNK_BYTES {
+            verdict = Verdict::Failed("no chunk list to compare with is to be had".to_owned());
+            continue;
         }
-        None => Verdict::Failed("it announced nothing that this directory can probe".to_owned()),
-    };
+        verdict =
+            probe(&directory.client, &target.url, &target.entry, list.as_deref(), directory.draw()).await;
+        break;
+    }
     let now = directory.clock.now();
     let mut roster = directory.relays.roster();
     match verdict {
@@ -153,25 +160,31 @@ struct Claim {
     url: PublicUrl,
 }
 
-async fn target(directory: &Arc<Directory>, relay: &PublicKey) -> Option<Target> {
-    let claims = claims(directory, relay);
-    let draw = directory.draw();
-    let at = usize::try_from(draw).ok()?.checked_rem(claims.len())?;
-    let claim = claims.into_iter().nth(at)?;
+/// A few artifacts that a relay says it holds, drawn at random.
+async fn targets(directory: &Arc<Directory>, relay: &PublicKey) -> Vec<Target> {
+    let mut claims = claims(directory, relay);
+    if claims.is_empty() {
+        return Vec::new();
+    }
+    let at = usize::try_from(directory.draw()).unwrap_or(0) % claims.len();
+    let claim = claims.swap_remove(at);
     let nodes = directory.nodes.clone();
-    let draws: Vec<u32> = (0..WALKS * 33).map(|_| directory.draw()).collect();
+    let draws: Vec<u32> = (0..WALKS * WALK_STEPS).map(|_| directory.draw()).collect();
     blocking(move || {
         let mut draws = draws.into_iter();
-        (0..WALKS).find_map(|_| {
-            let (path, entry) = walk(&nodes, &claim.state, &mut draws)?;
-            let probed = entry.size <= PROBED_BYTES_MAX
-                && select::holds(&claim.holding, &entry.blob, &[claim.state.id]);
-            let url =
-                Url::parse(&location(&claim.url.to_url(), &pinned_path(&claim.state.pin, &path))).ok()?;
-            probed.then(|| Target { catalog: Arc::clone(&claim.catalog), url, entry })
-        })
+        (0..WALKS).filter_map(|_| claim.target(&nodes, &mut draws)).take(TARGETS).collect()
     })
     .await
+}
+
+impl Claim {
+    fn target(&self, nodes: &Nodes, draws: &mut impl Iterator<Item = u32>) -> Option<Target> {
+        let (path, entry) = walk(nodes, &self.state, draws)?;
+        let probed =
+            entry.size <= PROBED_BYTES_MAX && select::holds(&self.holding, &entry.blob, &[self.state.id]);
+        let url = Url::parse(&location(&self.url.to_url(), &pinned_path(&self.state.pin, &path))).ok()?;
+        probed.then(|| Target { catalog: Arc::clone(&self.catalog), url, entry })
+    }
 }
 
 fn claims(directory: &Directory, relay: &PublicKey) -> Vec<Claim> {
@@ -194,11 +207,7 @@ fn claims(directory: &Directory, relay: &PublicKey) -> Vec<Claim> {
 }
 
 /// A random way down from the top of a tree to an artifact.
-fn walk(
-    nodes: &crate::directory::Nodes,
-    state: &State,
-    draws: &mut impl Iterator<Item = u32>,
-) -> Option<(String, Entry)> {
+fn walk(nodes: &Nodes, state: &State, draws: &mut impl Iterator<Item = u32>) -> Option<(String, Entry)> {
     let mut folder = String::new();
     loop {
         let mut children = state.tree.list(nodes, &folder, None, WALK_CHOICES).ok()?.children;
@@ -215,11 +224,7 @@ fn walk(
 
 impl Directory {
     /// What live relays say that they hold of a catalog.
-    pub(crate) fn relays_of(
-        &self,
-        catalog: &odi_manifest::CatalogId,
-        now: odi_manifest::Timestamp,
-    ) -> Vec<CatalogInventory> {
+    pub(crate) fn relays_of(&self, catalog: &CatalogId, now: Timestamp) -> Vec<CatalogInventory> {
         let roster = self.relays.roster();
         roster.live(now).filter_map(|member: &Member| member.holding(catalog).cloned()).collect()
     }

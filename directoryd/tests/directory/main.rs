@@ -1,0 +1,9 @@
+//! A directory on loopback, between an origin and relays that do what a test tells them.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that is surprised ends")]
+
+mod answers;
+mod registration;
+mod restart;
+mod states;
+mod world;

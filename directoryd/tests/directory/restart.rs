@@ -1,0 +1,66 @@
+//! What a restart keeps: states, the identity, proved relays and their generations.
+
+use odi_wire::http::StatusCode;
+use odi_wire::message::{RelayState, state};
+
+use crate::world::{FakeRelay, Publisher, World, large};
+
+#[tokio::test]
+async fn states_relays_and_identity_survive() {
+    let mut publisher = Publisher::new();
+    let big = large(1);
+    let pin = publisher.publish(&[("big", &big), ("small", b"small")]);
+    let origin = publisher.serve().await;
+    let mut world = World::start(&publisher.id, Some(&origin.url())).await;
+    world.until_served(1).await;
+    assert_eq!(world.body("/world/small").await, b"small");
+    let mut relay = FakeRelay::start(11).await;
+    relay.hold(&pin, &[("big", &big), ("small", b"small")]);
+    relay.join(&world, &publisher.id, &[publisher.newest().id()]).await;
+    let old =
+        state(relay.registration(world.id(), odi_manifest::Clock::now(&*world.clock)), &relay.key).unwrap();
+    relay.register(&world).await;
+    relay.until(&world, RelayState::Ready).await;
+    world
+        .until(async || {
+            let record = world
+                .data_dir()
+                .join("data/relays")
+                .join(format!("{}.json", relay.key.public_key().to_hex()));
+            std::fs::read_to_string(record).is_ok_and(|text| text.contains("\"generation\": 4"))
+        })
+        .await;
+    let id = world.id();
+    // Nothing of the origin is needed to go on.
+    drop(origin);
+    world.restart().await;
+    assert_eq!(world.id(), id);
+    assert_eq!(world.served().await, Some(1));
+    assert_eq!(world.body("/world/small").await, b"small");
+    assert_eq!(world.post("/odi/v1/relays", old).await.status, StatusCode::CONFLICT, "a replay from before");
+    let lease = relay.announce(&world, &publisher.id, &[publisher.newest().id()]).await;
+    assert_eq!(lease.state, RelayState::Probation, "known, and to be probed again");
+    relay.until(&world, RelayState::Ready).await;
+    assert_eq!(world.sent("/world/big").await, (StatusCode::FOUND, format!("{}/{pin}/big", relay.url)));
+    let hex = data_encoding::HEXLOWER.encode(relay.psk.expose());
+    let record = format!("data/relays/{}.json", relay.key.public_key().to_hex());
+    let record = std::fs::read_to_string(world.data_dir().join(record)).unwrap();
+    assert!(!record.contains(&hex), "the pre-shared key itself is not kept");
+}
+
+#[tokio::test]
+async fn a_directory_never_goes_back_to_an_older_head() {
+    let mut publisher = Publisher::new();
+    publisher.publish(&[("a", b"one")]);
+    let first = publisher.newest().clone();
+    let origin = publisher.serve().await;
+    let mut world = World::start(&publisher.id, Some(&origin.url())).await;
+    world.until_served(1).await;
+    publisher.publish(&[("a", b"two")]);
+    world.pull(&publisher.id, 2).await;
+    // The origin is restored from a backup.
+    publisher.put(odi_wire::layout::LayoutPath::Head, first.encode());
+    world.restart().await;
+    world.until(async || world.json("/odi/v1/status").await["catalogs"][0]["fault"].is_string()).await;
+    assert_eq!(world.adopted().await, Some(2));
+}

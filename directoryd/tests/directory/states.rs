@@ -1,0 +1,107 @@
+//! The state rules on sockets: when a state is served, for how long, and that nobody mixes two.
+
+use std::time::Duration;
+
+use odi_wire::http::StatusCode;
+use odi_wire::message::Push;
+
+use crate::world::{FakeRelay, Publisher, World, large};
+
+#[tokio::test]
+async fn a_state_waits_for_its_holders_or_for_a_minute() {
+    let mut publisher = Publisher::new();
+    let (one, two, three) = (large(1), large(2), large(3));
+    let first = publisher.publish(&[("big", &one)]);
+    let origin = publisher.serve().await;
+    let world = World::start(&publisher.id, Some(&origin.url())).await;
+    world.until_served(1).await;
+    let first_id = publisher.newest().id();
+    let mut relay = FakeRelay::start(11).await;
+    relay.hold(&first, &[("big", &one)]);
+    relay.join(&world, &publisher.id, &[first_id]).await;
+
+    let second = publisher.publish(&[("big", &two)]);
+    world.pull(&publisher.id, 2).await;
+    assert_eq!(world.served().await, Some(1), "nobody holds what it changed");
+    assert!(world.sent("/world/big").await.1.contains(&first.to_string()));
+    relay.hold(&second, &[("big", &two)]);
+    relay.announce(&world, &publisher.id, &[publisher.newest().id(), first_id]).await;
+    world.until_served(2).await;
+    assert!(world.sent("/world/big").await.1.contains(&second.to_string()));
+    // The former state stays servable under its pin, at the relay that still serves it, or at the origin.
+    assert_ne!(world.get(&format!("/{first}/big")).await.status, StatusCode::NOT_FOUND);
+
+    publisher.publish(&[("big", &three)]);
+    world.pull(&publisher.id, 3).await;
+    assert_eq!(world.served().await, Some(2));
+    world.clock.advance(Duration::from_secs(60));
+    world.until_served(3).await;
+    world.clock.advance(Duration::from_secs(7200));
+    world.until(async || world.get(&format!("/{first}/big")).await.status == StatusCode::NOT_FOUND).await;
+}
+
+#[tokio::test]
+async fn what_differs_among_states_is_answered_at_its_pin_and_what_left_stays_a_while() {
+    let mut publisher = Publisher::new();
+    let first = publisher.publish(&[("InRelease", b"one"), ("old", b"left"), ("same", b"same")]);
+    let origin = publisher.serve().await;
+    let world = World::start(&publisher.id, Some(&origin.url())).await;
+    world.until_served(1).await;
+    for path in ["InRelease", "old", "same"] {
+        assert_eq!(world.get(&format!("/world/{path}")).await.status, StatusCode::OK, "{path}");
+    }
+    let second = publisher.publish(&[("InRelease", b"two"), ("same", b"same"), ("new", b"new")]);
+    world.pull(&publisher.id, 2).await;
+    world.until_served(2).await;
+    assert_eq!(world.sent("/world/InRelease").await, (StatusCode::FOUND, format!("/{second}/InRelease")));
+    assert_eq!(world.body(&format!("/{second}/InRelease")).await, b"two");
+    assert_eq!(world.body(&format!("/{first}/InRelease")).await, b"one");
+    assert_eq!(world.body("/world/same").await, b"same");
+    assert_eq!(world.body("/world/new").await, b"new");
+    assert_eq!(world.sent("/world/old").await, (StatusCode::FOUND, format!("/{first}/old")));
+    world.clock.advance(Duration::from_secs(7201));
+    world.until(async || world.get("/world/old").await.status == StatusCode::NOT_FOUND).await;
+    assert_eq!(world.body("/world/InRelease").await, b"two");
+}
+
+#[tokio::test]
+async fn a_push_is_compare_and_swap() {
+    let mut publisher = Publisher::new();
+    publisher.publish(&[("a", b"one")]);
+    let origin = publisher.serve().await;
+    let world = World::start(&publisher.id, Some(&origin.url())).await;
+    world.until_served(1).await;
+    let push = |head: Vec<u8>| Push { head, ..Push::default() }.encode().unwrap();
+    let target = format!("/odi/v1/catalogs/{}/push", publisher.id);
+
+    let mut rival = Publisher::new();
+    rival.sign(&[("a", b"one")]);
+    let second = publisher.sign(&[("a", b"two")]);
+    assert_eq!(world.post(&target, push(second.encode())).await.status, StatusCode::OK);
+    assert_eq!(world.adopted().await, Some(2));
+    assert_eq!(world.post(&target, push(second.encode())).await.status, StatusCode::OK, "the same once more");
+
+    let other = rival.sign(&[("a", b"other")]);
+    let conflict = world.post(&target, push(other.encode())).await;
+    assert_eq!(conflict.status, StatusCode::CONFLICT);
+    assert_eq!(conflict.body.collect().await.unwrap(), second.encode(), "the current head comes back");
+    assert_eq!(world.post(&target, b"junk".to_vec()).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(world.adopted().await, Some(2));
+}
+
+#[tokio::test]
+async fn a_long_poll_ends_with_news_or_without() {
+    let mut publisher = Publisher::new();
+    publisher.publish(&[("a", b"one")]);
+    let origin = publisher.serve().await;
+    let world = World::start(&publisher.id, Some(&origin.url())).await;
+    world.until_served(1).await;
+    let head = format!("/odi/v1/catalogs/{}/head", publisher.id);
+    assert_eq!(world.get(&format!("{head}?after=1&wait=0")).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(world.body(&head).await, publisher.newest().encode());
+    let second = publisher.publish(&[("a", b"two")]);
+    let waiting = format!("{head}?after=1&wait=30");
+    let (news, ()) = tokio::join!(world.body(&waiting), world.pull(&publisher.id, 2));
+    assert_eq!(news, publisher.newest().encode());
+    assert_eq!(publisher.newest().pin(), second);
+}

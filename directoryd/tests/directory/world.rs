@@ -1,0 +1,455 @@
+//! A catalog with its keys, an origin in memory, relays of any honesty, and a directory among them.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use odi_directoryd::Server;
+use odi_directoryd::config::{Config, PrivateAddresses};
+use odi_fixtures::{ManualClock, Script, ScriptedServer};
+use odi_manifest::{
+    ArtifactPath, BlobHasher, CatalogId, Entry, Head, HeadBuilder, HeadId, MemoryNodes, Pin, PublicKey,
+    RootBuilder, SigningKey, Timestamp, Tree, TrustRoot, Verified, encode_full,
+};
+use odi_wire::client::{Ask, Client, ClientPolicy, Reply};
+use odi_wire::http::{HeaderValue, Method, StatusCode};
+use odi_wire::layout::LayoutPath;
+use odi_wire::message::{
+    CBOR, CatalogInventory, CatalogPattern, Challenge, IdRanges, Inventory, LeaseReply, PreSharedKey,
+    PublicUrl, RelayReg, RelayState, state,
+};
+use odi_wire::refusal::Refusal;
+use odi_wire::serve::{self, Request, Response, Running, Service};
+use tempfile::TempDir;
+use url::Url;
+
+/// When every test begins.
+pub(crate) const START: Timestamp = Timestamp(1_790_000_000);
+/// The longest that a test waits for something that must happen.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+type Files = BTreeMap<String, Vec<u8>>;
+
+/// A catalog and its maintainers: signs states and lays them out as an origin does.
+pub(crate) struct Publisher {
+    key: SigningKey,
+    trust: TrustRoot,
+    pub(crate) id: CatalogId,
+    newest: Option<Verified<Head>>,
+    heads: BTreeMap<u64, HeadId>,
+    /// What the origin has, by target.
+    files: Arc<Mutex<Files>>,
+}
+
+impl Publisher {
+    pub(crate) fn new() -> Self {
+        let key = SigningKey::from_seed(&[1; 32]);
+        let root = RootBuilder::first("world", START, START.plus(Duration::from_secs(1 << 30)))
+            .root_keys(1, [key.public_key()])
+            .release_keys(1, [key.public_key()])
+            .build()
+            .unwrap()
+            .signed_by(&key)
+            .unwrap();
+        let trust = TrustRoot::found(&root).unwrap();
+        let id = *trust.catalog();
+        let files = Arc::<Mutex<Files>>::default();
+        files.lock().unwrap().insert("/.odi/roots/1".to_owned(), root.encode());
+        Self { key, trust, id, newest: None, heads: BTreeMap::new(), files }
+    }
+
+    /// Signs the next state and puts it on the origin, artifacts and all.
+    pub(crate) fn publish(&mut self, artifacts: &[(&str, &[u8])]) -> Pin {
+        let head = self.sign(artifacts);
+        self.lay_out(artifacts);
+        self.put(LayoutPath::Head, head.encode());
+        head.pin()
+    }
+
+    /// Signs the next state without showing its head; returns it. Its tree lies on the origin.
+    pub(crate) fn sign(&mut self, artifacts: &[(&str, &[u8])]) -> Verified<Head> {
+        let mut sorted: Vec<(ArtifactPath, Entry)> = artifacts
+            .iter()
+            .map(|(path, bytes)| (ArtifactPath::parse(path).unwrap(), entry(bytes)))
+            .collect();
+        sorted.sort_by(|a, b| a.0.cmp(&b.0));
+        let mut nodes = MemoryNodes::new();
+        let tree = Tree::build(sorted, &mut nodes).unwrap();
+        let mut builder = HeadBuilder::after(&self.trust, self.newest.as_ref())
+            .times(START, START.plus(Duration::from_secs(1 << 30)))
+            .tree(tree.root, tree.entries, tree.bytes);
+        if let Some(seq) = builder.skip_to() {
+            builder = builder.skip(self.heads[&seq]);
+        }
+        let head = builder.build().unwrap().signed_by(&self.key).unwrap();
+        let head = self.trust.verify_head(&head).unwrap();
+        self.heads.insert(head.seq, head.id());
+        let mut full = Vec::new();
+        encode_full(&tree, &nodes, |frame| full.extend_from_slice(frame)).unwrap();
+        self.put(LayoutPath::Full(head.id()), full);
+        self.put(LayoutPath::HeadAt(head.seq), head.encode());
+        self.newest = Some(head.clone());
+        head
+    }
+
+    fn lay_out(&self, artifacts: &[(&str, &[u8])]) {
+        for (path, bytes) in artifacts {
+            self.files.lock().unwrap().insert(format!("/{path}"), bytes.to_vec());
+            let mut hasher = BlobHasher::new();
+            hasher.update(bytes);
+            let hashed = hasher.finalize();
+            if let Some(list) = hashed.chunks {
+                self.put(LayoutPath::Chunks(hashed.blob), list.to_bytes());
+            }
+        }
+    }
+
+    pub(crate) fn put(&self, item: LayoutPath, bytes: Vec<u8>) {
+        self.files.lock().unwrap().insert(format!("/.odi/{item}"), bytes);
+    }
+
+    /// Puts other bytes at a path of the origin than were signed.
+    pub(crate) fn tamper(&self, target: &str, bytes: &[u8]) {
+        self.files.lock().unwrap().insert(target.to_owned(), bytes.to_vec());
+    }
+
+    pub(crate) fn newest(&self) -> &Verified<Head> {
+        self.newest.as_ref().unwrap()
+    }
+
+    /// A web server of the origin's files, with ranges.
+    pub(crate) async fn serve(&self) -> ScriptedServer {
+        let files = Arc::clone(&self.files);
+        ScriptedServer::start(move |seen| {
+            let files = files.lock().unwrap();
+            files.get(&seen.target).map_or_else(Script::absent, |file| Script::respond(seen, file))
+        })
+        .await
+        .unwrap()
+    }
+}
+
+pub(crate) fn entry(bytes: &[u8]) -> Entry {
+    let mut hasher = BlobHasher::new();
+    hasher.update(bytes);
+    let hashed = hasher.finalize();
+    Entry { size: hashed.size, blob: hashed.blob, sha256: hashed.sha256, mtime: 1_700_000_000, ext: None }
+}
+
+/// Bytes of an artifact too large to be carried, different for each `seed`.
+pub(crate) fn large(seed: u8) -> Vec<u8> {
+    let mut bytes = vec![0; 300_000];
+    blake3::Hasher::new().update(&[seed]).finalize_xof().fill(&mut bytes);
+    bytes
+}
+
+/// A directory, its clock and its folder.
+pub(crate) struct World {
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) directory: Option<Server>,
+    config: Config,
+    pub(crate) url: Url,
+    pub(crate) client: Client,
+    folder: TempDir,
+}
+
+impl World {
+    /// A directory of one catalog, `world`.
+    pub(crate) async fn start(catalog: &CatalogId, origin: Option<&str>) -> Self {
+        let folder = TempDir::new().unwrap();
+        let origin = origin.map(|origin| format!("origin = \"{origin}\"")).unwrap_or_default();
+        let text = format!(
+            "data_dir = \"{}\"\nlisten = [\"127.0.0.1:0\"]\npublic_urls = [\"http://127.0.0.1:9999\"]\n\
+             [[catalog]]\nname = \"world\"\nid = \"{catalog}\"\n{origin}\npoll = \"1d\"\n",
+            folder.path().join("data").display()
+        );
+        let config = Config::parse(&text, PrivateAddresses::Allowed).unwrap();
+        let clock = Arc::new(ManualClock::at(START.plus(Duration::from_secs(1000))));
+        let directory = Server::bind(config.clone(), clock.clone()).await.unwrap();
+        let url = url_of(directory.local_addrs()[0]);
+        let policy = ClientPolicy { allow_private_addresses: true, ..ClientPolicy::default() };
+        let client = Client::new(policy).unwrap();
+        Self { clock, directory: Some(directory), config, url, client, folder }
+    }
+
+    /// Ends the directory in order and starts it again on the same folder.
+    pub(crate) async fn restart(&mut self) {
+        self.directory.take().unwrap().drain(Duration::from_secs(5)).await.unwrap();
+        let directory = Server::bind(self.config.clone(), self.clock.clone()).await.unwrap();
+        self.url = url_of(directory.local_addrs()[0]);
+        self.directory = Some(directory);
+    }
+
+    pub(crate) fn id(&self) -> PublicKey {
+        self.directory.as_ref().unwrap().id()
+    }
+
+    pub(crate) fn data_dir(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn at(&self, path: &str) -> Url {
+        self.url.join(path).unwrap()
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Reply {
+        self.client.send(Ask::get(&self.at(path))).await.unwrap()
+    }
+
+    pub(crate) async fn body(&self, path: &str) -> Vec<u8> {
+        self.get(path).await.body.collect().await.unwrap().to_vec()
+    }
+
+    pub(crate) async fn json(&self, path: &str) -> serde_json::Value {
+        serde_json::from_slice(&self.body(path).await).unwrap()
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Vec<u8>) -> Reply {
+        self.client.send(Ask::post(&self.at(path), CBOR, body)).await.unwrap()
+    }
+
+    /// Asks the directory to look at the origin and waits until it has adopted `seq`.
+    pub(crate) async fn pull(&self, catalog: &CatalogId, seq: u64) {
+        self.post(&format!("/odi/v1/catalogs/{catalog}/trigger"), Vec::new()).await;
+        self.until(async || self.adopted().await == Some(seq)).await;
+    }
+
+    /// Waits until something holds.
+    pub(crate) async fn until(&self, holds: impl AsyncFn() -> bool) {
+        let waited = tokio::time::timeout(PATIENCE, async {
+            let mut looks = tokio::time::interval(Duration::from_millis(20));
+            while !holds().await {
+                looks.tick().await;
+            }
+        });
+        waited.await.expect("what must happen has not happened");
+    }
+
+    pub(crate) async fn adopted(&self) -> Option<u64> {
+        self.json("/odi/v1/status").await["catalogs"][0]["adopted"]["seq"].as_u64()
+    }
+
+    pub(crate) async fn served(&self) -> Option<u64> {
+        self.json("/odi/v1/status").await["catalogs"][0]["served"]["seq"].as_u64()
+    }
+
+    pub(crate) async fn until_served(&self, seq: u64) {
+        self.until(async || self.served().await == Some(seq)).await;
+    }
+
+    /// Where the directory sends a GET; the status and the `Location`.
+    pub(crate) async fn sent(&self, path: &str) -> (StatusCode, String) {
+        let reply = self.get(path).await;
+        let location = reply.headers.get("location").map(|to| to.to_str().unwrap().to_owned());
+        (reply.status, location.unwrap_or_default())
+    }
+}
+
+fn url_of(addr: SocketAddr) -> Url {
+    format!("http://{addr}/").parse().unwrap()
+}
+
+/// What a relay does with a request for bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Conduct {
+    Honest,
+    WrongBytes,
+    Absent,
+    RedirectsOn,
+    /// Answers the challenge with keys of its own.
+    Impostor,
+}
+
+/// A relay of any honesty.
+pub(crate) struct FakeRelay {
+    pub(crate) key: SigningKey,
+    pub(crate) url: PublicUrl,
+    pub(crate) psk: PreSharedKey,
+    generation: u64,
+    shared: Arc<Shared>,
+    _running: Running,
+}
+
+struct Shared {
+    key: SigningKey,
+    psk: PreSharedKey,
+    url: Mutex<Option<PublicUrl>>,
+    conduct: Mutex<Conduct>,
+    /// By `/{pin}/{path}`, escaped.
+    files: Mutex<Files>,
+    asked: Mutex<Vec<String>>,
+}
+
+impl FakeRelay {
+    pub(crate) async fn start(seed: u8) -> Self {
+        let (key, psk) = (SigningKey::from_seed(&[seed; 32]), PreSharedKey::from_bytes([seed; 32]));
+        let shared = Arc::new(Shared {
+            key: key.clone(),
+            psk: psk.clone(),
+            url: Mutex::default(),
+            conduct: Mutex::new(Conduct::Honest),
+            files: Mutex::default(),
+            asked: Mutex::default(),
+        });
+        let listening =
+            serve::Server::bind(&["127.0.0.1:0".parse().unwrap()], serve::Limits::default()).await.unwrap();
+        let running = listening.spawn(Arc::new(RelayService(Arc::clone(&shared))));
+        let url = PublicUrl::parse(&format!("http://{}", running.local_addrs()[0])).unwrap();
+        *shared.url.lock().unwrap() = Some(url.clone());
+        Self { key, url, psk, generation: 0, shared, _running: running }
+    }
+
+    pub(crate) fn behave(&self, conduct: Conduct) {
+        *self.shared.conduct.lock().unwrap() = conduct;
+    }
+
+    /// Lets it hold the artifacts of a state.
+    pub(crate) fn hold(&self, pin: &Pin, artifacts: &[(&str, &[u8])]) {
+        for (path, bytes) in artifacts {
+            self.shared.files.lock().unwrap().insert(format!("/{pin}/{path}"), bytes.to_vec());
+        }
+    }
+
+    /// The targets of all requests so far.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.shared.asked.lock().unwrap().clone()
+    }
+
+    pub(crate) fn registration(&mut self, directory: PublicKey, now: Timestamp) -> RelayReg {
+        self.generation += 1;
+        RelayReg {
+            v: 1,
+            relay: self.key.public_key(),
+            dir: directory,
+            urls: vec![self.url.clone()],
+            psk: self.psk.clone(),
+            generation: self.generation,
+            ct: now,
+            nonce: [7; 16],
+            catalogs: vec![CatalogPattern::parse("*").unwrap()],
+            tags: vec![],
+            disk: 1 << 40,
+            rate: 0,
+        }
+    }
+
+    pub(crate) async fn register(&mut self, world: &World) -> StatusCode {
+        let registration = self.registration(world.id(), now(world));
+        let envelope = state(registration, &self.key).unwrap();
+        world.post("/odi/v1/relays", envelope).await.status
+    }
+
+    pub(crate) fn inventory(&mut self, world: &World, catalog: &CatalogId, heads: &[HeadId]) -> Inventory {
+        self.generation += 1;
+        let holding = CatalogInventory {
+            cat: *catalog,
+            served: heads.to_vec(),
+            full: heads.first().copied(),
+            ranges: IdRanges::all(),
+            plus: vec![],
+            minus: vec![],
+        };
+        let now = now(world);
+        Inventory {
+            v: 1,
+            relay: self.key.public_key(),
+            generation: self.generation,
+            t: now,
+            exp: now.plus(Duration::from_secs(3000)),
+            urls: vec![self.url.clone()],
+            caps: vec![],
+            catalogs: vec![holding],
+        }
+    }
+
+    /// Says that it serves these heads and is full at the first.
+    pub(crate) async fn announce(
+        &mut self,
+        world: &World,
+        catalog: &CatalogId,
+        heads: &[HeadId],
+    ) -> LeaseReply {
+        let inventory = self.inventory(world, catalog, heads);
+        let envelope = state(inventory, &self.key).unwrap();
+        let reply = world.post("/odi/v1/relays/inventory", envelope).await;
+        assert_eq!(reply.status, StatusCode::OK);
+        serde_json::from_slice(&reply.body.collect().await.unwrap()).unwrap()
+    }
+
+    /// Registers, announces and waits until the directory sends it traffic.
+    pub(crate) async fn join(&mut self, world: &World, catalog: &CatalogId, heads: &[HeadId]) {
+        assert_eq!(self.register(world).await, StatusCode::ACCEPTED);
+        self.announce(world, catalog, heads).await;
+        self.until(world, RelayState::Ready).await;
+    }
+
+    pub(crate) async fn until(&self, world: &World, state: RelayState) {
+        let id = self.key.public_key().to_string();
+        let wanted = serde_json::to_value(state).unwrap();
+        world
+            .until(async || {
+                let relays = world.json("/odi/v1/relays").await;
+                let relays = relays.as_array().unwrap();
+                relays.iter().any(|relay| relay["id"] == id.as_str() && relay["state"] == wanted)
+            })
+            .await;
+    }
+}
+
+fn now(world: &World) -> Timestamp {
+    use odi_manifest::Clock;
+    world.clock.now()
+}
+
+struct RelayService(Arc<Shared>);
+
+impl Service for RelayService {
+    async fn call(&self, mut request: Request) -> Response {
+        let target = request.target().to_owned();
+        self.0.asked.lock().unwrap().push(target.clone());
+        if request.method == Method::POST && target == "/.well-known/odi/challenge" {
+            let body = request.read_body(4096).await.unwrap();
+            return self.answer_challenge(&body);
+        }
+        let conduct = *self.0.conduct.lock().unwrap();
+        let file = self.0.files.lock().unwrap().get(&target).cloned();
+        match (conduct, file) {
+            (Conduct::RedirectsOn, _) => {
+                Response::redirect(StatusCode::FOUND, "http://127.0.0.1:1/evil").unwrap()
+            }
+            (Conduct::Honest | Conduct::Impostor, Some(file)) => part(&request, file),
+            (Conduct::WrongBytes, Some(mut file)) => {
+                file.iter_mut().for_each(|byte| *byte ^= 1);
+                part(&request, file)
+            }
+            _ => Refusal::NotFound.into_response(),
+        }
+    }
+}
+
+impl RelayService {
+    fn answer_challenge(&self, body: &[u8]) -> Response {
+        let challenge = Challenge::decode(body).unwrap();
+        let url = self.0.url.lock().unwrap().clone().unwrap();
+        let psk = match *self.0.conduct.lock().unwrap() {
+            Conduct::Impostor => PreSharedKey::from_bytes([0xee; 32]),
+            _ => self.0.psk.clone(),
+        };
+        let key = psk.answer_key(&challenge.dir, &self.0.key.public_key());
+        let answer = challenge.answer(&url, &key, &self.0.key).unwrap();
+        Response::ok(CBOR, answer.encode().unwrap())
+    }
+}
+
+fn part(request: &Request, file: Vec<u8>) -> Response {
+    let range = request.headers.get("range").map(|range| range.to_str().unwrap().to_owned());
+    let Some(range) = range else { return Response::ok("application/octet-stream", file) };
+    let (first, last) = range.strip_prefix("bytes=").unwrap().split_once('-').unwrap();
+    let (first, last): (usize, usize) = (first.parse().unwrap(), last.parse().unwrap());
+    let content_range = format!("bytes {first}-{last}/{}", file.len());
+    Response::new(StatusCode::PARTIAL_CONTENT)
+        .with_header("content-range", HeaderValue::from_str(&content_range).unwrap())
+        .with_body(file[first..=last].to_vec())
+}

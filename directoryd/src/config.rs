@@ -14,6 +14,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use odi_manifest::{CatalogId, PublicKey};
 use odi_wire::route::CatalogName;
 use url::Url;
@@ -38,6 +39,8 @@ pub struct Config {
     pub admin: Option<SocketAddr>,
     /// Where clients reach this directory: scheme and authority, no path. At least one.
     pub public_urls: Vec<Url>,
+    /// Networks of reverse proxies whose word about callers counts. None by default.
+    pub proxies: Vec<IpNet>,
     /// The most bytes of small artifacts that it keeps itself.
     pub carry: Size,
     /// The catalogs that it follows.

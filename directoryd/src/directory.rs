@@ -116,12 +116,11 @@ impl Directory {
         self.relays.roster().members().filter(|member| member.is_proved()).count()
     }
 
-    /// How a client came. Behind a proxy that ends TLS the socket says http: then the proxy's word counts, which can
-    /// only raise http to https, or that this directory has no other URL than https ones.
+    /// How a client came. Behind a proxy that ends TLS and is not named in the configuration the socket says http; then
+    /// it counts that this directory has no other URL than https ones.
     pub(crate) fn scheme_of(&self, request: &Request) -> Scheme {
-        let forwarded = request.headers.get("x-forwarded-proto").is_some_and(|proto| proto == "https");
         let only_https = self.config.public_urls.iter().all(|url| url.scheme() == "https");
-        if request.scheme == Scheme::Https || forwarded || only_https { Scheme::Https } else { Scheme::Http }
+        if only_https { Scheme::Https } else { request.scheme }
     }
 
     /// Takes a permit of a caller's network for something that costs more than a look-up.

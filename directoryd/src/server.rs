@@ -12,7 +12,7 @@ use odi_wire::client::{Client, ClientError, ClientPolicy};
 use odi_wire::fetch::{FetchLimits, Fetcher};
 use odi_wire::limits::Limits;
 use odi_wire::route::CatalogName;
-use odi_wire::serve::{self, Running, ServeError};
+use odi_wire::serve::{self, Running, ServeError, TrustedProxies};
 use odi_wire::sync::{FollowedCatalog, SyncClient, SyncError};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -83,7 +83,8 @@ impl Server {
     /// # Errors
     /// Something cannot be opened, or an address cannot be listened on; nothing runs then.
     pub async fn bind(config: Config, clock: Arc<dyn Clock>) -> Result<Self, ServerError> {
-        let listening = serve::Server::bind(&config.listen, Limits::default()).await?;
+        let proxies = TrustedProxies::new(config.proxies.clone());
+        let listening = serve::Server::bind(&config.listen, Limits::default()).await?.trusting(proxies);
         let directory = Arc::new(open(config, clock).await?);
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();

@@ -47,6 +47,7 @@ impl Judge<'_> {
         self.at_least_one("listen", raw.listen.len());
         self.at_least_one("public_urls", raw.public_urls.len());
         let admin = raw.admin.as_ref().and_then(|text| self.parsed(text));
+        let proxies = raw.proxies.iter().filter_map(|text| self.parsed(text)).collect();
         let carry = raw.carry.as_ref().and_then(|text| match Size::parse(text.get_ref()) {
             Ok(size) => Some(size),
             Err(error) => self.fault(text, error),
@@ -59,6 +60,7 @@ impl Judge<'_> {
             listen,
             admin,
             public_urls,
+            proxies,
             carry: carry.unwrap_or(CARRY),
             catalogs,
             peers,

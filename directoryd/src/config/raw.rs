@@ -14,6 +14,8 @@ pub(super) struct RawConfig {
     pub(super) listen: Vec<Spanned<String>>,
     pub(super) public_urls: Vec<Spanned<String>>,
     pub(super) admin: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) proxies: Vec<Spanned<String>>,
     pub(super) carry: Option<Spanned<String>>,
     pub(super) tls: Option<Spanned<RawTls>>,
     #[serde(default)]

@@ -162,6 +162,7 @@ impl World {
         let origin = origin.map(|origin| format!("origin = \"{origin}\"")).unwrap_or_default();
         let text = format!(
             "data_dir = \"{}\"\nlisten = [\"127.0.0.1:0\"]\npublic_urls = [\"http://127.0.0.1:9999\"]\n\
+             proxies = [\"127.0.0.0/8\"]\n\
              [[catalog]]\nname = \"world\"\nid = \"{catalog}\"\n{origin}\npoll = \"1d\"\n",
             folder.path().join("data").display()
         );

@@ -5,11 +5,15 @@
 
 mod catalog;
 mod downloads;
+mod network;
 mod origin;
 mod ports;
+mod run;
 mod sample;
 
 pub use catalog::{DemoCatalog, shadow};
 pub use downloads::{Downloads, download_all, paths};
+pub use network::{Listed, Network, Progress};
 pub use origin::Origin;
+pub use run::{DemoOptions, run};
 pub use sample::write as write_sample_tree;

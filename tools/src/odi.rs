@@ -8,6 +8,7 @@ mod status;
 
 use std::process::ExitCode;
 
+use crate::demo::{self, DemoOptions};
 use cli::{Cli, Command};
 use exit::{Exit, report};
 
@@ -23,6 +24,10 @@ pub fn run(cli: Cli) -> ExitCode {
         Err(error) => return report(&anyhow::Error::new(error).context("start the runtime"), Exit::Failed),
     };
     match cli.command {
+        Command::Demo(args) => {
+            let options = DemoOptions { tree: args.tree, once: args.once };
+            finish(runtime.block_on(demo::run(&options)).map_err(|error| (error, Exit::Failed)))
+        }
         Command::Status(args) => finish(runtime.block_on(status::run(&args))),
     }
 }

@@ -1,5 +1,6 @@
 //! The command line of `odi`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -20,8 +21,21 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Runs a maintainer, an origin, two directories and three relays on this machine.
+    Demo(DemoArgs),
     /// Shows what a relay or a directory is doing.
     Status(StatusArgs),
+}
+
+/// Arguments of `odi demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Publishes this tree instead of a sample; nothing is written into it.
+    #[arg(long, value_name = "DIR")]
+    pub tree: Option<PathBuf>,
+    /// Downloads every artifact through each directory as an ordinary client would, checks it, and ends.
+    #[arg(long)]
+    pub once: bool,
 }
 
 /// Arguments of `odi status`.

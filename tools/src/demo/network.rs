@@ -1,0 +1,226 @@
+//! Directories and relays on loopback, in this process, from the configuration texts that an operator would write.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use odi_manifest::{CatalogId, Clock, SystemClock};
+use odi_wire::client::{Ask, Client, ClientPolicy};
+use odi_wire::message::{DirectoryStatus, RelayStatus};
+use tokio::time::Instant;
+use url::Url;
+
+use super::ports;
+
+const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+const STATUS_BYTES_MAX: u64 = 8 << 20;
+
+/// A catalog that the directories are told of.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// Its name there.
+    pub name: String,
+    /// Its id.
+    pub id: CatalogId,
+    /// Where it is published.
+    pub origin: Url,
+}
+
+/// A running network. [`stop`](Network::stop) ends it in order.
+pub struct Network {
+    directories: Vec<(Url, odi_directoryd::Server)>,
+    relays: Vec<(Url, odi_relayd::Server)>,
+    client: Client,
+}
+
+/// How far the relays are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Relays that hold everything and are known to be ready.
+    pub ready: usize,
+    /// All relays.
+    pub relays: usize,
+    /// Bytes that the relays still have to fetch.
+    pub missing_bytes: u64,
+}
+
+impl Network {
+    /// Starts so many directories and relays, with their data under `folder`.
+    ///
+    /// # Errors
+    /// A daemon that does not start.
+    pub async fn start(
+        folder: &Path,
+        catalogs: &[Listed],
+        directories: usize,
+        relays: usize,
+    ) -> anyhow::Result<Self> {
+        let client = Client::new(ClientPolicy { allow_private_addresses: true, ..ClientPolicy::default() })?;
+        let addrs = ports::free(directories + relays).context("find free ports")?;
+        let (directory_addrs, relay_addrs) = addrs.split_at(directories);
+        let mut network = Self { directories: Vec::new(), relays: Vec::new(), client };
+        for (number, addr) in (1..).zip(directory_addrs) {
+            network.start_directory(&folder.join(format!("directory-{number}")), *addr, catalogs).await?;
+        }
+        for (number, addr) in (1..).zip(relay_addrs) {
+            network.start_relay(&folder.join(format!("relay-{number}")), *addr).await?;
+        }
+        Ok(network)
+    }
+
+    async fn start_directory(
+        &mut self,
+        data: &Path,
+        addr: SocketAddr,
+        catalogs: &[Listed],
+    ) -> anyhow::Result<()> {
+        let text = directory_config(data, addr, catalogs);
+        let config =
+            odi_directoryd::config::Config::parse(&text, odi_directoryd::config::PrivateAddresses::Allowed)?;
+        let server = odi_directoryd::Server::bind(config, clock()).await.context("start a directory")?;
+        self.directories.push((base_url(addr)?, server));
+        Ok(())
+    }
+
+    async fn start_relay(&mut self, data: &Path, addr: SocketAddr) -> anyhow::Result<()> {
+        let directories: Vec<&Url> = self.directories.iter().map(|(url, _)| url).collect();
+        let text = relay_config(data, addr, &directories);
+        let config = odi_relayd::config::Config::parse(&text, odi_relayd::config::PrivateAddresses::Allowed)?;
+        let server = odi_relayd::Server::bind(config, clock()).await.context("start a relay")?;
+        self.relays.push((base_url(addr)?, server));
+        Ok(())
+    }
+
+    /// The directories' base URLs.
+    pub fn directory_urls(&self) -> impl Iterator<Item = &Url> {
+        self.directories.iter().map(|(url, _)| url)
+    }
+
+    /// The relays' base URLs.
+    pub fn relay_urls(&self) -> impl Iterator<Item = &Url> {
+        self.relays.iter().map(|(url, _)| url)
+    }
+
+    /// A client that may talk to loopback.
+    #[must_use]
+    pub const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Waits until every relay holds all it was assigned and every directory would send clients to it.
+    ///
+    /// # Errors
+    /// When that takes longer than `patience`; the error says how far they are.
+    pub async fn ready(&self, patience: Duration, mut tell: impl FnMut(Progress)) -> anyhow::Result<()> {
+        let deadline = Instant::now() + patience;
+        loop {
+            let progress = self.progress().await;
+            tell(progress);
+            if progress.ready == progress.relays && self.directories_count_on(progress.relays).await {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                let Progress { ready, relays, missing_bytes } = progress;
+                bail!(
+                    "after {} s {ready} of {relays} relays are ready, {missing_bytes} bytes to fetch",
+                    patience.as_secs()
+                );
+            }
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+    }
+
+    async fn progress(&self) -> Progress {
+        let mut progress = Progress { relays: self.relays.len(), ..Progress::default() };
+        for (url, _) in &self.relays {
+            if let Ok(status) = self.status::<RelayStatus>(url).await {
+                progress.ready += usize::from(status.ready);
+                progress.missing_bytes +=
+                    status.catalogs.iter().map(|catalog| catalog.missing_bytes).sum::<u64>();
+            }
+        }
+        progress
+    }
+
+    async fn directories_count_on(&self, relays: usize) -> bool {
+        for (url, _) in &self.directories {
+            let counted = self.status::<DirectoryStatus>(url).await.map_or(0, |status| {
+                usize::try_from(status.relays.ready + status.relays.probation).unwrap_or(usize::MAX)
+            });
+            if counted < relays {
+                return false;
+            }
+        }
+        true
+    }
+
+    async fn status<T: serde::de::DeserializeOwned>(&self, base: &Url) -> anyhow::Result<T> {
+        let url = base.join("odi/v1/status")?;
+        let reply = self.client.send(Ask::get(&url).reply_bytes_max(STATUS_BYTES_MAX)).await?;
+        Ok(serde_json::from_slice(&reply.body.collect().await?)?)
+    }
+
+    /// Waits until a daemon fails.
+    ///
+    /// # Errors
+    /// Always: what failed.
+    pub async fn failed(&mut self) -> anyhow::Error {
+        let directories = self.directories.iter_mut().map(|(url, server)| {
+            Box::pin(
+                async move { anyhow::Error::from(server.failed().await).context(format!("directory {url}")) },
+            ) as std::pin::Pin<Box<dyn Future<Output = anyhow::Error> + Send + '_>>
+        });
+        let relays = self.relays.iter_mut().map(|(url, server)| {
+            Box::pin(
+                async move { anyhow::Error::from(server.failed().await).context(format!("relay {url}")) },
+            ) as std::pin::Pin<Box<dyn Future<Output = anyhow::Error> + Send + '_>>
+        });
+        futures_util::future::select_all(directories.chain(relays)).await.0
+    }
+
+    /// Stops relays, then directories, as their operators would.
+    pub async fn stop(self) {
+        for (_, relay) in self.relays {
+            relay.drain(DRAIN_DEADLINE).await;
+        }
+        for (_, directory) in self.directories {
+            directory.drain(DRAIN_DEADLINE).await;
+        }
+    }
+}
+
+fn clock() -> Arc<dyn Clock> {
+    Arc::new(SystemClock)
+}
+
+fn base_url(addr: SocketAddr) -> anyhow::Result<Url> {
+    Ok(Url::parse(&format!("http://{addr}/"))?)
+}
+
+fn directory_config(data: &Path, addr: SocketAddr, catalogs: &[Listed]) -> String {
+    let mut text = format!(
+        "data_dir = {data:?}\nlisten = [\"{addr}\"]\npublic_urls = [\"http://{addr}\"]\ncarry = \"1 GB\"\n"
+    );
+    for Listed { name, id, origin } in catalogs {
+        // Writing to a String cannot fail.
+        let _ = write!(
+            text,
+            "[[catalog]]\nname = \"{name}\"\nid = \"{id}\"\norigin = \"{origin}\"\npoll = \"5s\"\n"
+        );
+    }
+    text
+}
+
+fn relay_config(data: &Path, addr: SocketAddr, directories: &[&Url]) -> String {
+    let mut text = format!(
+        "data_dir = {data:?}\nlisten = [\"{addr}\"]\npublic_urls = [\"http://{addr}\"]\ndisk = \"20 GB\"\n"
+    );
+    for url in directories {
+        let _ = write!(text, "[[directory]]\nurl = \"{url}\"\ncatalogs = [\"*\"]\n");
+    }
+    text
+}

@@ -8,8 +8,9 @@ mod status;
 
 use std::process::ExitCode;
 
+use crate::bench;
 use crate::demo::{self, DemoOptions};
-use cli::{Cli, Command};
+use cli::{Bench, Cli, Command};
 use exit::{Exit, report};
 
 /// Runs one command to its end.
@@ -24,6 +25,9 @@ pub fn run(cli: Cli) -> ExitCode {
         Err(error) => return report(&anyhow::Error::new(error).context("start the runtime"), Exit::Failed),
     };
     match cli.command {
+        Command::Bench { what: Bench::Manifest(args) } => {
+            finish(bench::manifest::run(&args).map_err(|error| (error, Exit::Failed)))
+        }
         Command::Demo(args) => {
             let options = DemoOptions { tree: args.tree, once: args.once };
             finish(runtime.block_on(demo::run(&options)).map_err(|error| (error, Exit::Failed)))

@@ -6,6 +6,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use url::Url;
 
+use crate::bench;
+
 /// Runs an ODI network on one machine, and gets and verifies artifacts from anybody's.
 ///
 /// Exit codes: 0 done, 1 failed, 2 usage, 3 wrong signature, 4 rolled back, 5 stale, 6 two histories, 7 no right bytes,
@@ -23,8 +25,21 @@ pub struct Cli {
 pub enum Command {
     /// Runs a maintainer, an origin, two directories and three relays on this machine.
     Demo(DemoArgs),
+    /// Measures the parts that must be fast, on this machine, beside their targets.
+    Bench {
+        /// What to measure.
+        #[command(subcommand)]
+        what: Bench,
+    },
     /// Shows what a relay or a directory is doing.
     Status(StatusArgs),
+}
+
+/// What to measure.
+#[derive(Debug, Subcommand)]
+pub enum Bench {
+    /// Building, changing, proving and looking up a manifest.
+    Manifest(bench::manifest::Args),
 }
 
 /// Arguments of `odi demo`.

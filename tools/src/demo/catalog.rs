@@ -25,7 +25,7 @@ pub struct DemoCatalog {
     pub name: String,
     /// Its id.
     pub id: CatalogId,
-    signers: Vec<BoxedSigner>,
+    key: SigningKey,
 }
 
 impl DemoCatalog {
@@ -38,7 +38,6 @@ impl DemoCatalog {
         getrandom::fill(&mut seed).map_err(|error| anyhow::anyhow!("draw a key: {error}"))?;
         let key = SigningKey::from_seed(&seed);
         let public = key.public_key();
-        let signers: Vec<BoxedSigner> = vec![Box::new(key)];
         let description = Description { origins: vec![origin.to_string()], ..Description::default() };
         let request = InitRequest {
             tree: tree.clone(),
@@ -53,8 +52,8 @@ impl DemoCatalog {
             expires: ROOT_LIFE,
             description,
         };
-        let begun = init(&RealTreeDisk, &request, &signers, SystemClock.now())?;
-        let catalog = Self { tree, name: name.to_owned(), id: begun.id, signers };
+        let begun = init(&RealTreeDisk, &request, &signers(&key), SystemClock.now())?;
+        let catalog = Self { tree, name: name.to_owned(), id: begun.id, key };
         catalog.publish()?;
         Ok(catalog)
     }
@@ -66,7 +65,7 @@ impl DemoCatalog {
     pub fn publish(&self) -> anyhow::Result<()> {
         let request = PublishRequest {
             tree: &self.tree,
-            signers: &self.signers,
+            signers: &signers(&self.key),
             now: SystemClock.now(),
             expires: HEAD_LIFE,
             renew: false,
@@ -83,6 +82,10 @@ impl DemoCatalog {
         publish(&RealTreeDisk, &request)?;
         Ok(())
     }
+}
+
+fn signers(key: &SigningKey) -> Vec<BoxedSigner> {
+    vec![Box::new(key.clone())]
 }
 
 /// Copies a tree, by hard links where the disk allows them, so that publishing writes nothing into the original.

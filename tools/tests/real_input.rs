@@ -4,7 +4,7 @@
 //! Needs `ODI_REAL_PACKAGES`, a folder that `fixtures/fetch-real-packages` filled, and nginx, python3 and curl. Without
 //! them it says so and passes, unless `ODI_SKIP=fail`.
 
-#![allow(clippy::indexing_slicing, reason = "a test's own data")]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -173,7 +173,7 @@ async fn scenario(packages: PathBuf, start: impl FnOnce(&Path, &Path) -> WebServ
     tokio::task::spawn_blocking(move || all_right(&wanted, &from, &into)).await.unwrap();
 
     while_publishing(&network, catalog, &first, &base, work.path()).await;
-    network.stop().await;
+    network.stop().await.unwrap();
 }
 
 fn all_right(wanted: &BTreeMap<String, Sha256>, base: &Url, into: &Path) {

@@ -183,13 +183,17 @@ impl Network {
     }
 
     /// Stops relays, then directories, as their operators would.
-    pub async fn stop(self) {
+    ///
+    /// # Errors
+    /// A directory that did not end in order.
+    pub async fn stop(self) -> anyhow::Result<()> {
         for (_, relay) in self.relays {
             relay.drain(DRAIN_DEADLINE).await;
         }
         for (_, directory) in self.directories {
-            directory.drain(DRAIN_DEADLINE).await;
+            directory.drain(DRAIN_DEADLINE).await.context("stop a directory")?;
         }
+        Ok(())
     }
 }
 

@@ -62,9 +62,9 @@ pub async fn run(options: &DemoOptions) -> anyhow::Result<()> {
             failed = network.failed() => Err(failed),
         }
     };
-    network.stop().await;
+    let stopped = network.stop().await;
     origin.stop().await;
-    end
+    end.and(stopped)
 }
 
 /// Downloads everything through each directory.

@@ -2,7 +2,11 @@
 
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test that panics has failed")]
 
+mod decoders;
 mod hostile;
 mod maps;
 mod model;
+#[path = "../../../fixtures/fuzz/src/oracles.rs"]
+#[allow(unreachable_pub, reason = "public to the fuzz targets, which share it")]
+mod oracles;
 mod vectors;

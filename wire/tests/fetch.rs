@@ -169,7 +169,10 @@ async fn a_wrong_chunk_is_never_stored_and_its_source_convicted_by_another() {
     assert!(rig.has_it());
     assert_eq!(fetched.report.guilty, [Party::of(&liar.url)]);
     assert!(matches!(fetched.report.faults[..], [(0, SourceFault::WrongChunk(2))]));
-    assert_eq!(fetched.report.delivered, [2 * CHUNK as u64, (7 * CHUNK + 5) as u64]);
+    // The chunks around the wrong one are as good as any, if they came before the source was given up.
+    let [from_liar, from_honest] = fetched.report.delivered[..] else { panic!("two sources") };
+    assert_eq!(from_liar + from_honest, rig.hashed.size);
+    assert!((2..=3).contains(&(from_liar / CHUNK_BYTES)), "{from_liar}");
     assert_eq!(liar_server.seen().len(), 1, "it is given up at its first wrong chunk");
 }
 

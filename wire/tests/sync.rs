@@ -682,6 +682,33 @@ async fn a_first_push_brings_all_of_a_new_catalog() {
 }
 
 #[tokio::test]
+async fn a_push_does_not_wait_for_a_source_that_stalls() {
+    let mut published = published(1);
+    let follower = Follower::of(&published);
+    follower.advance(&Origin::of(&published).await).await;
+    published.publish(&[put("new", b"1")]);
+    let files = published.files().clone();
+    let (reached, mut stalled) = tokio::sync::mpsc::channel(1);
+    let server = ScriptedServer::start(move |seen| {
+        let path = seen.target.strip_prefix("/.odi/").unwrap_or_default();
+        if path.starts_with("diffs/") {
+            reached.try_send(()).unwrap_or_default();
+            return Script::status(200, "x").without("content-length").ending(Ending::Stall);
+        }
+        files.get(path).map_or_else(Script::absent, |file| Script::respond(seen, file))
+    })
+    .await
+    .unwrap();
+    let source = SyncSource::origin(Url::parse(&server.url()).unwrap());
+    let (client, catalog) = (follower.client.clone(), Arc::clone(follower.catalog()));
+    let following = tokio::spawn(async move { client.follow(&catalog, &source, NOW).await });
+    stalled.recv().await.unwrap();
+    let taken = follower.client.receive(follower.catalog(), &push_of(&published), None, NOW).await.unwrap();
+    assert!(matches!(taken, PushOutcome::Taken(SyncOutcome::Advanced(_))));
+    following.abort();
+}
+
+#[tokio::test]
 async fn an_endless_or_huge_head_is_cut_off() {
     let published = published(1);
     let root = published.files()[&LayoutPath::Root(1).to_string()].clone();

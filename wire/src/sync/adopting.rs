@@ -1,5 +1,7 @@
-//! One adoption: proof of descent, revocation list, tree, then the ledger, then the world. Whoever runs one has the
-//! right to change the catalog.
+//! One adoption: proof of descent, revocation list, tree, then the ledger, then the world.
+//!
+//! The right to change the catalog is needed for the last two only; what was judged before is judged again if the
+//! catalog has changed meanwhile.
 //!
 //! | a crash after | leaves |
 //! |---|---|
@@ -13,6 +15,7 @@ use odi_manifest::{
     Timestamp, Tree, Unverified, Verified, judge,
 };
 use odi_store::{CatalogTrust, LedgerError};
+use tokio::sync::MutexGuard;
 
 use super::client::{Advance, SyncOutcome};
 use super::followed::trust_of;
@@ -34,6 +37,8 @@ pub(super) struct Supply<'a> {
 /// An adoption under way.
 pub(super) struct Adopting<'a> {
     catalog: &'a Arc<FollowedCatalog>,
+    /// The right to change the catalog, taken at the latest before the ledger is written.
+    change: Option<MutexGuard<'a, ()>>,
     supply: Supply<'a>,
     line: HeadLine,
     proof: Ancestors,
@@ -48,7 +53,13 @@ enum Judged {
 
 impl<'a> Adopting<'a> {
     pub(super) fn new(catalog: &'a Arc<FollowedCatalog>, supply: Supply<'a>, now: Timestamp) -> Self {
-        Self { catalog, supply, line: HeadLine::default(), proof: Ancestors::default(), now }
+        Self { catalog, change: None, supply, line: HeadLine::default(), proof: Ancestors::default(), now }
+    }
+
+    /// The same with the right to change the catalog from the beginning.
+    pub(super) fn holding(mut self, change: MutexGuard<'a, ()>) -> Self {
+        self.change = Some(change);
+        self
     }
 
     /// The head that the present epoch's floor names, if what is held has fallen with the former epoch.
@@ -69,21 +80,29 @@ impl<'a> Adopting<'a> {
     pub(super) async fn adopt(&mut self, candidate: Verified<Head>) -> Result<SyncOutcome, SyncError> {
         let state = self.catalog.state();
         let believed = Arc::clone(trust_of(&state)?);
-        let held = state.newest().is_some_and(|newest| newest.id == candidate.id());
-        let Some(judged) = self.judge(&believed, &candidate, held).await? else {
+        let Some(judged) = self.judge(&believed, &candidate).await? else {
             return Ok(SyncOutcome::Unchanged);
         };
         self.get_list(candidate.revocations).await?;
-        if let Judged::Adopt(adopted) = &judged {
-            // A new epoch's list continues the floor's, which may never have been held here.
-            self.get_list(adopted.list_extends).await?;
-        }
         let (tree, faults) = self.find_tree(&believed, &candidate, state.retained()).await?;
         check_sums(&candidate, &tree)?;
         let store = self.catalog.store().clone();
         off_worker(move || store.flush()).await?;
+
+        self.take_change().await;
+        let state = self.catalog.state();
+        let current = Arc::clone(trust_of(&state)?);
+        let (candidate, judged) = if Arc::ptr_eq(&current, &believed) {
+            (candidate, judged)
+        } else {
+            let candidate = current.trust.verify_head(&candidate.unverified())?;
+            match self.judge(&current, &candidate).await? {
+                Some(judged) => (candidate, judged),
+                None => return Ok(SyncOutcome::Unchanged),
+            }
+        };
         let (believed, because) = match judged {
-            Judged::Again => (believed, Because::Descends),
+            Judged::Again => (current, Because::Descends),
             Judged::Adopt(adopted) => (self.record(&candidate, adopted).await?, adopted.because),
         };
         let to = Arc::new(RetainedHead::new(candidate, tree, self.now));
@@ -91,13 +110,19 @@ impl<'a> Adopting<'a> {
         Ok(SyncOutcome::Advanced(Advance { from: state.newest().cloned(), to, because, faults }))
     }
 
+    async fn take_change(&mut self) {
+        if self.change.is_none() {
+            self.change = Some(self.catalog.change().await);
+        }
+    }
+
     /// The judgement over a head; nothing if it is held, tree and all.
     async fn judge(
         &mut self,
         believed: &CatalogTrust,
         candidate: &Verified<Head>,
-        held: bool,
     ) -> Result<Option<Judged>, SyncError> {
+        let held = self.catalog.state().newest().is_some_and(|newest| newest.id == candidate.id());
         loop {
             match judge(&believed.trust, believed.newest.as_ref(), candidate, &self.proof, self.now)? {
                 Adoption::Same if held => return Ok(None),
@@ -113,8 +138,9 @@ impl<'a> Adopting<'a> {
     }
 
     /// Keeps and reports a proof that the release keys contradict themselves. What is held stays.
-    async fn show_equivocation<T>(&self, proof: Box<Equivocation>) -> Result<T, SyncError> {
+    async fn show_equivocation<T>(&mut self, proof: Box<Equivocation>) -> Result<T, SyncError> {
         let kept = proof.clone();
+        self.take_change().await;
         self.catalog.with_ledger(move |ledger, id| ledger.put_equivocation(id, &kept)).await?;
         if let Some(believed) = self.catalog.ledger().load(self.catalog.id()) {
             self.catalog.advance(believed, None, self.now);

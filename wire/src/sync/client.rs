@@ -71,7 +71,6 @@ impl SyncClient {
         follow_roots(catalog, &asker, now).await?;
         let held = catalog.state().newest().map(|head| head.seq());
         let Some(head) = asker.newest_head(held).await? else { return Ok(SyncOutcome::Unchanged) };
-        let _change = catalog.change().await;
         let mut adopting = Adopting::new(catalog, Supply { asker: Some(asker), push: None }, now);
         let candidate = match verify(catalog, &head) {
             Err(refusal @ HeadRefusal::FormerEpoch { .. }) => match adopting.floor().await? {
@@ -99,11 +98,12 @@ impl SyncClient {
             let root = record(LayoutPath::Root(position as u64 + 1), root)?;
             put_root(catalog, root).await?;
         }
-        let _change = catalog.change().await;
+        // Held from the comparison to the swap.
+        let change = catalog.change().await;
         show_roots(catalog, now);
         let candidate = verify(catalog, &head)?;
         let asker = fallback.map(|source| Asker { fetcher: &self.fetcher, source });
-        let mut adopting = Adopting::new(catalog, Supply { asker, push: Some(push) }, now);
+        let mut adopting = Adopting::new(catalog, Supply { asker, push: Some(push) }, now).holding(change);
         if let Some(held) = conflict(catalog, &candidate) {
             return Ok(PushOutcome::Conflict(held));
         }

@@ -4,7 +4,7 @@
 
 use odi_manifest::{
     ApplyError, CatalogId, DiffError, Equivocation, FullError, HeadRefusal, NodesError, RecordError, RevId,
-    RevocationError, RootRefusal,
+    RevocationError, RootRefusal, TreeError,
 };
 use odi_store::{LedgerError, StoreError};
 
@@ -147,8 +147,14 @@ pub enum TreeFault {
 impl TreeFault {
     /// Whether the source gave wrong data, rather than none: it is condemned, the catalog is not.
     #[must_use]
-    pub const fn condemns_source(&self) -> bool {
-        !matches!(self, Self::Source { .. })
+    pub fn condemns_source(&self) -> bool {
+        match self {
+            Self::Source { .. } => false,
+            Self::Diff { .. } | Self::OtherDiff { .. } => true,
+            // Nodes that are not here, or cannot be kept, are our own trouble.
+            Self::Apply { source, .. } => !matches!(**source, ApplyError::Tree(TreeError::Nodes(_))),
+            Self::Full { source, .. } => !matches!(**source, FullError::Nodes(_)),
+        }
     }
 }
 

@@ -67,16 +67,7 @@ impl Asker<'_> {
         let place: Source = self.source.item(item);
         let pack = self.fetcher.small(&place, pack_bytes_max).await;
         let pack = pack.map_err(|source| SyncError::Source { item, source })?;
-        let mut heads = Vec::new();
-        let mut rest = pack.as_slice();
-        while !rest.is_empty() {
-            let mut reader = Reader::new(rest);
-            // A malformed item decodes as nothing, and so says what is wrong.
-            let envelope = reader.skip(ENVELOPE_DEPTH).unwrap_or(rest);
-            heads.push(record(item, envelope)?);
-            rest = rest.get(envelope.len()..).unwrap_or_default();
-        }
-        Ok(heads)
+        split(&pack).map(|envelope| record(item, envelope)).collect()
     }
 
     /// A revocation list, encoded. The caller checks that it is the one.
@@ -90,4 +81,42 @@ impl Asker<'_> {
 /// Reads a record that came as this item.
 pub(super) fn record<T: Record>(item: LayoutPath, bytes: &[u8]) -> Result<Unverified<T>, SyncError> {
     Unverified::decode(bytes).map_err(|source| SyncError::Record { item, source: Box::new(source) })
+}
+
+/// The items of a CBOR sequence of envelopes. What is no item comes as the rest, and then fails to decode.
+fn split(sequence: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = sequence;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let item = Reader::new(rest).skip(ENVELOPE_DEPTH).unwrap_or(rest);
+        rest = rest.get(item.len()..).unwrap_or_default();
+        Some(item)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use odi_manifest::Envelope;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn envelope(payload: Vec<u8>) -> Vec<u8> {
+        Envelope::new(RecordKind::Head, payload).unwrap().encode()
+    }
+
+    proptest! {
+        #[test]
+        fn merged_heads_come_apart_again(payloads in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..9)) {
+            let items: Vec<Vec<u8>> = payloads.into_iter().map(envelope).collect();
+            prop_assert!(split(&items.concat()).eq(items.iter().map(Vec::as_slice)));
+        }
+
+        #[test]
+        fn any_bytes_come_apart_without_losing_one(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            prop_assert_eq!(split(&bytes).collect::<Vec<_>>().concat(), bytes);
+        }
+    }
 }

@@ -40,6 +40,7 @@ pub struct Limits {
     /// Open connections in all; further ones are closed at once.
     pub connections: usize,
     /// Open connections of one IPv4 address or one IPv6 /64 network; further ones get a 503 and are closed.
+    /// Loopback and trusted proxies are exempt, since many callers stand behind one.
     pub connections_per_address: usize,
     /// From the first byte, or from the end of the former request, until a request's head is complete. It so
     /// bounds slow heads and idle kept-alive connections alike.

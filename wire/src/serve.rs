@@ -13,6 +13,7 @@ mod connection;
 mod forwarded;
 mod listen;
 mod message;
+mod open_files;
 mod server;
 mod stall;
 

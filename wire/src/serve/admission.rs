@@ -56,12 +56,17 @@ impl Admission {
             return Err(Over::Total);
         }
         let count = open.by_network.entry(network).or_insert(0);
-        if *count >= self.per_network_max && !self.proxies.trusts(addr) {
+        if *count >= self.per_network_max && !self.is_exempt(addr) {
             return Err(Over::PerNetwork);
         }
         *count += 1;
         open.total += 1;
         Ok(Permit { admission: Arc::clone(self), network })
+    }
+
+    /// Proxies speak for many callers, and so does one on this machine that nobody configured.
+    fn is_exempt(&self, addr: IpAddr) -> bool {
+        addr.to_canonical().is_loopback() || self.proxies.trusts(addr)
     }
 
     pub(super) fn open_connections(&self) -> usize {
@@ -114,5 +119,15 @@ mod tests {
         assert_eq!(admission.open_connections(), 1);
         assert_eq!(admission.open.lock().unwrap().by_network.len(), 1);
         assert!(admission.admit("::ffff:192.0.2.1".parse().unwrap()).is_ok());
+    }
+
+    #[test]
+    fn callers_behind_a_proxy_of_this_machine_count_only_in_all() {
+        let admission = admission(3, 1);
+        let loopback: IpAddr = "127.0.0.1".parse().unwrap();
+        let permits: Vec<Permit> = (0..3).map(|_| admission.admit(loopback).unwrap()).collect();
+        assert_eq!(admission.admit(loopback).unwrap_err(), Over::Total);
+        drop(permits);
+        assert!(admission.admit(loopback).is_ok());
     }
 }

@@ -13,6 +13,7 @@ use super::connection::{self, Shared};
 use super::forwarded::TrustedProxies;
 use super::listen::{Listen, TcpListen};
 use super::message::{Request, Response};
+use super::open_files;
 use crate::limits::Limits;
 
 /// Sent to a connection over a limit, before it is closed.
@@ -55,10 +56,12 @@ pub struct Server<L: Listen = TcpListen> {
 
 impl Server {
     /// Listens on plain TCP; port 0 takes a free port. Connections wait in the kernel until [`Server::spawn`].
+    /// Raises the process's limit of open files to what the limits need, as far as the system allows.
     ///
     /// # Errors
     /// [`ServeError::Bind`] names the address.
     pub async fn bind(addrs: &[SocketAddr], limits: Limits) -> Result<Self, ServeError> {
+        open_files::make_room_for(limits.connections);
         let mut listeners = Vec::with_capacity(addrs.len());
         for addr in addrs {
             let bind = async {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test that panics has failed")]
 
+mod adversarial;
 mod decoders;
 mod hostile;
 mod maps;

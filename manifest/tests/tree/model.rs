@@ -5,7 +5,7 @@ use odi_manifest::{Child, MemoryNodes, Op, Tree, apply_diff, decode_diff, encode
 use proptest::prelude::*;
 
 /// Updates `from` to `to` through the tree, and compares with a build from scratch.
-fn check_step(from: &Map, to: &Map) -> Result<(), TestCaseError> {
+pub(crate) fn check_step(from: &Map, to: &Map) -> Result<(), TestCaseError> {
     let (tree, mut nodes) = build(from);
     let (expected, expected_nodes) = build(to);
     let ops = ops_between(from, to);
@@ -86,7 +86,7 @@ fn changes_at_every_boundary() {
     }
 }
 
-fn leaf_firsts(tree: &Tree, nodes: &MemoryNodes) -> Vec<odi_manifest::ArtifactPath> {
+pub(crate) fn leaf_firsts(tree: &Tree, nodes: &MemoryNodes) -> Vec<odi_manifest::ArtifactPath> {
     use odi_manifest::Nodes;
     tree.node_ids(nodes)
         .map(|id| nodes.node(&id.unwrap()).unwrap())

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use odi_manifest::{ArtifactPath, BlobId, CHUNK_BYTES, Clock, Entry, HeadId, Pin, PublicKey};
-use odi_store::Store;
+use odi_store::{BlobReader, Store};
 use odi_wire::fetch::{Fetch, FetchLimits, Fetcher, Wanted};
 use odi_wire::message::PublicUrl;
 use odi_wire::sync::RetainedHead;
@@ -173,6 +173,19 @@ impl Fill {
     #[must_use]
     pub fn under_way(&self, blob: &BlobId) -> Option<Waiter> {
         self.flights.under_way(blob)
+    }
+
+    /// Waits until what the store has noticed so far is committed.
+    pub async fn settled(&self) {
+        let store = self.store.clone();
+        // A store that cannot commit fails every later step too, and says so there.
+        let _ = tokio::task::spawn_blocking(move || store.flush()).await;
+    }
+
+    /// Opens a blob that has just landed.
+    pub async fn reopened(&self, blob: &BlobId) -> Option<BlobReader> {
+        let (store, blob) = (self.store.clone(), *blob);
+        tokio::task::spawn_blocking(move || store.open_blob(&blob)).await.ok()?.ok()?
     }
 
     /// Waits until the queue has room again, after [`Pushed::Full`].

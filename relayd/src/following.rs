@@ -18,6 +18,7 @@ use url::Url;
 use crate::catalog::Catalog;
 use crate::chain;
 use crate::relay::Relay;
+use crate::revoking;
 use crate::scan::Scan;
 
 /// How long a directory may hold its answer until there is a newer head.
@@ -168,6 +169,11 @@ impl Follower {
             self.relay.reassign();
             self.catalog.changed.ring();
             self.relay.announce.ring();
+            let revoked = advance.to.head.revocations;
+            if revoked.is_some() && advance.from.as_ref().is_none_or(|from| from.head.revocations != revoked)
+            {
+                revoking::purge(&self.relay).await;
+            }
         }
         Ok(outcome)
     }

@@ -34,6 +34,7 @@ pub mod housekeeping;
 pub mod membership;
 pub mod peers;
 pub mod relay;
+pub mod revoking;
 pub mod scan;
 pub mod serve;
 pub mod server;

@@ -58,6 +58,9 @@ impl Relay {
     /// # Errors
     /// The store fails, which is ours alone to know.
     pub async fn open_blob(&self, blob: &BlobId) -> Result<Option<BlobReader>, Refusal> {
+        if let Some(known) = self.store.open_blob_now(blob) {
+            return Ok(known);
+        }
         let (store, blob) = (self.store.clone(), *blob);
         let opened = tokio::task::spawn_blocking(move || store.open_blob(&blob)).await;
         opened.map_err(|_| Refusal::Internal)?.map_err(|error| {

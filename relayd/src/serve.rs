@@ -65,7 +65,7 @@ impl Relay {
             media: MediaType::OCTETS,
             caching: Caching::Pinned,
         };
-        Ok(body::from_store(request, &meta, reader).await)
+        Ok(body::from_store(request, &meta, reader, None))
     }
 
     async fn chunk_list(&self, blob: &BlobId) -> Result<Response, Refusal> {

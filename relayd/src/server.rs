@@ -4,9 +4,9 @@
 //! [`Server::drain`]. A relay that lost one of them says so through [`Server::failed`] instead of limping on.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use odi_manifest::Clock;
 use odi_store::{RealDisk, Store, StoreError, StoreOptions};
@@ -30,6 +30,11 @@ use crate::identity::{Identity, IdentityError};
 use crate::peers::Peers;
 use crate::relay::Relay;
 use crate::{following, housekeeping, membership, private_file};
+
+/// How long a former process of this relay may take to let go of the store.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+/// Between two attempts.
+const LOCK_RETRY: Duration = Duration::from_millis(20);
 
 /// Why a relay does not run, or no longer.
 #[derive(Debug, thiserror::Error)]
@@ -163,7 +168,7 @@ fn open(config: Config, clock: Arc<dyn Clock>) -> Result<Relay, ServerError> {
     let ledger = odi_store::Ledger::open(disk.clone(), &odi_store::ledger_folder(&config.data_dir))?;
     let options =
         StoreOptions { budget_bytes: config.disk.0, clock: Arc::clone(&clock), ..StoreOptions::default() };
-    let store = Store::open(disk, &config.data_dir.join("store"), options)?;
+    let store = open_store(disk, &config.data_dir.join("store"), options)?;
     let client = Client::new(ClientPolicy {
         allow_private_addresses: config.private_addresses == PrivateAddresses::Allowed,
         user_agent: concat!("odi-relayd/", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -197,6 +202,17 @@ fn open(config: Config, clock: Arc<dyn Clock>) -> Result<Relay, ServerError> {
         wanted_changed: Bell::default(),
         verifier: Mutex::new(Verifier::new(&urls, started)),
     })
+}
+
+/// Opens the store; while a relay that is just ending still has it, waits for it a little.
+fn open_store(disk: Arc<RealDisk>, folder: &Path, options: StoreOptions) -> Result<Store, StoreError> {
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match Store::open(disk.clone(), folder, options.clone()) {
+            Err(StoreError::Locked { .. }) if Instant::now() < deadline => std::thread::sleep(LOCK_RETRY),
+            opened => return opened,
+        }
+    }
 }
 
 fn random() -> Result<[u8; 32], ServerError> {

@@ -64,4 +64,4 @@ pub use row::Hour;
 pub use scrub::ScrubReport;
 pub use stats::Stats;
 pub use store::Store;
-pub use tree_nodes::StoreNodes;
+pub use tree_nodes::{NodesInMemory, StoreNodes};

@@ -40,14 +40,26 @@ impl Store {
     /// # Errors
     /// The index fails.
     pub fn open_blob(&self, blob: &BlobId) -> Result<Option<BlobReader>, StoreError> {
-        let shared = self.shared();
         // The lease first: from here on no eviction removes what the look-up finds.
+        let lease = self.shared().leases.lease(blob);
+        Ok(self.open_known(blob, lease, self.known(blob)?))
+    }
+
+    /// As [`open_blob`](Self::open_blob), without ever waiting for a disk: the outer `None` says that memory does not
+    /// know whether the blob is here.
+    #[must_use]
+    pub fn open_blob_now(&self, blob: &BlobId) -> Option<Option<BlobReader>> {
+        let shared = self.shared();
         let lease = shared.leases.lease(blob);
-        let row = match self.known(blob)? {
+        Some(self.open_known(blob, lease, shared.rows.remembered(blob)?))
+    }
+
+    fn open_known(&self, blob: &BlobId, lease: Lease, known: Known) -> Option<BlobReader> {
+        let shared = self.shared();
+        let row = match known {
             Known::Complete(row) => Some(row),
-            Known::Dead => return Ok(None),
             Known::Absent if is_empty_blob(blob) => None,
-            Known::Absent => return Ok(None),
+            Known::Dead | Known::Absent => return None,
         };
         if let Some(row) = &row {
             let hour = shared.hour();
@@ -57,7 +69,7 @@ impl Store {
         }
         let size = row.as_ref().map_or(0, |row| row.size);
         let state = ReaderState { lease, row: Mutex::new(row), list: OnceLock::new() };
-        Ok(Some(BlobReader { blob: *blob, size, state: Arc::new(state), store: self.clone() }))
+        Some(BlobReader { blob: *blob, size, state: Arc::new(state), store: self.clone() })
     }
 
     /// The verified chunk list of a blob that is here in full and has one.

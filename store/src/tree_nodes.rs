@@ -26,12 +26,30 @@ impl Store {
 }
 
 impl StoreNodes {
+    /// Only the nodes that are decoded in memory; others count as missing. Never waits for a disk.
+    #[must_use]
+    pub const fn in_memory(&self) -> NodesInMemory<'_> {
+        NodesInMemory { store: &self.store }
+    }
+
     /// Waits until everything put so far is durable.
     ///
     /// # Errors
     /// The store cannot write.
     pub fn flush(&self) -> Result<(), StoreError> {
         self.store.flush()
+    }
+}
+
+/// See [`StoreNodes::in_memory`].
+#[derive(Clone, Copy, Debug)]
+pub struct NodesInMemory<'s> {
+    store: &'s Store,
+}
+
+impl Nodes for NodesInMemory<'_> {
+    fn node(&self, id: &NodeId) -> Result<Arc<Node>, NodesError> {
+        self.store.shared().decoded.get(id).ok_or(NodesError::Missing(*id))
     }
 }
 

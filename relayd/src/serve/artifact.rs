@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use odi_manifest::{ArtifactPath, Child, Entry, NodesError, Pin};
+use odi_manifest::{Child, Entry, Nodes, NodesError, Pin};
 use odi_store::Store;
-use odi_wire::fetch::Wanted;
 use odi_wire::file_response::{Caching, FileMeta};
 use odi_wire::http::StatusCode;
 use odi_wire::media_type::MediaType;
@@ -14,6 +13,7 @@ use odi_wire::route::{Place, Query, StateName, encode_path, pinned_path};
 use odi_wire::serve::{Request, Response};
 use odi_wire::sync::{CatalogState, Resolved, RetainedHead};
 
+use super::body::Rescue;
 use super::{body, documents};
 use crate::catalog::Catalog;
 use crate::fill::Job;
@@ -125,36 +125,24 @@ impl Asked<'_> {
         }
     }
 
-    /// Reads the tree, on a blocking thread: its nodes may have to come from the disk.
+    /// Reads the tree: at once if its nodes are in memory, else on a blocking thread.
     async fn meaning(&self, store: &Store) -> Result<Meaning, Refusal> {
-        let (store, state, head) = (store.clone(), Arc::clone(self.state), Arc::clone(self.head));
-        let place = self.place.clone();
-        let after = self.query.after.clone();
-        let pinned = self.caching == Caching::Pinned;
-        let meant = tokio::task::spawn_blocking(move || {
-            let nodes = store.nodes();
-            if let Place::Artifact(path) = &place {
-                let mut found = state.resolve_at(&nodes, &head, path.as_str())?;
-                if found == Resolved::Absent && !pinned {
-                    // Gone from the newest state, and still in one that clients may be in the middle of.
-                    found = state.resolve(&nodes, path.as_str())?;
-                }
-                match found {
-                    Resolved::Entry { entry, .. } => return Ok(Meaning::Artifact(Box::new(entry))),
-                    Resolved::Revoked(_) => return Ok(Meaning::Withdrawn),
-                    Resolved::Absent => {}
-                }
+        let question = Question {
+            state: Arc::clone(self.state),
+            head: Arc::clone(self.head),
+            place: self.place.clone(),
+            after: self.query.after.clone(),
+            pinned: self.caching == Caching::Pinned,
+        };
+        let nodes = store.nodes();
+        let meant = match question.answer(&nodes.in_memory()) {
+            Err(NodesError::Missing(_)) => {
+                let read = tokio::task::spawn_blocking(move || question.answer(&nodes)).await;
+                read.map_err(|_| Refusal::Internal)?
             }
-            let listing = head.tree.list(&nodes, place.as_str(), after.as_deref(), PAGE)?;
-            let is_top = place.as_str().is_empty();
-            Ok(match place {
-                _ if listing.children.is_empty() && after.is_none() && !is_top => Meaning::Nothing,
-                Place::Artifact(_) => Meaning::FolderWithoutSlash,
-                Place::Folder(_) | Place::Slashless => Meaning::Folder(listing.children, listing.next),
-            })
-        })
-        .await;
-        meant.map_err(|_| Refusal::Internal)?.map_err(|error: NodesError| {
+            answered => answered,
+        };
+        meant.map_err(|error| {
             tracing::error!(catalog = %self.catalog.name, error = &error as &dyn std::error::Error, "cannot read a tree");
             Refusal::Internal
         })
@@ -169,11 +157,15 @@ impl Asked<'_> {
             media: MediaType::of_path(self.place.as_str()),
             caching: self.caching,
         };
-        if let Some(reader) = relay.open_blob(&entry.blob).await? {
-            return Ok(body::from_store(request, &meta, reader).await);
-        }
         let Place::Artifact(path) = self.place else { return Err(Refusal::NotFound) };
-        self.miss(relay, request, path, entry, &meta).await
+        let job = Job::new(self.catalog, self.head, path.clone(), entry);
+        match relay.open_blob(&entry.blob).await? {
+            Some(reader) => {
+                let rescue = Rescue { fill: Arc::clone(&relay.fill), job };
+                Ok(body::from_store(request, &meta, reader, Some(rescue)))
+            }
+            None => self.miss(relay, request, job, &meta).await,
+        }
     }
 
     /// Fetches what is not held while the client waits, and sends it as it verifies.
@@ -181,19 +173,13 @@ impl Asked<'_> {
         &self,
         relay: &Relay,
         request: &Request,
-        path: &ArtifactPath,
-        entry: &Entry,
+        job: Job,
         meta: &FileMeta,
     ) -> Result<Response, Refusal> {
         let unavailable = |reason: &'static str| Refusal::unavailable(reason, RETRY);
         let Some(first) = body::first_chunk(request, meta) else {
             return Ok(body::without_bytes(request, meta));
         };
-        let job = Job::new(self.catalog, self.head, path.clone(), entry);
-        debug_assert_eq!(
-            job.wanted,
-            Wanted { blob: entry.blob, size: entry.size, sha256: Some(entry.sha256) }
-        );
         let mut waiter = relay.fill.ask_now(job).map_err(|_| {
             unavailable("this relay does not hold it, and its budget for such requests is spent")
         })?;
@@ -207,12 +193,47 @@ impl Asked<'_> {
                     Err(_) => Err(unavailable("it is being fetched")),
                 }
             }
-            Stage::Landed => match relay.open_blob(&entry.blob).await? {
-                Some(reader) => Ok(body::from_store(request, meta, reader).await),
+            Stage::Landed => match relay.open_blob(&meta.blob).await? {
+                Some(reader) => Ok(body::from_store(request, meta, reader, None)),
                 None => Err(unavailable("it went while it was fetched")),
             },
             Stage::Failed | Stage::Waiting => Err(unavailable("no source has it now")),
         }
+    }
+}
+
+/// What a place means in one state; asks nothing but nodes.
+struct Question {
+    state: Arc<CatalogState>,
+    head: Arc<RetainedHead>,
+    place: Place,
+    after: Option<String>,
+    pinned: bool,
+}
+
+impl Question {
+    fn answer(&self, nodes: &dyn Nodes) -> Result<Meaning, NodesError> {
+        if let Place::Artifact(path) = &self.place {
+            let mut found = self.state.resolve_at(nodes, &self.head, path.as_str())?;
+            if found == Resolved::Absent && !self.pinned {
+                // Gone from the newest state, and still in one that clients may be in the middle of.
+                found = self.state.resolve(nodes, path.as_str())?;
+            }
+            match found {
+                Resolved::Entry { entry, .. } => return Ok(Meaning::Artifact(Box::new(entry))),
+                Resolved::Revoked(_) => return Ok(Meaning::Withdrawn),
+                Resolved::Absent => {}
+            }
+        }
+        let folder = self.place.as_str();
+        let listing = self.head.tree.list(nodes, folder, self.after.as_deref(), PAGE)?;
+        Ok(match self.place {
+            _ if listing.children.is_empty() && self.after.is_none() && !folder.is_empty() => {
+                Meaning::Nothing
+            }
+            Place::Artifact(_) => Meaning::FolderWithoutSlash,
+            Place::Folder(_) | Place::Slashless => Meaning::Folder(listing.children, listing.next),
+        })
     }
 }
 

@@ -16,6 +16,9 @@ use odi_wire::file_response::{FileMeta, Segment, plan};
 use odi_wire::serve::{BodyError, Request, Response};
 use tokio::sync::oneshot;
 
+use crate::fill::{Fill, Job};
+use crate::flight::Stage;
+
 type Chunks = BoxStream<'static, Result<Bytes, BodyError>>;
 
 /// A fill ended before the bytes that a response had promised; the connection closes and the caller sees a short body.
@@ -24,9 +27,17 @@ type Chunks = BoxStream<'static, Result<Bytes, BodyError>>;
 struct BrokeOff(odi_manifest::BlobId);
 
 /// The answer to a request for a blob that is held.
-pub(super) async fn from_store(request: &Request, meta: &FileMeta, reader: BlobReader) -> Response {
+///
+/// `rescue` fetches what turns out to be damaged on disk while the answer is under way.
+pub(super) fn from_store(
+    request: &Request,
+    meta: &FileMeta,
+    reader: BlobReader,
+    rescue: Option<Rescue>,
+) -> Response {
+    let rescue = rescue.map(Arc::new);
     plan(&request.method, &request.headers, meta)
-        .respond(move |range| chunks(range, Source::Store(reader.clone())))
+        .respond(move |range| chunks(range, Source::Store(reader.clone(), rescue.clone())))
 }
 
 /// The answer to a request for a blob that is being filled. The caller has seen that it may begin.
@@ -49,23 +60,60 @@ pub(super) fn without_bytes(request: &Request, meta: &FileMeta) -> Response {
     plan(&request.method, &request.headers, meta).respond_from(&Bytes::new())
 }
 
+/// How to get a held blob again.
+#[derive(Debug)]
+pub(super) struct Rescue {
+    pub(super) fill: Arc<Fill>,
+    pub(super) job: Job,
+}
+
+impl Rescue {
+    /// The blob from wherever it can be had: sources first mend what the store has dropped.
+    async fn source(&self) -> Option<Source> {
+        // Until the loss is committed the blob still counts as held.
+        self.fill.settled().await;
+        let mut waiter = self.fill.ask_now(self.job.clone()).ok()?;
+        match waiter.readable().await {
+            Stage::Arriving(fetch) => Some(Source::Fill(fetch)),
+            Stage::Landed => {
+                self.fill.reopened(&self.job.wanted.blob).await.map(|reader| Source::Store(reader, None))
+            }
+            Stage::Failed | Stage::Waiting => None,
+        }
+    }
+}
+
 #[derive(Clone)]
 enum Source {
-    Store(BlobReader),
+    Store(BlobReader, Option<Arc<Rescue>>),
     Fill(Arc<BlobFetch>),
 }
 
 impl Source {
     fn size(&self) -> u64 {
         match self {
-            Self::Store(reader) => reader.size(),
+            Self::Store(reader, _) => reader.size(),
             Self::Fill(fetch) => fetch.wanted().size,
         }
     }
 
-    async fn chunk(&self, index: u32) -> Result<Bytes, BodyError> {
+    /// A chunk; the source may become another one on the way.
+    async fn chunk(&mut self, index: u32) -> Result<Bytes, BodyError> {
+        if let Self::Store(reader, rescue) = self {
+            let damage = match stored(reader, index).await {
+                Ok(bytes) => return Ok(bytes),
+                Err(error) => error,
+            };
+            let rescued = match rescue {
+                Some(rescue) if matches!(damage, ReadError::Damaged { .. } | ReadError::Gone { .. }) => {
+                    rescue.source().await
+                }
+                _ => None,
+            };
+            *self = rescued.ok_or_else(|| BodyError::source(damage))?;
+        }
         match self {
-            Self::Store(reader) => stored(reader, index).await.map_err(BodyError::source),
+            Self::Store(reader, _) => stored(reader, index).await.map_err(BodyError::source),
             Self::Fill(fetch) => match fetch.chunk(index).await {
                 Ok(Some(bytes)) => Ok(bytes),
                 Ok(None) => Err(BodyError::source(BrokeOff(fetch.wanted().blob))),
@@ -77,7 +125,7 @@ impl Source {
 
 /// Exactly the bytes of `range`, chunk by chunk.
 fn chunks(range: Range<u64>, source: Source) -> Chunks {
-    stream::try_unfold((range, source), |(range, source)| async move {
+    stream::try_unfold((range, source), |(range, mut source)| async move {
         if range.is_empty() {
             return Ok(None);
         }

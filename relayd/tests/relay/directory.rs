@@ -10,9 +10,9 @@ use odi_wire::http::StatusCode;
 use odi_wire::layout::{LayoutPath, ORIGIN_FOLDER};
 use odi_wire::limits::Limits;
 use odi_wire::message::{
-    Assign, AssignedCatalog, CBOR, CatalogSummary, Challenge, ChallengeAnswer, DOCUMENT_VERSION, DaemonKind,
-    IdRanges, Inventory, JSON, LeaseReply, Leave, PublicUrl, RegistrationReply, RelayReg, RelayState,
-    WellKnown, encode_holders, open, state, to_json,
+    Assign, AssignedCatalog, CBOR, CatalogInventory, CatalogSummary, Challenge, ChallengeAnswer,
+    DOCUMENT_VERSION, DaemonKind, IdRanges, Inventory, JSON, LeaseReply, Leave, PublicUrl, RegistrationReply,
+    RelayReg, RelayState, WellKnown, encode_holders, open, state, to_json,
 };
 use odi_wire::refusal::Refusal;
 use odi_wire::request_signature::{key_id, sign};
@@ -51,14 +51,14 @@ struct Shared {
 }
 
 /// A directory at work.
-pub struct FakeDirectory {
+pub(crate) struct FakeDirectory {
     shared: Arc<Shared>,
     running: Option<Running>,
-    pub url: String,
+    pub(crate) url: String,
 }
 
 impl FakeDirectory {
-    pub async fn start(seed: u8) -> Self {
+    pub(crate) async fn start(seed: u8) -> Self {
         let policy = ClientPolicy { allow_private_addresses: true, ..ClientPolicy::default() };
         let shared = Arc::new(Shared {
             key: SigningKey::from_seed(&[seed; 32]),
@@ -77,7 +77,7 @@ impl FakeDirectory {
     }
 
     /// Offers a catalog in its present state, and assigns all of it to everybody.
-    pub fn offer(&self, name: &str, publisher: &Publisher) {
+    pub(crate) fn offer(&self, name: &str, publisher: &Publisher) {
         let head = publisher.head();
         let summary = CatalogSummary {
             name: name.to_owned(),
@@ -98,19 +98,41 @@ impl FakeDirectory {
         self.shared.heads.send_modify(|count| *count += 1);
     }
 
+    /// Offers a catalog no more.
+    pub(crate) fn withdraw(&self, catalog: &CatalogId) {
+        self.shared.catalogs.lock().unwrap().remove(catalog);
+    }
+
+    /// Passes on an inventory as if this relay had announced it.
+    pub(crate) fn plant_inventory(&self, relay: &SigningKey, url: PublicUrl, claim: CatalogInventory) {
+        let now = SystemClock.now();
+        let inventory = Inventory {
+            v: 1,
+            relay: relay.public_key(),
+            generation: 1,
+            t: now,
+            exp: now.plus(Duration::from_secs(600)),
+            urls: vec![url],
+            caps: Vec::new(),
+            catalogs: vec![claim],
+        };
+        let envelope = state(inventory.clone(), relay).unwrap();
+        self.shared.roster.lock().unwrap().inventories.insert(relay.public_key(), (inventory, envelope));
+    }
+
     /// Assigns these ranges of every catalog from now on.
-    pub fn assign(&self, ranges: IdRanges) {
+    pub(crate) fn assign(&self, ranges: IdRanges) {
         *self.shared.ranges.lock().unwrap() = ranges;
         self.shared.roster.lock().unwrap().assignment_gen += 1;
     }
 
     /// The newest inventory of the only relay, or of one.
-    pub fn inventory(&self, relay: &PublicKey) -> Option<Inventory> {
+    pub(crate) fn inventory(&self, relay: &PublicKey) -> Option<Inventory> {
         self.shared.roster.lock().unwrap().inventories.get(relay).map(|(inventory, _)| inventory.clone())
     }
 
     /// Waits until a relay announces that it holds all of a catalog's newest head.
-    pub async fn until_announced_full(&self, relay: &PublicKey, publisher: &Publisher) -> Inventory {
+    pub(crate) async fn until_announced_full(&self, relay: &PublicKey, publisher: &Publisher) -> Inventory {
         let full = Some(publisher.head().id());
         self.until(|| {
             let inventory = self.inventory(relay)?;
@@ -122,7 +144,7 @@ impl FakeDirectory {
     }
 
     /// Waits until something comes out of this.
-    pub async fn until<T>(&self, look: impl Fn() -> Option<T>) -> T {
+    pub(crate) async fn until<T>(&self, look: impl Fn() -> Option<T>) -> T {
         let mut heard = self.shared.heard.subscribe();
         let waiting = async {
             loop {
@@ -135,30 +157,30 @@ impl FakeDirectory {
         tokio::time::timeout(Duration::from_secs(60), waiting).await.unwrap()
     }
 
-    pub fn registration(&self, relay: &PublicKey) -> Option<RelayReg> {
+    pub(crate) fn registration(&self, relay: &PublicKey) -> Option<RelayReg> {
         self.shared.roster.lock().unwrap().registered.get(relay).cloned()
     }
 
-    pub fn is_proved(&self, relay: &PublicKey) -> bool {
+    pub(crate) fn is_proved(&self, relay: &PublicKey) -> bool {
         self.shared.roster.lock().unwrap().proved.get(relay).copied().unwrap_or(false)
     }
 
-    pub fn left(&self) -> Vec<PublicKey> {
+    pub(crate) fn left(&self) -> Vec<PublicKey> {
         self.shared.roster.lock().unwrap().left.clone()
     }
 
-    pub fn key(&self) -> PublicKey {
+    pub(crate) fn key(&self) -> PublicKey {
         self.shared.key.public_key()
     }
 
     /// As after a loss of its state: nobody is registered.
-    pub fn forget_everybody(&self) {
+    pub(crate) fn forget_everybody(&self) {
         let mut roster = self.shared.roster.lock().unwrap();
         roster.registered.clear();
         roster.proved.clear();
     }
 
-    pub async fn stop(&mut self) {
+    pub(crate) async fn stop(&mut self) {
         if let Some(running) = self.running.take() {
             running.drain(Duration::ZERO).await;
         }

@@ -1,6 +1,12 @@
 //! Joining: from nothing to serving, and what a directory hears on the way.
 
-use crate::lab::{Lab, noise};
+use odi_manifest::Timestamp;
+use odi_wire::client::Ask;
+use odi_wire::message::{CBOR, Challenge, DaemonKind, WellKnown, from_json};
+
+use crate::directory::FakeDirectory;
+use crate::lab::{Lab, Relay, noise};
+use crate::publisher::Publisher;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_relay_registers_fills_from_the_origin_announces_and_serves() {
@@ -28,4 +34,65 @@ async fn a_relay_registers_fills_from_the_origin_announces_and_serves() {
 
     relay.server.drain(std::time::Duration::from_secs(5)).await;
     assert_eq!(lab.directory.left().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_lost_its_roster_is_told_again() {
+    let mut lab = Lab::start(&[("a", b"a")]).await;
+    let relay = lab.relay().await;
+    relay.until("ready", |status| status.ready).await;
+    lab.directory.forget_everybody();
+    // News make the relay announce at once.
+    lab.publish(&[("b", Some(b"b"))]);
+    lab.directory.until(|| lab.directory.is_proved(&relay.key()).then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_directory_has_a_secret_of_its_own_and_an_identity_lasts() {
+    let lab = Lab::start(&[("a", b"a")]).await;
+    let other = FakeDirectory::start(41).await;
+    let relay = Relay::start(&[&lab.directory, &other], tempfile::tempdir().unwrap(), "1 GB").await;
+    let key = relay.key();
+    let first = lab.directory.until(|| lab.directory.registration(&key)).await;
+    let second = other.until(|| other.registration(&key)).await;
+    assert_ne!(first.psk.expose(), second.psk.expose());
+    assert_eq!((first.dir, second.dir), (lab.directory.key(), other.key()));
+
+    let announced = lab.directory.until(|| lab.directory.inventory(&key)).await;
+    let relay = relay.restart().await;
+    assert_eq!(relay.key(), key);
+    let again =
+        lab.directory.until(|| lab.directory.registration(&key).filter(|r| r.generation > first.generation));
+    let again = again.await;
+    assert_eq!(again.psk.expose(), first.psk.expose());
+    assert!(again.generation > announced.generation, "statements go on rising over a restart");
+    assert!(relay.data_dir().join("identity.key").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_challenge_without_the_shared_key_is_not_answered() {
+    let lab = Lab::start(&[("a", b"a")]).await;
+    let relay = lab.relay().await;
+    let url = format!("{}/.well-known/odi/challenge", relay.url).parse().unwrap();
+    let challenge = Challenge { v: 1, dir: lab.directory.key(), nonce: [1; 32] }.encode().unwrap();
+    assert_eq!(lab.ask(Ask::post(&url, CBOR, challenge)).await.status, 401);
+    let introduction = lab.get(&format!("{}/.well-known/odi", relay.url)).await;
+    let introduction: WellKnown = from_json(&introduction.body.unwrap(), "an introduction").unwrap();
+    assert_eq!((introduction.kind, introduction.id), (DaemonKind::Relay, relay.key()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_stays_with_the_catalog_that_had_it_first() {
+    let lab = Lab::start(&[("a", b"a")]).await;
+    let relay = lab.relay().await;
+    relay.until_full(1).await;
+    let mut impostor = Publisher::new("impostor", Timestamp(1), vec![lab.origin.url()]);
+    impostor.publish(&[("a", Some(b"evil"))]);
+    lab.directory.withdraw(&lab.publisher.id());
+    lab.directory.offer("sample", &impostor);
+    let relay = relay.restart().await;
+    relay.until("warned", |status| status.directories[0].fault.is_some()).await;
+    let fault = relay.status().await.directories[0].fault.clone().unwrap();
+    assert!(fault.contains("used to be"), "{fault}");
+    assert_eq!(lab.get(&format!("{}/sample/a", relay.url)).await.body.as_deref(), Some(&b"a"[..]));
 }

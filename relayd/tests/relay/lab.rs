@@ -23,16 +23,16 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks at a relay's status.
 const LOOK: Duration = Duration::from_millis(20);
 
-pub struct Lab {
-    pub origin: Web,
-    pub directory: FakeDirectory,
-    pub publisher: Publisher,
-    pub client: Client,
+pub(crate) struct Lab {
+    pub(crate) origin: Web,
+    pub(crate) directory: FakeDirectory,
+    pub(crate) publisher: Publisher,
+    pub(crate) client: Client,
 }
 
 impl Lab {
     /// A catalog `sample` with these files, offered by the directory, its bytes at the origin.
-    pub async fn start(files: &[(&str, &[u8])]) -> Self {
+    pub(crate) async fn start(files: &[(&str, &[u8])]) -> Self {
         let origin = Web::start(Default::default());
         let mut publisher = Publisher::new("sample", SystemClock.now(), vec![origin.url()]);
         let changes: Vec<_> = files.iter().map(|(path, bytes)| (*path, Some(*bytes))).collect();
@@ -45,21 +45,21 @@ impl Lab {
     }
 
     /// Publishes another state at origin and directory.
-    pub fn publish(&mut self, changes: &[(&str, Option<&[u8]>)]) {
+    pub(crate) fn publish(&mut self, changes: &[(&str, Option<&[u8]>)]) {
         self.publisher.publish(changes);
         self.origin.put(self.publisher.files.clone());
         self.directory.offer("sample", &self.publisher);
     }
 
-    pub async fn relay(&self) -> Relay {
+    pub(crate) async fn relay(&self) -> Relay {
         Relay::start(&[&self.directory], tempfile::tempdir().unwrap(), "1 GB").await
     }
 
-    pub async fn get(&self, url: &str) -> Got {
+    pub(crate) async fn get(&self, url: &str) -> Got {
         self.ask(Ask::get(&url.parse().unwrap())).await
     }
 
-    pub async fn ask(&self, ask: Ask) -> Got {
+    pub(crate) async fn ask(&self, ask: Ask) -> Got {
         let reply = self.client.send(ask).await.unwrap();
         let (status, headers) = (reply.status, reply.headers);
         Got { status, headers, body: reply.body.collect().await.ok().map(|body| body.to_vec()) }
@@ -68,30 +68,44 @@ impl Lab {
 
 /// An answer; no body if it broke off.
 #[derive(Debug)]
-pub struct Got {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub body: Option<Vec<u8>>,
+pub(crate) struct Got {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Option<Vec<u8>>,
 }
 
 impl Got {
-    pub fn header(&self, name: &str) -> &str {
+    /// Whether the body came whole and is this one. (A failed comparison of megabytes should not print them.)
+    pub(crate) fn is(&self, bytes: &[u8]) -> bool {
+        self.body.as_deref() == Some(bytes)
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 }
 
 /// A relay at work, and what it takes to start it again.
-pub struct Relay {
-    pub server: Server,
-    pub folder: TempDir,
-    pub url: String,
-    pub client: Client,
+pub(crate) struct Relay {
+    pub(crate) server: Server,
+    pub(crate) folder: TempDir,
+    pub(crate) url: String,
+    pub(crate) client: Client,
     config: String,
 }
 
 impl Relay {
-    pub async fn start(directories: &[&FakeDirectory], folder: TempDir, disk: &str) -> Self {
+    pub(crate) async fn start(directories: &[&FakeDirectory], folder: TempDir, disk: &str) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        Self::on(directories, folder, port, disk).await
+    }
+
+    /// Starts a relay in the folder and at the URL of one that ended.
+    pub(crate) async fn again(directories: &[&FakeDirectory], folder: TempDir, url: &str) -> Self {
+        Self::on(directories, folder, url.rsplit(':').next().unwrap().parse().unwrap(), "1 GB").await
+    }
+
+    async fn on(directories: &[&FakeDirectory], folder: TempDir, port: u16, disk: &str) -> Self {
         let mut config = format!(
             "data_dir = {:?}\nlisten = [\"127.0.0.1:{port}\"]\npublic_urls = [\"http://127.0.0.1:{port}\"]\ndisk = \"{disk}\"\n",
             folder.path()
@@ -111,25 +125,25 @@ impl Relay {
     }
 
     /// Ends it politely and starts it again on the same folder.
-    pub async fn restart(self) -> Self {
+    pub(crate) async fn restart(self) -> Self {
         let Self { server, folder, url, config, .. } = self;
         let port = url.rsplit(':').next().unwrap().parse().unwrap();
         server.drain(Duration::from_secs(1)).await;
         Self::run(config, folder, port).await
     }
 
-    pub fn key(&self) -> PublicKey {
+    pub(crate) fn key(&self) -> PublicKey {
         self.server.relay().identity.public_key()
     }
 
-    pub async fn status(&self) -> RelayStatus {
+    pub(crate) async fn status(&self) -> RelayStatus {
         let url = format!("{}/odi/v1/status", self.url);
         let reply = self.client.send(Ask::get(&url.parse().unwrap())).await.unwrap();
         from_json(&reply.body.collect().await.unwrap(), "a status").unwrap()
     }
 
     /// Waits until the relay says so of itself.
-    pub async fn until(&self, what: &str, holds: impl Fn(&RelayStatus) -> bool) -> RelayStatus {
+    pub(crate) async fn until(&self, what: &str, holds: impl Fn(&RelayStatus) -> bool) -> RelayStatus {
         let mut last = None;
         let mut looks = tokio::time::interval(LOOK);
         let waited = tokio::time::timeout(PATIENCE, async {
@@ -147,20 +161,20 @@ impl Relay {
     }
 
     /// Waits until it holds all of the head at `seq`.
-    pub async fn until_full(&self, seq: u64) -> RelayStatus {
+    pub(crate) async fn until_full(&self, seq: u64) -> RelayStatus {
         let full = |status: &RelayStatus| {
             status.catalogs.iter().any(|catalog| catalog.full.is_some_and(|pin| pin.seq() == seq))
         };
         self.until("full", full).await
     }
 
-    pub fn data_dir(&self) -> PathBuf {
+    pub(crate) fn data_dir(&self) -> PathBuf {
         Path::new(self.folder.path()).to_owned()
     }
 }
 
 /// Bytes that do not repeat, so that no two chunks are alike.
-pub fn noise(seed: u8, len: usize) -> Vec<u8> {
+pub(crate) fn noise(seed: u8, len: usize) -> Vec<u8> {
     let mut bytes = vec![0; len];
     blake3::Hasher::new().update(&[seed]).finalize_xof().fill(&mut bytes);
     bytes

@@ -7,4 +7,6 @@ mod lab;
 mod publisher;
 mod web;
 
+mod filling;
 mod joining;
+mod serving;

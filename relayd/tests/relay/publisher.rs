@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 
 use odi_manifest::{
     ArtifactPath, BlobHasher, CatalogId, DiffHeader, Entry, Head, HeadBuilder, HeadId, MemoryNodes, Op, Pin,
-    Revocation, RevocationList, Root, RootBuilder, SigningKey, Timestamp, Tree, TrustRoot, Unverified,
-    Verified, encode_diff, encode_full,
+    Revocation, RevocationList, RootBuilder, SigningKey, Timestamp, Tree, TrustRoot, Unverified, Verified,
+    encode_diff, encode_full,
 };
 use odi_wire::layout::{LayoutPath, ORIGIN_FOLDER};
 
-pub struct Publisher {
+pub(crate) struct Publisher {
     key: SigningKey,
-    root: Unverified<Root>,
     trust: TrustRoot,
     nodes: MemoryNodes,
     newest: Option<(Verified<Head>, Tree)>,
@@ -20,14 +19,14 @@ pub struct Publisher {
     now: Timestamp,
     origins: Vec<String>,
     /// Everything an origin would have, below the tree's URL.
-    pub files: BTreeMap<String, Vec<u8>>,
+    pub(crate) files: BTreeMap<String, Vec<u8>>,
 }
 
 /// Far enough ahead for every test.
 const EXPIRES: Timestamp = Timestamp(4_000_000_000);
 
 impl Publisher {
-    pub fn new(name: &str, now: Timestamp, origins: Vec<String>) -> Self {
+    pub(crate) fn new(name: &str, now: Timestamp, origins: Vec<String>) -> Self {
         let key = SigningKey::from_seed(blake3::hash(name.as_bytes()).as_bytes());
         let root = RootBuilder::first(name, now, EXPIRES)
             .root_keys(1, [key.public_key()])
@@ -41,7 +40,6 @@ impl Publisher {
         files.insert(format!("{ORIGIN_FOLDER}{}", LayoutPath::Root(1)), root.encode());
         Self {
             key,
-            root,
             trust,
             nodes: MemoryNodes::new(),
             newest: None,
@@ -53,28 +51,24 @@ impl Publisher {
         }
     }
 
-    pub fn id(&self) -> CatalogId {
+    pub(crate) fn id(&self) -> CatalogId {
         *self.trust.catalog()
     }
 
-    pub fn root(&self) -> &Unverified<Root> {
-        &self.root
-    }
-
-    pub fn head(&self) -> &Verified<Head> {
+    pub(crate) fn head(&self) -> &Verified<Head> {
         &self.newest.as_ref().unwrap().0
     }
 
-    pub fn pin(&self) -> Pin {
+    pub(crate) fn pin(&self) -> Pin {
         self.head().pin()
     }
 
-    pub fn tree(&self) -> Tree {
+    pub(crate) fn tree(&self) -> Tree {
         self.newest.as_ref().unwrap().1
     }
 
     /// Publishes a state in which these paths have these bytes; `None` removes a path.
-    pub fn publish(&mut self, changes: &[(&str, Option<&[u8]>)]) -> Pin {
+    pub(crate) fn publish(&mut self, changes: &[(&str, Option<&[u8]>)]) -> Pin {
         for (path, bytes) in changes {
             match bytes {
                 Some(bytes) => self.content.insert((*path).to_owned(), bytes.to_vec()),
@@ -97,7 +91,7 @@ impl Publisher {
     }
 
     /// Publishes a state that takes something back.
-    pub fn revoke(&mut self, revocation: Revocation) -> Pin {
+    pub(crate) fn revoke(&mut self, revocation: Revocation) -> Pin {
         self.revocations.insert(revocation);
         let name = LayoutPath::Revocations(self.revocations.id());
         self.files.insert(format!("{ORIGIN_FOLDER}{name}"), self.revocations.encode());

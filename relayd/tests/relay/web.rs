@@ -2,7 +2,7 @@
 //! itself.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,15 +10,13 @@ use std::time::Duration;
 
 /// How requests for files outside `.odi/` are answered. The layout itself is always served right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Behaviour {
+pub(crate) enum Behaviour {
     /// As nginx would: ranges, Content-Length, keep-alive.
     Proper,
     /// One bit of every body is wrong.
     Flip,
     /// Announces the whole length and closes after half of it.
     Truncate,
-    /// Sends half and then nothing, and keeps the connection open.
-    Stall,
     /// Answers every range request with 200 and the whole file.
     IgnoreRange,
     /// Marks the body as gzip.
@@ -33,10 +31,10 @@ pub enum Behaviour {
 
 /// One request that was answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
-    pub method: String,
-    pub path: String,
-    pub range: Option<String>,
+pub(crate) struct Seen {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) range: Option<String>,
 }
 
 struct Shared {
@@ -48,14 +46,14 @@ struct Shared {
 }
 
 /// A running server; dropping it stops it.
-pub struct Web {
+pub(crate) struct Web {
     addr: SocketAddr,
     shared: Arc<Shared>,
 }
 
 impl Web {
     /// Serves `files`, keyed by decoded path without a leading slash.
-    pub fn start(files: BTreeMap<String, Vec<u8>>) -> Self {
+    pub(crate) fn start(files: BTreeMap<String, Vec<u8>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
@@ -82,31 +80,31 @@ impl Web {
     }
 
     /// `http://127.0.0.1:PORT/`.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}/", self.addr)
     }
 
-    pub fn behave(&self, behaviour: Behaviour) {
+    pub(crate) fn behave(&self, behaviour: Behaviour) {
         *self.shared.behaviour.lock().unwrap() = behaviour;
     }
 
     /// Adds or replaces files.
-    pub fn put(&self, files: impl IntoIterator<Item = (String, Vec<u8>)>) {
+    pub(crate) fn put(&self, files: impl IntoIterator<Item = (String, Vec<u8>)>) {
         self.shared.files.lock().unwrap().extend(files);
     }
 
     /// Changes one file's bytes in place.
-    pub fn edit(&self, path: &str, edit: impl FnOnce(&mut Vec<u8>)) {
+    pub(crate) fn edit(&self, path: &str, edit: impl FnOnce(&mut Vec<u8>)) {
         edit(self.shared.files.lock().unwrap().get_mut(path).unwrap());
     }
 
     /// Requests answered so far for paths that this accepts.
-    pub fn seen(&self, path: impl Fn(&str) -> bool) -> Vec<Seen> {
+    pub(crate) fn seen(&self, path: impl Fn(&str) -> bool) -> Vec<Seen> {
         self.shared.seen.lock().unwrap().iter().filter(|seen| path(&seen.path)).cloned().collect()
     }
 
     /// Bytes of bodies sent for files outside `.odi/`.
-    pub fn body_bytes(&self) -> u64 {
+    pub(crate) fn body_bytes(&self) -> u64 {
         self.shared.body_bytes.load(Ordering::Relaxed)
     }
 }
@@ -163,10 +161,6 @@ fn connection(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
         }
         match behaviour {
             Behaviour::Truncate | Behaviour::Endless => return Ok(()),
-            Behaviour::Stall => {
-                let _ = reader.read(&mut [0; 1]);
-                return Ok(());
-            }
             _ => {}
         }
     }
@@ -197,7 +191,7 @@ fn answer(
                 *byte ^= 0x10;
             }
         }
-        Behaviour::Truncate | Behaviour::Stall => body.truncate(body.len() / 2),
+        Behaviour::Truncate => body.truncate(body.len() / 2),
         Behaviour::Gzip => head.push_str("Content-Encoding: gzip\r\n"),
         Behaviour::Refuse => {
             stream.write_all(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")?;

@@ -9,6 +9,7 @@
 mod adoption;
 mod catalog;
 mod freshness;
+mod promises;
 mod properties;
 mod rotation;
 mod vectors;

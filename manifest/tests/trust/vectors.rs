@@ -7,6 +7,7 @@ mod keys;
 mod records;
 mod revocations;
 mod rotations;
+mod strict;
 
 use std::path::Path;
 

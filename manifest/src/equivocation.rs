@@ -48,8 +48,8 @@ pub enum EquivocationError {
 }
 
 impl Equivocation {
-    /// The proof that two verified heads contradict each other; `None` if they do not, or if one of them is believed
-    /// for another reason than release signatures.
+    /// The proof that two verified heads contradict each other; `None` if they do not, if one of them is believed for
+    /// another reason than release signatures, or if the roots would not fit into a proof.
     #[must_use]
     pub fn between(trust: &TrustRoot, a: &Verified<Head>, b: &Verified<Head>) -> Option<Self> {
         let mut heads = [a, b];
@@ -57,7 +57,8 @@ impl Equivocation {
         let heads = heads.map(Verified::unverified);
         let roots = trust.roots().iter().map(Verified::unverified).collect();
         let proof = Self { roots, heads };
-        proof.check_heads(trust).is_ok().then_some(proof)
+        let proves = proof.check_heads(trust).is_ok() && proof.encode().len() <= EQUIVOCATION_BYTES_MAX;
+        proves.then_some(proof)
     }
 
     /// Checks the whole proof against nothing but a catalog's id, and says which number the keys used twice.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use odi_manifest::{
     Adopted, Ancestors, Because, CatalogId, Head, HeadId, RevId, RevocationList, Unverified, Verified,
+    skip_target,
 };
 
 use super::files::{head_name, list_name};
@@ -147,7 +148,12 @@ fn lead_down(
     let mut kept = Vec::new();
     let line = Arc::make_mut(&mut next.line);
     if adopted.because == Because::First {
-        line.clear();
+        // Nothing is held, or what was is damaged: of the kept heads those stay to which the new one leads.
+        let below = |target: Option<u64>| target.map_or(0, |seq| next.trust.ancestor(seq));
+        let links = [(below(head.seq.checked_sub(1)), head.prev), (below(skip_target(head.seq)), head.skip)];
+        let kept = links.into_iter().filter(|(seq, id)| id.is_some() && line.get(seq) == id.as_ref());
+        let join = kept.map(|(seq, _)| seq).max().unwrap_or(0);
+        line.retain(|seq, _| *seq <= join);
     }
     if adopted.because == Because::Voids {
         let mut at = (head.prev, head.seq);

@@ -9,8 +9,8 @@ use crate::restarts::open;
 
 /// One step of a life: a root, or a head to follow.
 enum Step {
-    Roots(Catalog),
-    Head(Catalog, Unverified<Head>),
+    Roots(Box<Catalog>),
+    Head(Box<Catalog>, Unverified<Head>),
 }
 
 impl Step {
@@ -25,25 +25,25 @@ impl Step {
 /// Heads one by one, a jump over three, a thief's line that is left again, and a new epoch.
 fn life() -> (Catalog, Vec<Step>) {
     let mut catalog = Catalog::begin();
-    let mut steps = vec![Step::Roots(catalog.clone())];
+    let mut steps = vec![Step::Roots(Box::new(catalog.clone()))];
     for tree in ["a", "b"] {
         let head = catalog.publish(tree);
-        steps.push(Step::Head(catalog.clone(), head));
+        steps.push(Step::Head(Box::new(catalog.clone()), head));
     }
     let jump = ["c", "d", "e"].map(|tree| catalog.publish(tree));
-    steps.push(Step::Head(catalog.clone(), jump[2].clone()));
+    steps.push(Step::Head(Box::new(catalog.clone()), jump[2].clone()));
     let mut thief = catalog.clone();
     let evil = thief.publish("evil");
-    steps.push(Step::Head(thief, evil.clone()));
+    steps.push(Step::Head(Box::new(thief), evil.clone()));
     let _ = catalog.publish("f");
     let voiding = catalog.publish_with("g", |head| head.void(evil.id()));
-    steps.push(Step::Head(catalog.clone(), voiding.clone()));
+    steps.push(Step::Head(Box::new(catalog.clone()), voiding.clone()));
     let worse = catalog.publish("worse");
-    steps.push(Step::Head(catalog.clone(), worse));
+    steps.push(Step::Head(Box::new(catalog.clone()), worse));
     catalog.recover_above(&voiding, 20, 3);
-    steps.push(Step::Roots(catalog.clone()));
+    steps.push(Step::Roots(Box::new(catalog.clone())));
     let fresh = catalog.publish("h");
-    steps.push(Step::Head(catalog.clone(), fresh));
+    steps.push(Step::Head(Box::new(catalog.clone()), fresh));
     (catalog, steps)
 }
 

@@ -199,7 +199,9 @@ fn damaged_files_cost_themselves_and_not_the_mark() {
     let refused = ledger.adopt(&catalog.id(), &held, &back, &Ancestors::default());
     assert!(matches!(refused, Err(LedgerError::GoesBack { .. })));
     catalog.follow(&ledger, &second).unwrap();
-    assert!(open(&disk).load(&catalog.id()).unwrap().newest.is_some());
+    let state = open(&disk).load(&catalog.id()).unwrap();
+    assert!(state.newest.is_some());
+    assert_eq!(state.line.len(), 2, "the heads below the damaged one are still of the line");
 
     disk.rot("root-1");
     let damaged = Ledger::open(Arc::new(disk), Path::new("/data/ledger"));

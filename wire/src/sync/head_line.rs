@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use futures_util::future::join_all;
 use odi_manifest::{Head, HeadId, HeadRefusal, Unverified};
 
 use super::SyncError;
@@ -55,5 +56,14 @@ impl HeadLine {
         }
         let found = self.by_seq.get(&seq).and_then(|id| self.by_id.get(id)).cloned();
         found.ok_or_else(|| HeadRefusal::SequenceJump { expected: seq, found: 0 }.into())
+    }
+
+    /// Asks for several numbers at once. What does not come is asked for again when it is needed.
+    pub(super) async fn prefetch(&mut self, asker: &Asker<'_>, seqs: impl IntoIterator<Item = u64>) {
+        let unknown = seqs.into_iter().filter(|seq| !self.by_seq.contains_key(seq));
+        let asked: Vec<_> = unknown.map(|seq| asker.head_at(seq)).collect();
+        for heads in join_all(asked).await.into_iter().flatten() {
+            heads.into_iter().for_each(|head| self.remember(head));
+        }
     }
 }

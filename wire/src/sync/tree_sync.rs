@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use odi_manifest::{
     DIFF_BYTES_MAX, FullReader, Head, HeadId, NODE_BYTES_MAX, NodeId, NodesError, Tree, TrustRoot,
     Unverified, apply_diff, decode_diff,
@@ -17,14 +18,17 @@ use crate::fetch::{Incoming, SourceFault};
 use crate::layout::LayoutPath;
 use crate::off_worker::off_worker;
 
-/// How far apart the heads of diffs are that origins keep, widest first.
+/// How far apart the heads of diffs are that origins keep, widest first; each ends at a multiple of its stride.
 const STRIDES: [u64; 4] = [64, 16, 4, 1];
 
 /// A way of more diffs than this is longer than fetching the whole tree.
-const STEPS_MAX: usize = 64;
+const STEPS_MAX: usize = 320;
 
-/// How many heads back a whole tree is looked for.
-const FULL_SCAN_MAX: usize = 256;
+/// How many heads back a whole tree is looked for: publishers keep one at least that often.
+const FULL_SCAN_MAX: usize = 1024;
+
+/// How many of them are looked at together.
+const FULL_SCAN_AT_ONCE: usize = 16;
 
 /// Bytes of one entry, or one frame, in a stream of nodes, generously: path, hashes, extension.
 const FULL_BYTES_PER_ENTRY: u64 = 2048;
@@ -76,7 +80,7 @@ impl TreeSearch<'_> {
             return Ok(tree);
         }
         if self.asker.source.has_nodes()
-            && let Some(tree) = self.node_by_node(wanted).await?
+            && let Some(tree) = self.node_by_node(wanted).await
         {
             return Ok(tree);
         }
@@ -86,7 +90,7 @@ impl TreeSearch<'_> {
     /// Goes from a state to `head` along diffs: the direct one if there is one, else by the widest strides that are.
     async fn walk(&mut self, base: Base, head: &Unverified<Head>) -> Result<Option<Tree>, SyncError> {
         let condemned = self.condemnations();
-        if let Some(tree) = self.step(&base, head).await? {
+        if let Some(tree) = self.step(&base, head).await {
             return Ok(Some(tree));
         }
         let mut at = base;
@@ -107,7 +111,7 @@ impl TreeSearch<'_> {
         head: &Unverified<Head>,
         condemned: usize,
     ) -> Result<Option<Base>, SyncError> {
-        for stride in STRIDES {
+        for stride in STRIDES.into_iter().filter(|stride| at.seq.is_multiple_of(*stride)) {
             if self.condemnations() > condemned {
                 return Ok(None);
             }
@@ -126,7 +130,7 @@ impl TreeSearch<'_> {
                     Err(other) => return Err(other),
                 }
             };
-            if let Some(tree) = self.step(at, &next).await? {
+            if let Some(tree) = self.step(at, &next).await {
                 return Ok(Some(Base { seq, id: next.id(), tree }));
             }
         }
@@ -140,68 +144,109 @@ impl TreeSearch<'_> {
     }
 
     /// One diff.
-    async fn step(&mut self, from: &Base, to: &Unverified<Head>) -> Result<Option<Tree>, SyncError> {
+    async fn step(&mut self, from: &Base, to: &Unverified<Head>) -> Option<Tree> {
         let item = LayoutPath::Diff { from: from.id, to: to.id() };
         let encoded = match self.asker.bytes(item, DIFF_BYTES_MAX).await {
             Ok(encoded) => encoded,
             Err(source) => {
                 self.tried.push(TreeFault::Source { item, source });
-                return Ok(None);
+                return None;
             }
         };
         let (catalog, nodes, tree) = (*self.trust.catalog(), self.store.nodes(), from.tree);
         let (from, to, root) = (from.id, to.id(), to.claims().tree);
         let applied = off_worker(move || apply(&encoded, catalog, (from, to), nodes, &tree, &root)).await;
-        match applied {
-            Ok(tree) => Ok(Some(tree)),
-            Err(fault) => {
-                self.tried.push(fault);
-                Ok(None)
-            }
-        }
+        self.keep(applied)
     }
 
-    /// The whole tree of `head`, or of a head a little before it and the diffs from there.
+    /// The whole tree of `head`, or of a head before it and the diffs from there.
     async fn whole(&mut self, head: &Unverified<Head>) -> Result<Option<Tree>, SyncError> {
-        let mut at = head.clone();
-        for _ in 0..FULL_SCAN_MAX {
-            if let Some(tree) = self.full(&at).await? {
+        let mut next = Some(head.clone());
+        let mut looked_at = 0;
+        while let Some(newest) = next.take().filter(|_| looked_at < FULL_SCAN_MAX) {
+            // The head itself first: it is the likeliest, and at a directory the only one.
+            let most = if looked_at == 0 { 1 } else { FULL_SCAN_AT_ONCE };
+            let heads = self.some_before(newest, most).await?;
+            looked_at += heads.len();
+            if let Some((at, tree)) = self.first_full(&heads).await? {
                 if at.id() == head.id() {
                     return Ok(Some(tree));
                 }
                 let base = Base { seq: at.claims().seq, id: at.id(), tree };
                 return self.walk(base, head).await;
             }
-            let absent =
-                matches!(self.tried.last(), Some(TreeFault::Source { source: SourceFault::Absent(_), .. }));
-            let Some(prev) = at.claims().prev.filter(|_| absent) else { return Ok(None) };
-            let seq = self.trust.ancestor(at.claims().seq.saturating_sub(1));
-            at = match self.line.named(&self.asker, seq, &prev).await {
-                Ok(former) => former,
-                Err(SyncError::Source { item, source }) => {
-                    self.tried.push(TreeFault::Source { item, source });
-                    return Ok(None);
-                }
-                Err(other) => return Err(other),
-            };
+            let all_absent = self
+                .tried
+                .iter()
+                .rev()
+                .take(heads.len())
+                .all(|fault| matches!(fault, TreeFault::Source { source: SourceFault::Absent(_), .. }));
+            if let Some(oldest) = heads.last().filter(|_| all_absent) {
+                next = self.before(oldest).await?;
+            }
         }
         Ok(None)
     }
 
-    /// One whole tree as a stream of nodes.
-    async fn full(&mut self, head: &Unverified<Head>) -> Result<Option<Tree>, SyncError> {
-        let item = LayoutPath::Full(head.id());
-        let bytes_max = head.claims().entries.saturating_mul(FULL_BYTES_PER_ENTRY).saturating_add(1 << 20);
-        let body = self.asker.fetcher.stream(&self.asker.source.item(item), bytes_max).await;
-        let received = match body {
-            Ok(body) => receive(body, item, head.claims().tree, self.store.nodes()).await,
-            Err(source) => Err(TreeFault::Source { item, source }),
-        };
-        self.keep(received)
+    /// A head and those before it, newest first.
+    async fn some_before(
+        &mut self,
+        head: Unverified<Head>,
+        most: usize,
+    ) -> Result<Vec<Unverified<Head>>, SyncError> {
+        let seq = head.claims().seq;
+        self.line.prefetch(&self.asker, (seq.saturating_sub(most as u64 - 1).max(1)..seq).rev()).await;
+        let mut heads = vec![head];
+        while heads.len() < most {
+            let Some(oldest) = heads.last() else { break };
+            match self.before(oldest).await? {
+                Some(former) => heads.push(former),
+                None => break,
+            }
+        }
+        Ok(heads)
+    }
+
+    /// The head before one; nothing at the beginning of the line, or if the source does not have it.
+    async fn before(&mut self, head: &Unverified<Head>) -> Result<Option<Unverified<Head>>, SyncError> {
+        let seq = self.trust.ancestor(head.claims().seq.saturating_sub(1));
+        let Some(prev) = head.claims().prev.filter(|_| seq > 0) else { return Ok(None) };
+        match self.line.named(&self.asker, seq, &prev).await {
+            Ok(former) => Ok(Some(former)),
+            Err(SyncError::Source { item, source }) => {
+                self.tried.push(TreeFault::Source { item, source });
+                Ok(None)
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    /// The newest of these heads' trees that the source has as a stream of nodes.
+    async fn first_full(
+        &mut self,
+        heads: &[Unverified<Head>],
+    ) -> Result<Option<(Unverified<Head>, Tree)>, SyncError> {
+        let asker = self.asker;
+        let asked = heads.iter().map(|head| async move {
+            let item = LayoutPath::Full(head.id());
+            let bytes_max =
+                head.claims().entries.saturating_mul(FULL_BYTES_PER_ENTRY).saturating_add(1 << 20);
+            (item, asker.fetcher.stream(&asker.source.item(item), bytes_max).await)
+        });
+        for (head, (item, body)) in heads.iter().zip(join_all(asked).await) {
+            let received = match body {
+                Ok(body) => receive(body, item, head.claims().tree, self.store.nodes()).await,
+                Err(source) => Err(TreeFault::Source { item, source }),
+            };
+            if let Some(tree) = self.keep(received) {
+                return Ok(Some((head.clone(), tree)));
+            }
+        }
+        Ok(None)
     }
 
     /// The nodes that the store lacks, one request each.
-    async fn node_by_node(&mut self, root: NodeId) -> Result<Option<Tree>, SyncError> {
+    async fn node_by_node(&mut self, root: NodeId) -> Option<Tree> {
         let mut reader = FullReader::new(root);
         loop {
             let store = self.store.clone();
@@ -233,14 +278,8 @@ impl TreeSearch<'_> {
         self.keep(tree)
     }
 
-    fn keep(&mut self, tree: Result<Tree, TreeFault>) -> Result<Option<Tree>, SyncError> {
-        match tree {
-            Ok(tree) => Ok(Some(tree)),
-            Err(fault) => {
-                self.tried.push(fault);
-                Ok(None)
-            }
-        }
+    fn keep(&mut self, tree: Result<Tree, TreeFault>) -> Option<Tree> {
+        tree.map_err(|fault| self.tried.push(fault)).ok()
     }
 
     fn condemnations(&self) -> usize {

@@ -16,6 +16,8 @@ use odi_wire::serve::{Request, Response, Service};
 
 use crate::directory::Directory;
 
+pub(crate) use status::status_document;
+
 /// The public listener's service.
 pub(crate) struct Answers(pub(crate) Arc<Directory>);
 

@@ -150,8 +150,8 @@ fn sources(
 ) -> Vec<Source> {
     let mut sources = Vec::new();
     if let (Some(origin), Ok(path)) = (catalog.origin(), ArtifactPath::parse(path)) {
-        sources.push(Source::artifact(origin, &path));
-        sources.push(Source::kept_blob(origin, &entry.blob));
+        sources.push(Source::artifact(&origin, &path));
+        sources.push(Source::kept_blob(&origin, &entry.blob));
     }
     let roster = directory.relays.roster();
     let holders = roster.selectable(directory.clock.now()).filter(|member| {

@@ -2,6 +2,7 @@
 
 pub(crate) mod follow;
 pub mod resolve;
+mod settings;
 pub mod view;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -45,7 +46,7 @@ impl Catalog {
             config,
             followed,
             view: watch::Sender::new(Arc::new(view)),
-            index_names: Mutex::new(Arc::from(["index.html".to_owned()])),
+            index_names: Mutex::new(settings::index_names(None).into()),
             standing: Mutex::default(),
             wake: Notify::new(),
             advancing: tokio::sync::Mutex::default(),
@@ -64,10 +65,11 @@ impl Catalog {
         &self.config.name
     }
 
-    /// The maintainers' web server.
+    /// The maintainers' web server: as configured, or else as the newest adopted head names it.
     #[must_use]
-    pub const fn origin(&self) -> Option<&Url> {
-        self.config.origin.as_ref()
+    pub fn origin(&self) -> Option<Url> {
+        let named = || self.view().adopted()?.head.origins.iter().find_map(|origin| origin.parse().ok());
+        self.config.origin.clone().or_else(named)
     }
 
     /// Its configuration.
@@ -99,6 +101,10 @@ impl Catalog {
     /// Names of index files, best first.
     pub(crate) fn index_names(&self) -> Arc<[String]> {
         Arc::clone(&lock(&self.index_names))
+    }
+
+    pub(crate) fn set_index_names(&self, names: Vec<String>) {
+        *lock(&self.index_names) = names.into();
     }
 
     /// Adds an adopted state. It is served when the state rules say so.

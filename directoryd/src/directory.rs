@@ -149,7 +149,7 @@ impl Directory {
         }
         let mut places: Vec<Source> = catalog
             .origin()
-            .map(|origin| Source::origin_chunk_list(origin, &entry.blob))
+            .map(|origin| Source::origin_chunk_list(&origin, &entry.blob))
             .into_iter()
             .collect();
         {

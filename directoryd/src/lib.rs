@@ -10,6 +10,7 @@ pub mod config;
 pub mod server;
 
 // Requests.
+mod admin;
 mod answer;
 mod carry;
 mod directory;
@@ -34,6 +35,7 @@ mod tend;
 mod blocking;
 mod durable_file;
 mod identity;
+mod upkeep;
 
 pub use config::Config;
 pub use network::Network;

@@ -73,7 +73,7 @@ impl Origins {
         if let Some(proof) = self.proofs().get(&key).filter(|proof| now < proof.until) {
             return proof.url.as_ref().map(Url::to_string);
         }
-        let proved = tokio::time::timeout(PATIENCE, prove(directory, catalog, origin, path, entry));
+        let proved = tokio::time::timeout(PATIENCE, prove(directory, catalog, &origin, path, entry));
         let url = proved.await.unwrap_or_default();
         let until = now.plus(if url.is_some() { PROVEN_FOR } else { ABSENT_FOR });
         let mut proofs = self.proofs();

@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::admin::Admin;
 use crate::answer::Answers;
 use crate::blocking::blocking;
 use crate::carry::Carry;
@@ -29,6 +30,10 @@ use crate::origins::Origins;
 use crate::relays::Relays;
 use crate::tend;
 use crate::throttle::NetworkThrottle;
+use crate::upkeep;
+
+/// How long a health check may still take at the end.
+const ADMIN_DRAIN: Duration = Duration::from_secs(1);
 
 /// Why a directory does not run, or runs no longer.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +77,7 @@ pub enum ServerError {
 /// A directory at work. [`drain`](Self::drain) is its orderly end; dropping it stops everything at once.
 pub struct Server {
     running: Running,
+    admin: Option<Running>,
     tasks: JoinSet<&'static str>,
     stop: CancellationToken,
     directory: Arc<Directory>,
@@ -85,6 +91,10 @@ impl Server {
     pub async fn bind(config: Config, clock: Arc<dyn Clock>) -> Result<Self, ServerError> {
         let proxies = TrustedProxies::new(config.proxies.clone());
         let listening = serve::Server::bind(&config.listen, Limits::default()).await?.trusting(proxies);
+        let admin = match config.admin {
+            Some(addr) => Some(serve::Server::bind(&[addr], Limits::default()).await?),
+            None => None,
+        };
         let directory = Arc::new(open(config, clock).await?);
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
@@ -100,9 +110,15 @@ impl Server {
             tend::tend(tended, stopped).await;
             "tends relays"
         });
+        let (kept, stopped) = (Arc::clone(&directory), stop.clone());
+        tasks.spawn(async move {
+            upkeep::keep_up(kept, stopped).await;
+            "keeps the store within its budget"
+        });
         let running = listening.spawn(Arc::new(Answers(Arc::clone(&directory))));
         tracing::info!(id = %directory.id, addrs = ?running.local_addrs(), "the directory listens");
-        Ok(Self { running, tasks, stop, directory })
+        let admin = admin.map(|listening| listening.spawn(Arc::new(Admin(Arc::clone(&directory)))));
+        Ok(Self { running, admin, tasks, stop, directory })
     }
 
     /// The addresses in use, in the order of the configuration.
@@ -117,11 +133,24 @@ impl Server {
         self.directory.id
     }
 
+    /// The address of the admin listener, if there is one.
+    #[must_use]
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin.as_ref()?.local_addrs().first().copied()
+    }
+
     /// Waits until something has died that must run: a server that lost a part must not look healthy.
     pub async fn failed(&mut self) -> ServerError {
+        let admin = async {
+            match &mut self.admin {
+                Some(admin) => admin.failed().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             error = self.running.failed() => error.into(),
-            Some(joined) = self.tasks.join_next() => ServerError::TaskDied(joined.unwrap_or("follows or tends")),
+            error = admin => error.into(),
+            Some(joined) = self.tasks.join_next() => ServerError::TaskDied(joined.unwrap_or("panicked")),
         }
     }
 
@@ -132,6 +161,9 @@ impl Server {
     pub async fn drain(mut self, deadline: Duration) -> Result<(), ServerError> {
         self.stop.cancel();
         self.running.drain(deadline).await;
+        if let Some(admin) = self.admin {
+            admin.drain(ADMIN_DRAIN).await;
+        }
         let finish = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(deadline, finish).await.is_err() {
             tracing::warn!("tasks were cut at the end of the drain");
@@ -158,7 +190,11 @@ fn open_blocking(config: Config, clock: Arc<dyn Clock>, client: Client) -> Resul
     getrandom::fill(&mut fresh).map_err(|error| data_dir(std::io::Error::other(error)))?;
     let identity = identity::load_or_make(&config.data_dir, fresh)?;
     let disk = Arc::new(RealDisk);
-    let options = StoreOptions { clock: Arc::clone(&clock), ..StoreOptions::default() };
+    let options = StoreOptions {
+        clock: Arc::clone(&clock),
+        budget_bytes: upkeep::store_budget(config.carry),
+        ..StoreOptions::default()
+    };
     let store = Store::open(disk.clone(), &config.data_dir.join("store"), options)?;
     let ledger = Arc::new(Ledger::open(disk, &ledger_folder(&config.data_dir))?);
     let relays = Relays::open(&config.data_dir, now).map_err(data_dir)?;

@@ -235,7 +235,7 @@ pub(super) fn trigger(
 ) -> Result<Response, Refusal> {
     let catalog = directory.catalog(catalog).ok_or(Refusal::NotFound)?;
     directory.pace(Network::of(request.peer.ip()))?;
-    if catalog.origin().is_none() {
+    if catalog.config().origin.is_none() {
         return Err(Refusal::Unprocessable(
             "this catalog comes by push; there is no origin to look at".into(),
         ));

@@ -10,14 +10,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use odi_manifest::{Entry, NodesError, Op, Timestamp, Tree};
+use odi_manifest::{Entry, Head, NodesError, Op, Timestamp, Tree, Unverified};
 use odi_wire::message::Push;
 use odi_wire::sync::{FollowedCatalog, PushOutcome, RetainedHead, SyncError, SyncSource};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use super::view::{CHANGED_MAX, State, View};
-use super::{Catalog, Standing};
+use super::{Catalog, Standing, settings};
 use crate::blocking::blocking;
 use crate::directory::Directory;
 use crate::state_rules::CARRIED_BYTES_MAX;
@@ -48,10 +49,12 @@ pub(crate) fn restored_view(followed: &FollowedCatalog, now: Timestamp) -> View 
 pub(crate) async fn follow(directory: Arc<Directory>, catalog: Arc<Catalog>, stop: CancellationToken) {
     let mut wait = Duration::ZERO;
     let mut views = catalog.watch();
+    // What was found again after a restart has settings too.
+    views.mark_changed();
     loop {
         let polled = tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(wait), if catalog.origin().is_some() => true,
+            () = tokio::time::sleep(wait), if catalog.config().origin.is_some() => true,
             () = catalog.wake.notified() => true,
             _ = views.changed() => false,
         };
@@ -68,7 +71,7 @@ pub(crate) async fn follow(directory: Arc<Directory>, catalog: Arc<Catalog>, sto
         }
         tokio::select! {
             () = stop.cancelled() => return,
-            () = carry_ahead(&directory, &catalog) => {}
+            () = prepare(&directory, &catalog) => {}
         }
     }
 }
@@ -80,7 +83,7 @@ fn jittered(poll: Duration, draw: u32) -> Duration {
 
 /// Asks the origin for news; whether that worked.
 async fn poll(directory: &Arc<Directory>, catalog: &Arc<Catalog>) -> bool {
-    let Some(origin) = catalog.origin() else { return true };
+    let Some(origin) = &catalog.config().origin else { return true };
     let source = SyncSource::origin(origin.clone());
     let outcome = advance(directory, catalog, &source).await;
     let fault = outcome.as_ref().err().map(chain);
@@ -149,6 +152,30 @@ fn changed_state(
     Ok(state)
 }
 
+/// Gets ready for the newest adopted state before it is served: what is small, and how its folders are shown.
+async fn prepare(directory: &Arc<Directory>, catalog: &Arc<Catalog>) {
+    carry_ahead(directory, catalog).await;
+    if let Some(state) = catalog.view().adopted() {
+        read_settings(directory, catalog, state).await;
+    }
+}
+
+async fn read_settings(directory: &Arc<Directory>, catalog: &Arc<Catalog>, state: &State) {
+    let (nodes, tree) = (directory.nodes.clone(), state.tree);
+    let entry = blocking(move || tree.get(&nodes, settings::PATH)).await;
+    let bytes = match entry {
+        Ok(Some(entry)) if entry.size <= CARRIED_BYTES_MAX => {
+            let fetched =
+                directory.carry.fetch(directory, catalog, settings::PATH, &entry, &[state.id]).await;
+            // Not to be had now: what was read of a former state goes on.
+            let Some(bytes) = fetched else { return };
+            Some(bytes)
+        }
+        _ => None,
+    };
+    catalog.set_index_names(settings::index_names(bytes.as_deref()));
+}
+
 /// Fetches the small artifacts that waiting states changed, so that they are here when a state is served.
 async fn carry_ahead(directory: &Arc<Directory>, catalog: &Arc<Catalog>) {
     let view = catalog.view();
@@ -176,7 +203,7 @@ pub(crate) async fn push(
     catalog: &Arc<Catalog>,
     push: &Push,
 ) -> Result<(), PushRefusal> {
-    let fallback = catalog.origin().cloned().map(SyncSource::origin);
+    let fallback = catalog.origin().or_else(|| named_origin(push)).map(SyncSource::origin);
     let _alone = catalog.advancing.lock().await;
     let now = directory.clock.now();
     match directory.sync.receive(catalog.followed(), push, fallback.as_ref(), now).await {
@@ -186,6 +213,12 @@ pub(crate) async fn push(
         Ok(PushOutcome::Conflict(current)) => Err(PushRefusal::Superseded(current)),
         Err(error) => Err(PushRefusal::Refused(chain(&error))),
     }
+}
+
+/// Where the pushed head says its tree is to be had. The sync client asks there only once the head has been verified.
+fn named_origin(push: &Push) -> Option<Url> {
+    let head = Unverified::<Head>::decode(&push.head).ok()?;
+    head.claims().origins.iter().find_map(|origin| origin.parse().ok())
 }
 
 fn chain(error: &(impl std::error::Error + 'static)) -> String {

@@ -313,7 +313,10 @@ impl Member {
 
     /// Whether it is to be probed now; marks that as under way.
     pub(super) fn take_probe(&mut self, limits: &RosterLimits, now: Timestamp) -> bool {
-        let holds_something = self.announced.as_ref().is_some_and(|said| !said.inventory.catalogs.is_empty());
+        let holds_something = self
+            .announced
+            .as_ref()
+            .is_some_and(|said| said.inventory.catalogs.iter().any(|catalog| catalog.full.is_some()));
         let fresh = self.probed.is_some_and(|probed| now.since(probed) < limits.probe_every);
         let due = self.is_proved()
             && self.is_alive(now)

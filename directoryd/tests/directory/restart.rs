@@ -64,3 +64,26 @@ async fn a_directory_never_goes_back_to_an_older_head() {
     world.until(async || world.json("/odi/v1/status").await["catalogs"][0]["fault"].is_string()).await;
     assert_eq!(world.adopted().await, Some(2));
 }
+
+#[tokio::test]
+async fn the_admin_listener_tells_living_from_ready() {
+    let mut publisher = Publisher::new();
+    let world = World::start(&publisher.id, None).await;
+    let admin = world.directory.as_ref().unwrap().admin_addr().unwrap();
+    let status = async |path: &str| {
+        let url = format!("http://{admin}{path}").parse().unwrap();
+        world.client.send(odi_wire::client::Ask::get(&url)).await.unwrap().status
+    };
+    assert_eq!(status("/healthz").await, StatusCode::OK);
+    assert_eq!(status("/readyz").await, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(status("/world/a").await, StatusCode::NOT_FOUND);
+    assert_eq!(world.get("/world/a").await.status, StatusCode::SERVICE_UNAVAILABLE);
+    // Without an origin heads come by push alone, and say themselves where the rest is to be had.
+    let origin = publisher.serve().await;
+    let push = publisher.push_of_first(&[("a", b"one")], &origin.url());
+    let target = format!("/odi/v1/catalogs/{}/push", publisher.id);
+    let taken = world.post(&target, push).await;
+    assert_eq!(taken.status, StatusCode::OK, "{:?}", taken.body.collect().await);
+    assert_eq!(status("/readyz").await, StatusCode::OK);
+    assert_eq!(world.body("/world/a").await, b"one");
+}

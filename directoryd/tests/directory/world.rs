@@ -18,7 +18,7 @@ use odi_wire::http::{HeaderValue, Method, StatusCode};
 use odi_wire::layout::LayoutPath;
 use odi_wire::message::{
     CBOR, CatalogInventory, CatalogPattern, Challenge, IdRanges, Inventory, LeaseReply, PreSharedKey,
-    PublicUrl, RelayReg, RelayState, state,
+    PublicUrl, Push, RelayReg, RelayState, state,
 };
 use odi_wire::refusal::Refusal;
 use odi_wire::serve::{self, Request, Response, Running, Service};
@@ -39,6 +39,7 @@ pub(crate) struct Publisher {
     pub(crate) id: CatalogId,
     newest: Option<Verified<Head>>,
     heads: BTreeMap<u64, HeadId>,
+    origins: Vec<String>,
     /// What the origin has, by target.
     files: Arc<Mutex<Files>>,
 }
@@ -57,7 +58,7 @@ impl Publisher {
         let id = *trust.catalog();
         let files = Arc::<Mutex<Files>>::default();
         files.lock().unwrap().insert("/.odi/roots/1".to_owned(), root.encode());
-        Self { key, trust, id, newest: None, heads: BTreeMap::new(), files }
+        Self { key, trust, id, newest: None, heads: BTreeMap::new(), origins: vec![], files }
     }
 
     /// Signs the next state and puts it on the origin, artifacts and all.
@@ -79,7 +80,8 @@ impl Publisher {
         let tree = Tree::build(sorted, &mut nodes).unwrap();
         let mut builder = HeadBuilder::after(&self.trust, self.newest.as_ref())
             .times(START, START.plus(Duration::from_secs(1 << 30)))
-            .tree(tree.root, tree.entries, tree.bytes);
+            .tree(tree.root, tree.entries, tree.bytes)
+            .origins(self.origins.clone());
         if let Some(seq) = builder.skip_to() {
             builder = builder.skip(self.heads[&seq]);
         }
@@ -92,6 +94,15 @@ impl Publisher {
         self.put(LayoutPath::HeadAt(head.seq), head.encode());
         self.newest = Some(head.clone());
         head
+    }
+
+    /// The push of the first state, with the root; the head names where the rest is to be had.
+    pub(crate) fn push_of_first(&mut self, artifacts: &[(&str, &[u8])], origin: &str) -> Vec<u8> {
+        self.origins = vec![origin.to_owned()];
+        self.lay_out(artifacts);
+        let head = self.sign(artifacts).encode();
+        let roots = vec![self.trust.roots()[0].encode()];
+        Push { head, roots, ..Push::default() }.encode().unwrap()
     }
 
     fn lay_out(&self, artifacts: &[(&str, &[u8])]) {
@@ -162,7 +173,7 @@ impl World {
         let origin = origin.map(|origin| format!("origin = \"{origin}\"")).unwrap_or_default();
         let text = format!(
             "data_dir = \"{}\"\nlisten = [\"127.0.0.1:0\"]\npublic_urls = [\"http://127.0.0.1:9999\"]\n\
-             proxies = [\"127.0.0.0/8\"]\n\
+             proxies = [\"127.0.0.0/8\"]\nadmin = \"127.0.0.1:0\"\n\
              [[catalog]]\nname = \"world\"\nid = \"{catalog}\"\n{origin}\npoll = \"1d\"\n",
             folder.path().join("data").display()
         );

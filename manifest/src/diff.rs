@@ -5,8 +5,8 @@ use crate::cbor::{CborError, CborReason, Reader, Writer};
 use crate::entry::EntryError;
 use crate::tree::common_prefix;
 use crate::{
-    ArtifactPath, CatalogId, DIFF_BYTES_MAX, Entry, HeadId, NodeId, NodeSink, Nodes, NodesError, Op,
-    PathError, Tree, TreeError,
+    ArtifactPath, CatalogId, DIFF_BYTES_MAX, DIFF_OPS_MAX, DIFF_PATH_BYTES_MAX, Entry, HeadId, NodeId,
+    NodeSink, Nodes, NodesError, Op, PathError, Tree, TreeError,
 };
 
 /// Items of a removal.
@@ -34,6 +34,12 @@ pub enum DiffError {
     /// Larger than any diff: such changes travel as nodes.
     #[error("diff has {0} bytes, the largest has {DIFF_BYTES_MAX}")]
     TooLarge(usize),
+    /// More operations than any diff has: such changes travel as nodes.
+    #[error("diff has {0} operations, the largest has {DIFF_OPS_MAX}")]
+    TooMany(u64),
+    /// Paths that unfold to more bytes than those of any diff.
+    #[error("paths of the diff take more than {DIFF_PATH_BYTES_MAX} bytes")]
+    PathsTooLong,
     /// Not the profile's CBOR, or not a diff.
     #[error("diff is malformed")]
     Cbor(#[from] CborError),
@@ -67,6 +73,8 @@ impl DiffError {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::TooLarge(_) => "too-large",
+            Self::TooMany(_) => "too-many",
+            Self::PathsTooLong => "paths-too-long",
             Self::Cbor(error) => error.reason.name(),
             Self::Path { source, .. } => source.reason.name(),
             Self::Entry { source, .. } => source.name(),
@@ -93,6 +101,13 @@ pub enum ApplyError {
         /// What came out.
         got: NodeId,
     },
+}
+
+/// Whether a diff of these operations is one that receivers take, if it is also at most [`DIFF_BYTES_MAX`] long.
+#[must_use]
+pub fn diff_fits(ops: &[Op]) -> bool {
+    let path_bytes = || ops.iter().map(|op| op.path().as_str().len()).sum::<usize>();
+    ops.len() <= DIFF_OPS_MAX && path_bytes() <= DIFF_PATH_BYTES_MAX
 }
 
 /// Encodes a diff. The header's `n` is set to the number of operations, which ascend strictly by path.
@@ -123,18 +138,28 @@ pub fn encode_diff(header: &DiffHeader, ops: &[Op]) -> Vec<u8> {
 /// # Errors
 /// The first rule that it breaks.
 pub fn decode_diff(encoded: &[u8]) -> Result<(DiffHeader, Vec<Op>), DiffError> {
+    decode_within(encoded, DIFF_PATH_BYTES_MAX)
+}
+
+fn decode_within(encoded: &[u8], path_bytes_max: usize) -> Result<(DiffHeader, Vec<Op>), DiffError> {
     if encoded.len() > DIFF_BYTES_MAX {
         return Err(DiffError::TooLarge(encoded.len()));
     }
     let mut reader = Reader::new(encoded);
     let header = read_header(&mut reader)?;
-    let room = encoded.len() / OP_BYTES_MIN;
-    let count = usize::try_from(header.n).ok().filter(|count| *count <= room);
-    let count = count.ok_or_else(|| CborError::new(CborReason::Truncated, encoded.len()))?;
-    let mut ops = Vec::with_capacity(count.min(1 << 16));
-    let mut path = Vec::new();
+    let count = usize::try_from(header.n).ok().filter(|count| *count <= DIFF_OPS_MAX);
+    let count = count.ok_or(DiffError::TooMany(header.n))?;
+    if count > encoded.len() / OP_BYTES_MIN {
+        return Err(CborError::new(CborReason::Truncated, encoded.len()).into());
+    }
+    let mut ops = Vec::with_capacity(count);
+    let (mut path, mut path_bytes) = (Vec::new(), 0);
     for index in 0..header.n {
         ops.push(read_op(&mut reader, index, &mut path)?);
+        path_bytes += path.len();
+        if path_bytes > path_bytes_max {
+            return Err(DiffError::PathsTooLong);
+        }
     }
     reader.end()?;
     Ok((header, ops))
@@ -226,4 +251,24 @@ pub fn apply_diff(
     };
     put_all(created, sink).map_err(TreeError::from)?;
     Ok(tree)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_do_not_unfold_without_bound() {
+        let folder = vec!["x".repeat(250); 4].join("/");
+        let ops: Vec<Op> = (0..100)
+            .map(|number| Op::Remove(ArtifactPath::parse(&format!("{folder}/{number:03}")).unwrap()))
+            .collect();
+        let header =
+            DiffHeader { cat: CatalogId::of(b"c"), from: HeadId::of(b"1"), to: HeadId::of(b"2"), n: 0 };
+        let encoded = encode_diff(&header, &ops);
+        let path_bytes = 100 * (folder.len() + 4);
+        assert!(encoded.len() < path_bytes / 50);
+        assert_eq!(decode_within(&encoded, path_bytes).map(|(_, ops)| ops), Ok(ops));
+        assert_eq!(decode_within(&encoded, path_bytes - 1), Err(DiffError::PathsTooLong));
+    }
 }

@@ -39,7 +39,7 @@ pub use cosignature::{
     CLOCK_SKEW_MAX, COSIGNATURE_LIFE, Cosig, CosigRefusal, Cosignature, Freshness, Staleness, freshness,
     trusted_now,
 };
-pub use diff::{ApplyError, DiffError, DiffHeader, apply_diff, decode_diff, encode_diff};
+pub use diff::{ApplyError, DiffError, DiffHeader, apply_diff, decode_diff, diff_fits, encode_diff};
 pub use entry::{Entry, EntryError, Ext};
 pub use envelope::{Envelope, EnvelopeError, RecordKind, SIGNATURES_MAX, signed_bytes};
 pub use equivocation::{EQUIVOCATION_BYTES_MAX, Equivocation, EquivocationError};
@@ -51,8 +51,8 @@ pub use head::{
 pub use ids::{BlobId, CatalogId, HeadId, NodeId, ParseIdError, RevId, RootId, Sha256};
 pub use key::{KeyError, KeyHint, KeyLine, PublicKey, SignError, Signature, Signer, SigningKey};
 pub use limits::{
-    BLOB_BYTES_MAX, CHUNK_BYTES, DIFF_BYTES_MAX, EXT_BYTES_MAX, MTIME_MAX, NODE_BYTES_MAX, PATH_BYTES_MAX,
-    PATH_SEGMENTS_MAX, PROOF_BYTES_MAX, SEGMENT_BYTES_MAX, TREE_LEVELS_MAX,
+    BLOB_BYTES_MAX, CHUNK_BYTES, DIFF_BYTES_MAX, DIFF_OPS_MAX, DIFF_PATH_BYTES_MAX, EXT_BYTES_MAX, MTIME_MAX,
+    NODE_BYTES_MAX, PATH_BYTES_MAX, PATH_SEGMENTS_MAX, PROOF_BYTES_MAX, SEGMENT_BYTES_MAX, TREE_LEVELS_MAX,
 };
 pub use op::Op;
 pub use path::{ArtifactPath, PathError, PathReason, UNICODE_VERSION};

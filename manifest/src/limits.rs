@@ -31,5 +31,12 @@ pub const TREE_LEVELS_MAX: u8 = 8;
 /// Encoded bytes of the largest diff. Whatever is larger travels as nodes.
 pub const DIFF_BYTES_MAX: usize = 64 << 20;
 
+/// Operations of the largest diff.
+pub const DIFF_OPS_MAX: usize = 1_000_000;
+
+/// Bytes of all paths of a diff, written out. Prefixes make a path of 1024 bytes out of four on the wire, so without
+/// this bound 64 MiB would unfold to gigabytes.
+pub const DIFF_PATH_BYTES_MAX: usize = 128 << 20;
+
 /// Encoded bytes of the largest proof: a node per level, and their frames.
 pub const PROOF_BYTES_MAX: usize = TREE_LEVELS_MAX as usize * (NODE_BYTES_MAX + 5) + 1;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use odi_manifest::{
     ArtifactPath, DIFF_BYTES_MAX, DiffHeader, Entry, Head, NodeSink, NodesError, Op, Tree, TreeError,
-    TrustRoot, Unverified, Verified, encode_diff,
+    TrustRoot, Unverified, Verified, diff_fits, encode_diff,
 };
 
 use super::failure::Failure;
@@ -98,7 +98,7 @@ impl NextManifest {
             let diff = encode_diff(&header, &self.ops);
             diff_bytes = former.diff_bytes + diff.len() as u64;
             // A diff that no follower would read is not written; they take the full file.
-            wants_full = diff.len() > DIFF_BYTES_MAX;
+            wants_full = diff.len() > DIFF_BYTES_MAX || !diff_fits(&self.ops);
             if !wants_full {
                 batch.stage(odi.diff(from, to), &diff)?;
             }
@@ -133,7 +133,7 @@ impl NextManifest {
             Tree::diff(&self.nodes, from_tree, &self.tree).collect::<Result<_, _>>().map_err(unusable)?;
         let header = DiffHeader { cat: *trust.catalog(), from, to: head.id(), n: ops.len() as u64 };
         let diff = encode_diff(&header, &ops);
-        if diff.len() <= DIFF_BYTES_MAX {
+        if diff.len() <= DIFF_BYTES_MAX && diff_fits(&ops) {
             batch.stage(odi.diff(from, head.id()), &diff)?;
         }
         Ok(())

@@ -70,6 +70,7 @@ fn refusals() {
     let mut three_fields = with(1, &[(0, b"a")]);
     three_fields[head_bytes] = 0x83;
     three_fields.push(0);
+    let announced = [&empty[..3], b"\x1b\x00\x00\x00\x01\x00\x00\x00\x00", &empty[4..]].concat();
     let cases = [
         ("two operations", good.clone(), "ok"),
         ("no operations", empty.clone(), "ok"),
@@ -83,6 +84,7 @@ fn refusals() {
         ("a shared prefix of the first path", with(1, &[(1, b"ab")]), "shared-prefix"),
         ("a wrong path", with(1, &[(0, b"a//b")]), "empty-segment"),
         ("an operation of three fields", three_fields, "unexpected-type"),
+        ("2^32 operations announced", announced, "too-many"),
         ("nothing", Vec::new(), "truncated"),
     ];
     let about = "Encoded diffs by themselves, in hexadecimal: `ok`, or the first reason to refuse.";

@@ -1,3 +1,4 @@
 //! `odi bench`: what this machine makes of the parts that must be fast. Each bench prints its figures beside its targets.
 
 pub mod manifest;
+pub mod store;

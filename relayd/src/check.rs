@@ -3,8 +3,21 @@
 use std::fmt;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use crate::config::{Config, Size};
+use odi_manifest::{Clock, Timestamp};
+use odi_wire::client::{Ask, Client, ClientPolicy};
+use odi_wire::http::header::DATE;
+use odi_wire::http_date;
+
+use crate::chain;
+use crate::config::{Config, DirectoryConfig, PrivateAddresses, Size};
+use crate::directory_api::DirectoryApi;
+
+/// How long a directory may take to answer.
+const DIRECTORY_PATIENCE: Duration = Duration::from_secs(10);
+/// How far clocks may be apart.
+const CLOCK_APART_MAX: Duration = Duration::from_secs(45);
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +63,7 @@ impl fmt::Display for Finding {
 }
 
 /// Looks at everything that can be looked at from here.
-pub async fn check(config: &Config) -> Vec<Finding> {
+pub async fn check(config: &Config, clock: &dyn Clock) -> Vec<Finding> {
     let mut findings = vec![data_dir(&config.data_dir), disk(config)];
     findings.extend(config.listen.iter().map(|address| match TcpListener::bind(address) {
         Ok(_) => Finding::new(Severity::Fine, format!("{address} can be listened on.")),
@@ -61,7 +74,82 @@ pub async fn check(config: &Config) -> Vec<Finding> {
             format!("{url} must lead here from outside; the directory will try it when the relay registers.");
         Finding::new(if url.is_https() { Severity::Fine } else { Severity::Doubtful }, words)
     }));
+    let policy = ClientPolicy {
+        allow_private_addresses: config.private_addresses == PrivateAddresses::Allowed,
+        head_timeout: DIRECTORY_PATIENCE,
+        ..ClientPolicy::default()
+    };
+    match Client::new(policy) {
+        Ok(client) => {
+            for asked in &config.directories {
+                findings.extend(directory(&client, asked, clock.now()).await);
+            }
+        }
+        Err(error) => {
+            findings.push(Finding::new(
+                Severity::Fatal,
+                format!("no requests can be made: {}.", chain::of(&error)),
+            ));
+        }
+    }
     findings
+}
+
+/// Whether a directory answers, is the one that is meant, keeps our time, and has what is wanted.
+async fn directory(client: &Client, asked: &DirectoryConfig, now: Timestamp) -> Vec<Finding> {
+    let url = &asked.url;
+    let api = DirectoryApi { client, url };
+    let key = match api.key().await {
+        Ok(key) => key,
+        Err(error) => {
+            let words = format!("{url} does not answer as a directory: {}.", chain::of(&error));
+            return vec![Finding::new(Severity::Fatal, words)];
+        }
+    };
+    let mut findings = vec![match asked.key {
+        Some(pinned) if pinned != key => Finding::new(
+            Severity::Fatal,
+            format!("{url} has the key {key}, and the configuration says {pinned}."),
+        ),
+        _ => Finding::new(Severity::Fine, format!("{url} answers; its key is {key}.")),
+    }];
+    findings.extend(clock_against(client, asked, now).await);
+    findings.push(match api.catalogs().await {
+        Ok(offered) => {
+            let wanted = offered.iter().filter(|catalog| {
+                let tags: Vec<String> = catalog.tags.iter().cloned().collect();
+                asked.wanted.wants(&catalog.name, &tags)
+            });
+            let (count, bytes) = wanted
+                .fold((0, 0_u64), |(count, bytes), catalog| (count + 1, bytes.saturating_add(catalog.bytes)));
+            let words = format!(
+                "{url} offers {} catalogs; {count} are wanted, {} in all.",
+                offered.len(),
+                Size(bytes)
+            );
+            Finding::new(if count == 0 { Severity::Doubtful } else { Severity::Fine }, words)
+        }
+        Err(error) => {
+            Finding::new(Severity::Fatal, format!("{url} does not list catalogs: {}.", chain::of(&error)))
+        }
+    });
+    findings
+}
+
+/// Signed requests are believed for a minute each way, so the clock must be nearly right.
+async fn clock_against(client: &Client, asked: &DirectoryConfig, now: Timestamp) -> Option<Finding> {
+    let reply = client.send(Ask::head(&asked.url.to_url())).await.ok()?;
+    let date = reply.headers.get(DATE)?.to_str().ok()?;
+    let theirs = Timestamp(http_date::parse(date)?);
+    let apart = now.since(theirs).max(theirs.since(now));
+    (apart > CLOCK_APART_MAX).then(|| {
+        let words = format!(
+            "the clock here and that of {} differ by {} s; requests it signs will be refused.",
+            asked.url,
+            apart.as_secs()
+        );
+        Finding::new(Severity::Fatal, words)
+    })
 }
 
 fn data_dir(path: &Path) -> Finding {

@@ -59,7 +59,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
     match arguments.command {
-        Some(Command::Check) => Ok(report(&runtime.block_on(check::check(&config)))),
+        Some(Command::Check) => Ok(report(&runtime.block_on(check::check(&config, &SystemClock)))),
         None => runtime.block_on(serve(config)).map(|()| ExitCode::SUCCESS),
     }
 }

@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use ipnet::IpNet;
 use odi_manifest::{CatalogId, PublicKey};
 use odi_wire::message::{CatalogPattern, PublicUrl, TAG_BYTES_MAX};
 use toml::Spanned;
@@ -35,6 +36,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The addresses of the public listener.
     pub listen: Vec<SocketAddr>,
+    /// Networks of reverse proxies whose word about callers counts. None by default.
+    pub proxies: Vec<IpNet>,
     /// Where clients reach this relay: scheme and authority, no path. At least one.
     pub public_urls: Vec<PublicUrl>,
     /// The most that the store may take on disk.
@@ -149,6 +152,7 @@ impl Judge<'_> {
             self.tls(tls);
         }
         let listen: Vec<SocketAddr> = raw.listen.iter().filter_map(|text| self.parsed(text)).collect();
+        let proxies = raw.proxies.iter().filter_map(|text| self.parsed(text)).collect();
         let public_urls: Vec<PublicUrl> =
             raw.public_urls.iter().filter_map(|text| self.public_url(text)).collect();
         self.at_least_one("listen", raw.listen.len());
@@ -166,6 +170,7 @@ impl Judge<'_> {
         Some(Config {
             data_dir: raw.data_dir,
             listen,
+            proxies,
             public_urls,
             disk: disk?,
             bandwidth,

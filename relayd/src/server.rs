@@ -14,7 +14,7 @@ use odi_wire::client::{Client, ClientError, ClientPolicy};
 use odi_wire::limits::Limits;
 use odi_wire::message::RelayState;
 use odi_wire::request_signature::Verifier;
-use odi_wire::serve::{self, Running, ServeError};
+use odi_wire::serve::{self, Running, ServeError, TrustedProxies};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
@@ -91,7 +91,8 @@ impl Server {
     /// # Errors
     /// [`ServerError`] says which part does not start.
     pub async fn bind(config: Config, clock: Arc<dyn Clock>) -> Result<Self, ServerError> {
-        let listening = serve::Server::bind(&config.listen, Limits::default()).await?;
+        let proxies = TrustedProxies::new(config.proxies.clone());
+        let listening = serve::Server::bind(&config.listen, Limits::default()).await?.trusting(proxies);
         let opening = tokio::task::spawn_blocking(move || open(config, clock)).await;
         let relay = match opening {
             Ok(relay) => Arc::new(relay?),

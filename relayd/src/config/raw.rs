@@ -17,6 +17,8 @@ pub(super) struct RawConfig {
     pub(super) disk: Spanned<String>,
     pub(super) bandwidth: Option<Spanned<String>>,
     pub(super) transfer: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) proxies: Vec<Spanned<String>>,
     pub(super) tls: Option<Spanned<RawTls>>,
     #[serde(default)]
     pub(super) directory: Vec<Spanned<RawDirectory>>,

@@ -9,4 +9,5 @@ mod web;
 
 mod filling;
 mod joining;
+mod memory;
 mod serving;

@@ -91,7 +91,10 @@ fn is_avoided(ask: &Ask<'_>, candidate: &Candidate<'_>) -> bool {
     !ask.avoid.is_empty()
         && ask.avoid.iter().any(|word| {
             *word == candidate.relay.to_hex()
-                || candidate.urls.iter().any(|url| url.to_url().host_str() == Some(word.as_str()))
+                || candidate.urls.iter().any(|url| {
+                    let url = url.to_url();
+                    url.host_str() == Some(word.as_str()) || url.authority() == word
+                })
         })
 }
 
@@ -212,11 +215,14 @@ mod tests {
     }
 
     #[test]
-    fn avoid_names_a_key_or_a_host() {
-        let relays =
-            [relay(1, &["http://a.example"], 1, &[head(1)]), relay(2, &["http://b.example"], 1, &[head(1)])];
+    fn avoid_names_a_key_a_host_or_a_host_and_port() {
+        let relays = [
+            relay(1, &["http://a.example:8081"], 1, &[head(1)]),
+            relay(2, &["http://b.example:8082"], 1, &[head(1)]),
+        ];
         let first = pick(&relays, &ask(&[head(1)], &[])).unwrap();
-        for word in [first.relay.to_hex(), first.url.to_url().host_str().unwrap().to_owned()] {
+        let url = first.url.to_url();
+        for word in [first.relay.to_hex(), url.host_str().unwrap().to_owned(), url.authority().to_owned()] {
             let avoid = [word];
             let second = pick(&relays, &ask(&[head(1)], &avoid)).unwrap();
             assert_ne!(second.relay, first.relay);

@@ -3,8 +3,13 @@
 //! Each command is a module; [`run`] turns its end into an exit code that scripts can rely on (`odi --help`).
 
 pub mod cli;
+mod download;
 mod exit;
+mod failure;
+mod get;
+mod lookup;
 mod status;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -12,6 +17,7 @@ use crate::bench;
 use crate::demo::{self, DemoOptions};
 use cli::{Bench, Cli, Command};
 use exit::{Exit, report};
+use failure::Failure;
 
 /// Runs one command to its end.
 #[must_use]
@@ -32,8 +38,15 @@ pub fn run(cli: Cli) -> ExitCode {
             let options = DemoOptions { tree: args.tree, once: args.once };
             finish(runtime.block_on(demo::run(&options)).map_err(|error| (error, Exit::Failed)))
         }
+        Command::Get(args) => finish(runtime.block_on(get::run(&args)).map_err(told)),
+        Command::Verify(args) => finish(runtime.block_on(verify::run(&args)).map_err(told)),
         Command::Status(args) => finish(runtime.block_on(status::run(&args))),
     }
+}
+
+fn told(failure: Failure) -> (anyhow::Error, Exit) {
+    let exit = failure.exit();
+    (failure.into(), exit)
 }
 
 fn finish(end: Result<(), (anyhow::Error, Exit)>) -> ExitCode {

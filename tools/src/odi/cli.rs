@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use odi_manifest::CatalogId;
 use url::Url;
 
 use crate::bench;
@@ -25,6 +26,10 @@ pub struct Cli {
 pub enum Command {
     /// Runs a maintainer, an origin, two directories and three relays on this machine.
     Demo(DemoArgs),
+    /// Gets an artifact and keeps it only if every byte is what the maintainers signed.
+    Get(GetArgs),
+    /// Checks that a file is what the maintainers signed.
+    Verify(VerifyArgs),
     /// Measures the parts that must be fast, on this machine, beside their targets.
     Bench {
         /// What to measure.
@@ -51,6 +56,51 @@ pub struct DemoArgs {
     /// Downloads every artifact through each directory as an ordinary client would, checks it, and ends.
     #[arg(long)]
     pub once: bool,
+}
+
+/// Whom to believe, and whom to ask.
+#[derive(Debug, Args)]
+pub struct TrustArgs {
+    /// The catalog's id, from the maintainers. Without it the directory's word is taken, once.
+    #[arg(long, value_name = "ID")]
+    pub catalog: Option<CatalogId>,
+    /// Another directory that follows the catalog; may be given again.
+    #[arg(long = "directory", value_name = "URL")]
+    pub directories: Vec<Url>,
+    /// Takes a catalog that has expired or that too few witnesses have confirmed lately.
+    #[arg(long)]
+    pub allow_stale: bool,
+    /// Where to remember the newest head seen; your state folder if not given.
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// Goes to private addresses too: for networks of your own.
+    #[arg(long)]
+    pub allow_private_addresses: bool,
+}
+
+/// Arguments of `odi get`.
+#[derive(Debug, Args)]
+pub struct GetArgs {
+    /// The artifact's URL at a directory: https://DIRECTORY/NAME/PATH.
+    pub url: Url,
+    /// Where to; the last part of the path if not given.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Whom to believe, and whom to ask.
+    #[command(flatten)]
+    pub trust: TrustArgs,
+}
+
+/// Arguments of `odi verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// The file.
+    pub file: PathBuf,
+    /// The artifact's URL at a directory: https://DIRECTORY/NAME/PATH.
+    pub url: Url,
+    /// Whom to believe, and whom to ask.
+    #[command(flatten)]
+    pub trust: TrustArgs,
 }
 
 /// Arguments of `odi status`.

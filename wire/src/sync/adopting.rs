@@ -110,6 +110,17 @@ impl<'a> Adopting<'a> {
         Ok(SyncOutcome::Advanced(Advance { from: state.newest().cloned(), to, because, faults }))
     }
 
+    /// Adopts a verified head for its signatures alone, without its tree.
+    pub(super) async fn adopt_head(&mut self, candidate: &Verified<Head>) -> Result<(), SyncError> {
+        self.take_change().await;
+        let believed = Arc::clone(trust_of(&self.catalog.state())?);
+        let Some(Judged::Adopt(adopted)) = self.judge(&believed, candidate).await? else { return Ok(()) };
+        self.get_list(candidate.revocations).await?;
+        let believed = self.record(candidate, adopted).await?;
+        self.catalog.advance(believed, None, self.now);
+        Ok(())
+    }
+
     async fn take_change(&mut self) {
         if self.change.is_none() {
             self.change = Some(self.catalog.change().await);

@@ -72,14 +72,27 @@ impl SyncClient {
         let held = catalog.state().newest().map(|head| head.seq());
         let Some(head) = asker.newest_head(held).await? else { return Ok(SyncOutcome::Unchanged) };
         let mut adopting = Adopting::new(catalog, Supply { asker: Some(asker), push: None }, now);
-        let candidate = match verify(catalog, &head) {
-            Err(refusal @ HeadRefusal::FormerEpoch { .. }) => match adopting.floor().await? {
-                Some(floor) => floor,
-                None => return Err(refusal.into()),
-            },
-            verified => verified?,
-        };
+        let candidate = candidate(catalog, &head, &mut adopting).await?;
         adopting.adopt(candidate).await
+    }
+
+    /// Looks once at a source and adopts what is newer there for its signatures alone: no tree is fetched. For a
+    /// client that takes single entries by proof; the newest head is then the ledger's.
+    ///
+    /// # Errors
+    /// [`SyncError`] says what was refused, or what failed. The former state stays.
+    pub async fn follow_heads(
+        &self,
+        catalog: &Arc<FollowedCatalog>,
+        source: &SyncSource,
+        now: Timestamp,
+    ) -> Result<(), SyncError> {
+        let asker = Asker { fetcher: &self.fetcher, source };
+        follow_roots(catalog, &asker, now).await?;
+        let Some(head) = asker.newest_head(None).await? else { return Ok(()) };
+        let mut adopting = Adopting::new(catalog, Supply { asker: Some(asker), push: None }, now);
+        let candidate = candidate(catalog, &head, &mut adopting).await?;
+        adopting.adopt_head(&candidate).await
     }
 
     /// Takes what a maintainer pushed, through the same judgement. What the push lacks is fetched from `fallback`.
@@ -123,6 +136,20 @@ impl SyncClient {
     ) -> Result<usize, SyncError> {
         let asker = Asker { fetcher: &self.fetcher, source };
         super::backfill::fill(catalog, &asker, heads_max).await
+    }
+}
+
+/// The head that a source offers, or the present epoch's floor where it still offers one of the former epoch.
+async fn candidate(
+    catalog: &FollowedCatalog,
+    head: &Unverified<Head>,
+    adopting: &mut Adopting<'_>,
+) -> Result<Verified<Head>, SyncError> {
+    match verify(catalog, head) {
+        Err(refusal @ HeadRefusal::FormerEpoch { .. }) => {
+            adopting.floor().await?.ok_or_else(|| refusal.into())
+        }
+        verified => Ok(verified?),
     }
 }
 

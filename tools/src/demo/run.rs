@@ -111,7 +111,12 @@ fn invite(network: &Network, catalog: &DemoCatalog, artifacts: &[String]) -> any
     for url in network.relay_urls() {
         say(&format!("  odi status {url}     # a relay"))?;
     }
-    say(&format!("\nChange files in {} and publish again, or press Ctrl-C to end.", catalog.tree.display()))
+    say("\nTo check bytes against the maintainer's key, whoever sends them:\n")?;
+    if let Some(path) = artifacts.first() {
+        let (path, id) = (odi_wire::route::encode_path(path), catalog.id);
+        say(&format!("  odi get {directory}{name}/{path} --catalog {id} --allow-private-addresses"))?;
+    }
+    say("\nCtrl-C ends it all; nothing is left behind.")
 }
 
 fn progress_bar() -> ProgressBar {

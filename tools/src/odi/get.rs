@@ -20,8 +20,9 @@ pub(super) async fn run(args: &GetArgs) -> Result<(), Failure> {
         eprintln!("odi: passed over {fault}");
     }
     let (size, seq) = (lookup.entry.size, lookup.head.seq);
-    let servers = got.servers.join(", ");
-    let line = format!("{}: {size} bytes as signed at sequence {seq}, from {servers}", output.display());
+    let from =
+        if got.servers.is_empty() { String::new() } else { format!(", from {}", got.servers.join(", ")) };
+    let line = format!("{}: {size} bytes as signed at sequence {seq}{from}", output.display());
     writeln!(std::io::stdout(), "{line}").context("write to standard output")?;
     Ok(())
 }

@@ -1,0 +1,182 @@
+//! `odi get` and `odi verify`, the real binary, against a real network behind a front that lies.
+
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use odi_manifest::CatalogId;
+use odi_tools::demo::{DemoCatalog, Listed, Network, Origin};
+use odi_wire::client::{Ask, Client};
+use odi_wire::http::{HeaderValue, StatusCode, header};
+use odi_wire::serve::{Limits, Request, Response, Running, Server, Service};
+use url::Url;
+
+const PATIENCE: Duration = Duration::from_secs(120);
+const LARGE: usize = 900_000;
+
+/// Passes requests on to a directory, except where it lies.
+struct Front {
+    directory: Url,
+    client: Client,
+    /// `/demo/` paths are redirected there, unless the caller avoids it.
+    liar: Url,
+    /// Answered in place of the newest head.
+    head: Mutex<Option<Vec<u8>>>,
+}
+
+impl Service for Front {
+    async fn call(&self, request: Request) -> Response {
+        let target = request.uri.path_and_query().unwrap().as_str().to_owned();
+        let avoided = target.contains(&format!("avoid={}", self.liar.authority().replace(':', "%3A")));
+        if target.starts_with("/demo/") && !avoided {
+            let location = self.liar.join(target.trim_start_matches('/')).unwrap();
+            return Response::redirect(StatusCode::FOUND, location.as_str()).unwrap();
+        }
+        if let Some(head) =
+            self.head.lock().unwrap().clone().filter(|_| request.uri.path().ends_with("/head"))
+        {
+            return Response::ok("application/cbor", head);
+        }
+        let reply = self.client.send(Ask::get(&self.directory.join(&target).unwrap())).await.unwrap();
+        let mut response = Response::new(reply.status);
+        if let Some(location) = reply.headers.get(header::LOCATION) {
+            response = response.with_header(header::LOCATION, location.clone());
+        }
+        response.with_body(reply.body.collect().await.unwrap())
+    }
+}
+
+/// Serves the right bytes with one wrong in the third chunk, or the last byte where there is none.
+struct Liar(PathBuf);
+
+impl Service for Liar {
+    async fn call(&self, request: Request) -> Response {
+        let path = request.uri.path().trim_start_matches("/demo/").to_owned();
+        let mut bytes = fs::read(self.0.join(path)).unwrap();
+        let at = (bytes.len() - 1).min(600_000);
+        bytes[at] ^= 1;
+        Response::new(StatusCode::OK)
+            .with_header(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"))
+            .with_body(Bytes::from(bytes))
+    }
+}
+
+struct World {
+    network: Network,
+    origin: Origin,
+    front: Arc<Front>,
+    running: Vec<Running>,
+    catalog: DemoCatalog,
+    work: tempfile::TempDir,
+}
+
+async fn serve<S: Service>(service: Arc<S>) -> (Url, Running) {
+    let server = Server::bind(&[([127, 0, 0, 1], 0).into()], Limits::default()).await.unwrap();
+    let url = Url::parse(&format!("http://{}/", server.local_addrs()[0])).unwrap();
+    (url, server.spawn(service))
+}
+
+impl World {
+    async fn start() -> (Self, Url) {
+        let work = tempfile::tempdir().unwrap();
+        let tree = work.path().join("tree");
+        fs::create_dir_all(&tree).unwrap();
+        fs::write(tree.join("large.bin"), (0..LARGE).map(|n| (n * n % 251) as u8).collect::<Vec<_>>())
+            .unwrap();
+        fs::write(tree.join("small.txt"), vec![b'x'; 100_000]).unwrap();
+        let origin = Origin::start(tree.clone()).await.unwrap();
+        let origin_url = Url::parse(&origin.url()).unwrap();
+        let catalog = DemoCatalog::begin(tree.clone(), "demo", &origin_url).unwrap();
+        let listed = [Listed { name: "demo".to_owned(), id: catalog.id, origin: origin_url }];
+        let network = Network::start(work.path(), &listed, 1, 1).await.unwrap();
+        network.ready(PATIENCE, |_| {}).await.unwrap();
+        let (liar, liar_running) = serve(Arc::new(Liar(tree))).await;
+        let directory = network.directory_urls().next().unwrap().clone();
+        let client = network.client().clone();
+        let front = Arc::new(Front { directory, client, liar, head: Mutex::default() });
+        let (url, front_running) = serve(Arc::clone(&front)).await;
+        (Self { network, origin, front, running: vec![liar_running, front_running], catalog, work }, url)
+    }
+
+    async fn stop(self) {
+        for running in self.running {
+            running.drain(Duration::from_secs(1)).await;
+        }
+        self.network.stop().await.unwrap();
+        self.origin.stop().await;
+    }
+}
+
+async fn odi(work: &Path, id: CatalogId, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_odi"));
+    command.args(arguments).arg("--catalog").arg(id.to_string()).arg("--allow-private-addresses");
+    command.arg("--state").arg(work.join("state"));
+    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lying_relay_costs_a_chunk_and_an_old_head_is_refused() {
+    let (world, front) = World::start().await;
+    let (work, id) = (world.work.path().to_path_buf(), world.catalog.id);
+    let out = work.join("out");
+    let out_text = out.to_str().unwrap().to_owned();
+    for name in ["large.bin", "small.txt"] {
+        let url = front.join(&format!("demo/{name}")).unwrap();
+        let got = odi(&work, id, &["get", url.as_str(), "-o", &out_text]).await;
+        assert!(got.status.success(), "{name}: {}", text(&got.stderr));
+        assert_eq!(fs::read(&out).unwrap(), fs::read(world.catalog.tree.join(name)).unwrap(), "{name}");
+        assert!(
+            text(&got.stderr).contains(world.front.liar.authority()),
+            "the liar is named: {}",
+            text(&got.stderr)
+        );
+        let verified = odi(&work, id, &["verify", &out_text, url.as_str()]).await;
+        assert!(verified.status.success(), "{name}: {}", text(&verified.stderr));
+    }
+
+    let other = front.join("demo/large.bin").unwrap();
+    let verified = odi(&work, id, &["verify", &out_text, other.as_str()]).await;
+    assert_eq!(verified.status.code(), Some(7), "{}", text(&verified.stderr));
+    let absent = odi(&work, id, &["get", front.join("demo/absent").unwrap().as_str(), "-o", &out_text]).await;
+    assert_eq!(absent.status.code(), Some(9), "{}", text(&absent.stderr));
+    let foreign = odi(&work, CatalogId::of(b"another"), &["get", other.as_str(), "-o", &out_text]).await;
+    assert_eq!(foreign.status.code(), Some(8), "{}", text(&foreign.stderr));
+
+    rollback(&world, &work, id, &front).await;
+    world.stop().await;
+}
+
+/// The front shows head 1 to somebody who has seen head 2.
+async fn rollback(world: &World, work: &Path, id: CatalogId, front: &Url) {
+    let old_head = fs::read(world.catalog.tree.join(".odi/head")).unwrap();
+    fs::write(world.catalog.tree.join("new.txt"), "new").unwrap();
+    world.catalog.publish().unwrap();
+    let new_head = fs::read(world.catalog.tree.join(".odi/head")).unwrap();
+    assert_ne!(old_head, new_head);
+    let url = front.join("demo/small.txt").unwrap();
+    let out = work.join("rollback");
+    let arguments = ["get", url.as_str(), "-o", out.to_str().unwrap()];
+    let began = std::time::Instant::now();
+    loop {
+        let got = odi(work, id, &arguments).await;
+        assert!(got.status.success(), "{}", text(&got.stderr));
+        if text(&got.stdout).contains("sequence 2") {
+            break;
+        }
+        assert!(began.elapsed() < PATIENCE, "the directory never adopted head 2");
+    }
+    *world.front.head.lock().unwrap() = Some(old_head);
+    fs::remove_file(&out).unwrap();
+    let refused = odi(work, id, &arguments).await;
+    assert_eq!(refused.status.code(), Some(4), "{}", text(&refused.stderr));
+    assert!(!out.exists(), "nothing is written of what is refused");
+}

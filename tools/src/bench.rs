@@ -1,4 +1,5 @@
 //! `odi bench`: what this machine makes of the parts that must be fast. Each bench prints its figures beside its targets.
 
 pub mod manifest;
+pub mod publish;
 pub mod store;

@@ -34,6 +34,9 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Bench { what: Bench::Manifest(args) } => {
             finish(bench::manifest::run(&args).map_err(|error| (error, Exit::Failed)))
         }
+        Command::Bench { what: Bench::Publish(args) } => {
+            finish(bench::publish::run(&args).map_err(|error| (error, Exit::Failed)))
+        }
         Command::Demo(args) => {
             let options = DemoOptions { tree: args.tree, once: args.once };
             finish(runtime.block_on(demo::run(&options)).map_err(|error| (error, Exit::Failed)))

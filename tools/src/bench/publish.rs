@@ -11,8 +11,8 @@ use anyhow::{Context, Result, ensure};
 use odi_manifest::{BlobHasher, Clock, SigningKey, SystemClock};
 
 use crate::sign::{
-    BoxedSigner, Description, HeadOutcome, HeadState, InitRequest, PublishRequest, RealTreeDisk, Silent, init,
-    publish,
+    BoxedSigner, Description, HeadOutcome, HeadState, InitRequest, PublishRequest, RealTreeDisk, Silent,
+    init, publish,
 };
 
 /// What `odi bench publish` takes.

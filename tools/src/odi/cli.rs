@@ -45,6 +45,8 @@ pub enum Command {
 pub enum Bench {
     /// Building, changing, proving and looking up a manifest.
     Manifest(bench::manifest::Args),
+    /// How fast trees are hashed and published.
+    Publish(bench::publish::Args),
 }
 
 /// Arguments of `odi demo`.

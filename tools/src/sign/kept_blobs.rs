@@ -4,7 +4,7 @@
 //! replacement by rename (rsync, apt-ftparchive, most tools) then leaves the old inode under `.odi/blobs/`. A tool that
 //! rewrites a file *in place* would change both names, so a path that has changed once, and will likely change
 //! again, gets a copy instead of a hard link; and a link that shares its inode with a rewritten file is removed,
-//! because its name has become a lie. Nobody trusts these files: who fetches one checks every chunk.
+//! because its name has become a lie. A power cut may take a new link away again; then the bytes are still at their path. Nobody trusts these files: who fetches one checks every chunk.
 //!
 //! `.odi/replaced/SEQ` lists the blobs that head SEQ no longer names. Once that head is older than the retention
 //! time and no present path names them again, both are removed.
@@ -51,6 +51,7 @@ pub(super) fn keep(disk: &dyn TreeDisk, odi: &OdiFolder, new: &NewBlob<'_>) -> R
     let linked = !(new.replaces && new.size <= COPY_BYTES_MAX) && link(disk, &source, &temporary)?;
     if !linked {
         disk.copy(&source, &temporary).map_err(DiskError::at("copy to", &temporary))?;
+        disk.sync(&temporary).map_err(DiskError::at("sync", &temporary))?;
     }
     disk.rename(&temporary, &kept).map_err(DiskError::at("rename to", &kept))
 }

@@ -64,3 +64,11 @@ impl TreeLock {
         Ok(Stamp::of(&self.file.metadata()?).ctime_ns)
     }
 }
+
+impl Drop for TreeLock {
+    /// Unlocks by name: closing alone would leave the lock with a child process that was forked a moment ago and has
+    /// not yet let go of its copy of the file.
+    fn drop(&mut self) {
+        let _closing_follows = self.file.unlock();
+    }
+}

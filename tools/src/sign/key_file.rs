@@ -118,8 +118,8 @@ pub(super) fn create(
     }
     let text = private.to_openssh(LineEnding::LF).map_err(|error| KeyFileError::not_a_key(path, error))?;
     let public_path = public_path(path);
-    if public_path.exists() {
-        return Err(KeyFileError::Exists { path: public_path });
+    if let Some(taken) = [path, &public_path].into_iter().find(|path| path.exists()) {
+        return Err(KeyFileError::Exists { path: taken.to_path_buf() });
     }
     write_new(path, text.as_bytes(), 0o600)?;
     let line = KeyLine { key: public, comment: comment.to_owned() };

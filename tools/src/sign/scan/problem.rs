@@ -77,7 +77,7 @@ impl fmt::Display for Problem {
             Why::Cycle { target } => write!(f, "this link leads back to a folder above it ({target})"),
             Why::Dangling { target } => write!(f, "this link leads nowhere ({target})"),
             Why::LeavesTree { target } => write!(f, "this link leaves the tree (to {target})"),
-            Why::Name(rule) => write!(f, "{rule}"),
+            Why::Name(rule) => write!(f, "the path {}", rule.reason),
             Why::NotUtf8 => f.write_str("the name is not UTF-8"),
             Why::Special => f.write_str("a pipe, socket or device, not a file or folder"),
             Why::TooLarge { size } => write!(f, "{size} bytes, and the largest artifact is 64 GiB"),
@@ -129,10 +129,11 @@ pub(crate) fn printable(path: &OsStr) -> String {
     let mut text = String::new();
     for chunk in path.as_bytes().utf8_chunks() {
         for character in chunk.valid().chars() {
-            if character.is_control() {
-                text.extend(character.escape_default());
-            } else {
+            // What a terminal would act on, or hide, is spelled out; quotes and backslashes are plain here.
+            if matches!(character, '"' | '\'' | '\\') {
                 text.push(character);
+            } else {
+                text.extend(character.escape_debug());
             }
         }
         for byte in chunk.invalid() {

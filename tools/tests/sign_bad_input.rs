@@ -1,0 +1,259 @@
+//! What cannot be published: named, refused with exit code 3, and the former `.odi/` is as it was.
+
+#[path = "support/maintainer.rs"]
+mod maintainer;
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use maintainer::Maintainer;
+use odi_manifest::{Clock, SigningKey, SystemClock};
+use odi_tools::sign::{
+    BoxedSigner, Description, Failure, InitRequest, Progress, PublishRequest, RealTreeDisk, Silent, init,
+    publish,
+};
+
+/// Every file below `.odi/` with its bytes.
+fn odi_of(tree: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut folders = vec![tree.join(".odi")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                files.insert(path.clone(), fs::read(path).unwrap());
+            }
+        }
+    }
+    files
+}
+
+/// Publishes a tree with something wrong in it, and returns what is said.
+fn refused(spoil: impl FnOnce(&Path)) -> String {
+    let m = Maintainer::with_tree(&[("a/good", "good")]);
+    m.ok(&["publish", "TREE", "--key", "REL"]);
+    let before = odi_of(&m.tree());
+    spoil(&m.tree());
+    let (code, said) = m.failure(&["publish", "TREE", "--key", "REL"]);
+    assert_eq!(code, 3, "{said}");
+    assert_eq!(odi_of(&m.tree()), before);
+    said
+}
+
+#[test]
+fn links_that_leave_the_tree_or_lead_nowhere_or_back() {
+    let said = refused(|tree| {
+        symlink("/etc/hostname", tree.join("out")).unwrap();
+        symlink("../..", tree.join("a/up")).unwrap();
+        symlink(".odi/head", tree.join("into")).unwrap();
+        symlink("nothing", tree.join("dangling")).unwrap();
+        symlink(".", tree.join("a/loop")).unwrap();
+        symlink("self", tree.join("self")).unwrap();
+        fs::create_dir(tree.join("b")).unwrap();
+        symlink("../b", tree.join("a/b")).unwrap();
+        symlink("../a", tree.join("b/a")).unwrap();
+    });
+    let lines: Vec<&str> = said.lines().map(|line| line.split(" (").next().unwrap()).collect();
+    insta::assert_snapshot!(lines.join("\n"), @r"
+    odi-sign: 10 paths cannot be published
+      a/b/a: this link leads back to a folder above it
+      a/loop: this link leads back to a folder above it
+      a/up: this link leaves the tree
+      b/a/b: this link leads back to a folder above it
+      b/a/loop: this link leads back to a folder above it
+      b/a/up: this link leaves the tree
+      dangling: this link leads nowhere
+      into: this link leaves the tree
+      out: this link leaves the tree
+      self: this link leads back to a folder above it
+    ");
+}
+
+#[test]
+fn names_that_no_manifest_can_hold() {
+    let said = refused(|tree| {
+        let mut name = tree.as_os_str().to_os_string();
+        name.push(OsStr::from_bytes(b"/a/latin-\xe9"));
+        fs::write(name, "").unwrap();
+        for name in ["back\\slash", "new\nline", "nfd-e\u{301}", "right\u{202e}left"] {
+            fs::write(tree.join(name), "").unwrap();
+        }
+        let deep = "d/".repeat(33);
+        fs::create_dir_all(tree.join(&deep)).unwrap();
+        fs::write(tree.join(deep).join("x"), "").unwrap();
+    });
+    insta::assert_snapshot!(said, @r"
+    odi-sign: 6 paths cannot be published
+      a/latin-\xe9: the name is not UTF-8
+      back\slash: the path has a backslash
+      d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/x: the path is deeper than 32 segments
+      new\nline: the path has a control character
+      nfd-e\u{301}: the path is not in normalization form C
+      right\u{202e}left: the path has a bidirectional control
+    ");
+}
+
+#[test]
+fn pipes_and_sockets() {
+    let said = refused(|tree| {
+        let _socket = std::os::unix::net::UnixListener::bind(tree.join("socket")).unwrap();
+        let status = std::process::Command::new("mkfifo").arg(tree.join("pipe")).status().unwrap();
+        assert!(status.success());
+    });
+    insta::assert_snapshot!(said, @r"
+    odi-sign: 2 paths cannot be published
+      pipe: a pipe, socket or device, not a file or folder
+      socket: a pipe, socket or device, not a file or folder
+    ");
+}
+
+#[test]
+fn a_file_that_may_not_be_read() {
+    let m = Maintainer::with_tree(&[("a/good", "good"), ("b/secret", "secret")]);
+    m.ok(&["publish", "TREE", "--key", "REL"]);
+    let before = odi_of(&m.tree());
+    m.write("b/secret", "changed");
+    fs::set_permissions(m.tree().join("b/secret"), fs::Permissions::from_mode(0)).unwrap();
+    if fs::read(m.tree().join("b/secret")).is_ok() {
+        // The superuser reads everything; there is nothing to refuse.
+        return;
+    }
+    let (code, said) = m.failure(&["publish", "TREE", "--key", "REL"]);
+    assert_eq!(code, 3);
+    assert!(said.contains("b/secret: cannot be read"), "{said}");
+    assert_eq!(odi_of(&m.tree()), before);
+}
+
+/// Does something to the tree in the middle of the hashing.
+struct Meddle<F>(Mutex<Option<F>>);
+
+impl<F: FnOnce() + Send> Progress for Meddle<F> {
+    fn begin(&self, _files: u64, _bytes: u64) {}
+    fn advance(&self, _bytes: u64) {
+        if let Some(meddle) = self.0.lock().unwrap().take() {
+            meddle();
+        }
+    }
+    fn end(&self) {}
+}
+
+fn meddled(meddle: impl FnOnce(&Path) + Send) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let tree = folder.path().join("tree");
+    fs::create_dir(&tree).unwrap();
+    // The larger file is hashed first.
+    fs::write(tree.join("large"), vec![1; 2 << 20]).unwrap();
+    fs::write(tree.join("small"), "small").unwrap();
+    let key = SigningKey::from_seed(&[1; 32]);
+    let signers: Vec<BoxedSigner> = vec![Box::new(key.clone())];
+    let day = Duration::from_secs(86_400);
+    let request = InitRequest {
+        tree: tree.clone(),
+        name: "demo".to_owned(),
+        root_keys: vec![key.public_key()],
+        root_threshold: 1,
+        release_keys: vec![key.public_key()],
+        release_threshold: 1,
+        revoke_keys: Vec::new(),
+        witnesses: Vec::new(),
+        witness_quorum: None,
+        expires: day,
+        description: Description::default(),
+    };
+    init(&RealTreeDisk, &request, &signers, SystemClock.now()).unwrap();
+    let before = odi_of(&tree);
+    let publish_with = |progress: &dyn Progress| {
+        publish(
+            &RealTreeDisk,
+            &PublishRequest {
+                tree: &tree,
+                signers: &signers,
+                now: SystemClock.now(),
+                expires: day,
+                renew: false,
+                rehash: false,
+                discard_waiting: false,
+                directories: &[],
+                offline: true,
+                keep_replaced: day,
+                description: &Description::default(),
+                cache: None,
+                workers: 1,
+                progress,
+            },
+        )
+    };
+    let failure = publish_with(&Meddle(Mutex::new(Some(|| meddle(&tree))))).unwrap_err();
+    assert!(matches!(failure, Failure::Tree(_)) && failure.exit_code() == 3, "{failure}");
+    assert_eq!(odi_of(&tree), before);
+    publish_with(&Silent).unwrap();
+    failure.to_string()
+}
+
+#[test]
+fn a_file_that_vanishes() {
+    let said = meddled(|tree| fs::remove_file(tree.join("small")).unwrap());
+    insta::assert_snapshot!(said, @r"
+    1 path cannot be published
+      small: vanished while the tree was being read
+    ");
+}
+
+#[test]
+fn a_file_that_grows_while_it_is_hashed() {
+    let said = meddled(|tree| {
+        let mut file = fs::OpenOptions::new().append(true).open(tree.join("large")).unwrap();
+        file.write_all(b"more").unwrap();
+    });
+    insta::assert_snapshot!(said, @r"
+    1 path cannot be published
+      large: changed while it was being hashed
+    ");
+}
+
+#[test]
+fn a_file_that_is_replaced_while_it_is_hashed() {
+    let said = meddled(|tree| {
+        fs::write(tree.with_extension("new"), vec![2; 2 << 20]).unwrap();
+        fs::rename(tree.with_extension("new"), tree.join("large")).unwrap();
+    });
+    insta::assert_snapshot!(said, @r"
+    1 path cannot be published
+      large: changed while it was being hashed
+    ");
+}
+
+#[test]
+fn a_file_rewritten_in_place_under_its_former_time() {
+    let said = meddled(|tree| {
+        let path = tree.join("large");
+        let time = fs::metadata(&path).unwrap().modified().unwrap();
+        let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+        (&file).write_all(&[9; 16]).unwrap();
+        file.set_modified(time).unwrap();
+    });
+    insta::assert_snapshot!(said, @r"
+    1 path cannot be published
+      large: changed while it was being hashed
+    ");
+}
+
+#[test]
+fn links_inside_the_tree_are_followed() {
+    let m = Maintainer::with_tree(&[("pool/x.deb", "x")]);
+    symlink("pool", m.tree().join("latest")).unwrap();
+    symlink("../pool/x.deb", m.tree().join("pool/y.deb")).unwrap();
+    m.ok(&["publish", "TREE", "--key", "REL"]);
+    let listing = m.text(&["ls", "TREE", "-r"]);
+    let paths: Vec<&str> = listing.lines().map(|line| line.rsplit("  ").next().unwrap()).collect();
+    assert_eq!(paths, ["latest/x.deb", "latest/y.deb", "pool/x.deb", "pool/y.deb"]);
+}

@@ -1,4 +1,9 @@
 //! What cannot be published: named, refused with exit code 3, and the former `.odi/` is as it was.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test may panic on what it did not expect"
+)]
 
 #[path = "support/maintainer.rs"]
 mod maintainer;

@@ -3,8 +3,11 @@
 //! The disk dies before, after or in the middle of its n-th verb, for every n, or takes back what was not synced; the
 //! real binary is killed at times spread over its run. Afterwards a plain re-run must leave one line of heads: no
 //! number ever means two heads, and whoever held any head that was ever shown moves on to the newest.
-#![allow(clippy::indexing_slicing, reason = "a test may panic on what it did not expect")]
-
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test may panic on what it did not expect"
+)]
 #[path = "support/maintainer.rs"]
 mod maintainer;
 #[path = "support/mortal_disk.rs"]

@@ -1,4 +1,9 @@
 //! Keys: passphrases from a descriptor, files that others can read, keys in an ssh-agent, and thresholds.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test may panic on what it did not expect"
+)]
 
 #[path = "support/maintainer.rs"]
 mod maintainer;

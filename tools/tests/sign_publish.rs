@@ -1,6 +1,9 @@
 //! `odi-sign init` and `publish` through the real binary: what a maintainer does every day.
-#![allow(clippy::indexing_slicing, reason = "a test may panic on what it did not expect")]
-
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test may panic on what it did not expect"
+)]
 #[path = "support/maintainer.rs"]
 mod maintainer;
 

@@ -1,7 +1,10 @@
 //! Two maintainers, each with a clone of the tree, and one directory: whoever comes second is told so, nothing is
 //! overwritten, and both end on one line of heads.
-
-#![allow(clippy::indexing_slicing, reason = "a test may panic on what it did not expect")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test may panic on what it did not expect"
+)]
 
 #[path = "support/maintainer.rs"]
 mod maintainer;
@@ -14,8 +17,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use maintainer::Maintainer;
-use odi_directoryd::config::{Config, PrivateAddresses};
 use odi_directoryd::Server;
+use odi_directoryd::config::{Config, PrivateAddresses};
 use odi_manifest::SystemClock;
 use tokio::runtime::Runtime;
 
@@ -113,7 +116,6 @@ fn a_fork_is_refused_by_the_directory_and_mended_by_its_maker() {
     let third = b.json(&["publish", "TREE", "--key", "REL", "--directory", &directory.url]);
     assert_eq!(third["seq"], 3);
     b.ok(&["push", "TREE", &directory.url]);
-    assert_eq!(b.json(&["push", "TREE", &directory.url])["directories"][0]["result"], "has it already");
     b.ok(&["verify", "TREE"]);
 }
 

@@ -15,7 +15,7 @@ use super::odi_folder::OdiFolder;
 use super::progress::Progress;
 use super::published::{Published, ROOT_BYTES_MAX};
 use super::pull::pull;
-use super::remote::{Place, Remote, RemoteError};
+use super::remote::{Download, Place, Remote, RemoteError};
 use super::scan_cache::ScanCache;
 use super::survey::{SurveyOptions, survey};
 use super::tree_disk::{RealTreeDisk, replace};
@@ -136,9 +136,9 @@ fn check_artifact(
     }
     let wrong = |why: &str| Ok(Some(format!("{path}: {why}")));
     match remote.hash(&url, entry.size)? {
-        None => wrong("is not served"),
-        Some(hashed) if hashed.blob == entry.blob && hashed.sha256 == entry.sha256 => Ok(None),
-        Some(_) => wrong("other bytes than those signed"),
+        Download::Missing => wrong("signed, and not served"),
+        Download::Whole(hashed) if hashed.blob == entry.blob && hashed.sha256 == entry.sha256 => Ok(None),
+        Download::Whole(_) | Download::TooLong => wrong("other bytes than those signed"),
     }
 }
 

@@ -53,6 +53,16 @@ fn said(text: &str) -> String {
     if text.is_empty() { String::new() } else { format!(": {text}") }
 }
 
+/// What came of downloading a file.
+pub(crate) enum Download {
+    /// All of it, and its hashes.
+    Whole(HashedBlob),
+    /// It is not there.
+    Missing,
+    /// It has more bytes than it should.
+    TooLong,
+}
+
 /// A client with a runtime of its own.
 pub(crate) struct Remote {
     runtime: Runtime,
@@ -93,23 +103,27 @@ impl Remote {
         })
     }
 
-    /// Downloads a file of this size and hashes it; `None` if it is not there.
-    pub(crate) fn hash(&self, url: &Url, size: u64) -> Result<Option<HashedBlob>, RemoteError> {
-        let failed = |source| RemoteError::Client { url: Box::new(url.clone()), source: Box::new(source) };
-        let ask = Ask::get(url).reply_bytes_max(size.saturating_add(1)).following(REDIRECTS_MAX);
-        self.runtime.block_on(async {
-            let mut reply = self.client.send(ask).await.map_err(failed)?;
-            match reply.status {
-                StatusCode::OK => {}
-                StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(None),
-                status => return Err(status_error(url, status, &[])),
+    /// Downloads a file that should have this size, and hashes it.
+    pub(crate) fn hash(&self, url: &Url, size: u64) -> Result<Download, RemoteError> {
+        let ask = Ask::get(url).reply_bytes_max(size).following(REDIRECTS_MAX);
+        let downloaded = self.runtime.block_on(async {
+            let mut reply = self.client.send(ask).await?;
+            if reply.status != StatusCode::OK {
+                return Ok(Err(reply.status));
             }
             let mut hasher = BlobHasher::new();
-            while let Some(bytes) = reply.body.chunk().await.map_err(failed)? {
+            while let Some(bytes) = reply.body.chunk().await? {
                 hasher.update(&bytes);
             }
-            Ok(Some(hasher.finalize()))
-        })
+            Ok(Ok(hasher.finalize()))
+        });
+        match downloaded {
+            Ok(Ok(hashed)) => Ok(Download::Whole(hashed)),
+            Ok(Err(StatusCode::NOT_FOUND | StatusCode::GONE)) => Ok(Download::Missing),
+            Ok(Err(status)) => Err(status_error(url, status, &[])),
+            Err(ClientError::TooLarge { .. }) => Ok(Download::TooLong),
+            Err(source) => Err(RemoteError::Client { url: Box::new(url.clone()), source: Box::new(source) }),
+        }
     }
 
     /// The newest head at a place; `None` if there is none.

@@ -1,6 +1,6 @@
 //! What a publish may throw away once its head is in place.
 //!
-//! Two full files are kept, and the diffs that lead on from the older one. Replaced bytes go when the head that
+//! Two full files are kept, the diffs that lead on from the older one, and a mebibyte of older diffs. Replaced bytes go when the head that
 //! replaced them is older than the retention time. Nothing here is needed by a head that a follower may still be
 //! at for long, and a crash in the middle leaves files that the next run finds again.
 
@@ -23,9 +23,13 @@ use super::survey::Surveyed;
 use super::tree_disk::{DiskError, TEMPORARY_SUFFIX, TreeDisk};
 
 const FULL_FILES_KEPT: usize = 2;
+/// A small catalog writes a full file every few heads; its diffs are kept for longer, because a follower that comes
+/// back after a week, or a directory that is pushed to, steps along them.
+const EXTRA_HEADS_MAX: usize = 1024;
+const EXTRA_BYTES_MAX: u64 = 1 << 20;
 const REPLACED_BYTES_MAX: u64 = 1 << 30;
 
-/// Removes full files beyond the newest two, and every diff that leads to a head at or before the older of them.
+/// Removes full files beyond the newest two, and diffs that are too old.
 pub(crate) fn drop_old_manifests(
     disk: &dyn TreeDisk,
     odi: &OdiFolder,
@@ -39,24 +43,7 @@ pub(crate) fn drop_old_manifests(
     if fulls.len() <= FULL_FILES_KEPT {
         return Ok(());
     }
-    // Walk back from the newest head until the kept full files have been met: what comes after them stays.
-    let mut kept = Vec::new();
-    let mut reachable = BTreeSet::new();
-    let mut at = newest.clone();
-    loop {
-        if fulls.contains(&at.id()) {
-            kept.push(at.id());
-        }
-        if kept.len() >= FULL_FILES_KEPT {
-            break;
-        }
-        reachable.insert(at.id());
-        let before = trust.ancestor(at.seq.saturating_sub(1));
-        if before == 0 {
-            break;
-        }
-        at = ancestor(odi, trust, &at, before)?;
-    }
+    let (kept, reachable) = walk_back(odi, trust, newest, &fulls)?;
     for full in fulls.iter().filter(|full| !kept.contains(full)) {
         remove(disk, &odi.full(*full))?;
     }
@@ -68,6 +55,38 @@ pub(crate) fn drop_old_manifests(
         }
     }
     Ok(())
+}
+
+/// From the newest head back to the second full file, and on while the diffs are few: the full files met, and the
+/// heads to which diffs stay.
+fn walk_back(
+    odi: &OdiFolder,
+    trust: &TrustRoot,
+    newest: &Verified<Head>,
+    fulls: &BTreeSet<HeadId>,
+) -> Result<(Vec<HeadId>, BTreeSet<HeadId>), Failure> {
+    let (mut kept, mut reachable) = (Vec::new(), BTreeSet::new());
+    let (mut at, mut extra_heads, mut extra_bytes) = (newest.clone(), 0, 0);
+    loop {
+        if kept.len() >= FULL_FILES_KEPT {
+            let diff = at.prev.and_then(|prev| fs::metadata(odi.diff(prev, at.id())).ok());
+            let Some(diff) = diff else { break };
+            extra_heads += 1;
+            extra_bytes += diff.len();
+            if extra_heads > EXTRA_HEADS_MAX || extra_bytes > EXTRA_BYTES_MAX {
+                break;
+            }
+        } else if fulls.contains(&at.id()) {
+            kept.push(at.id());
+        }
+        reachable.insert(at.id());
+        let before = trust.ancestor(at.seq.saturating_sub(1));
+        if before == 0 {
+            break;
+        }
+        at = ancestor(odi, trust, &at, before)?;
+    }
+    Ok((kept, reachable))
 }
 
 /// Removes the bytes and chunk lists of blobs that were replaced long enough ago and are in no present file.

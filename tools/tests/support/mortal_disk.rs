@@ -1,5 +1,9 @@
 //! A disk that dies at a given verb, and from then on does nothing.
-#![allow(clippy::unwrap_used, reason = "a test helper may panic on what it did not expect")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test helper may panic on what it did not expect"
+)]
 
 use std::collections::BTreeSet;
 use std::fs;

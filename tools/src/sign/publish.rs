@@ -84,7 +84,8 @@ pub fn publish(disk: &dyn TreeDisk, request: &PublishRequest<'_>) -> Result<Head
 
     let mut survey = survey_tree(&odi, &lock, request)?;
     let result = publish_survey(disk, &odi, &mut published, &mut survey, request);
-    if let Some(cache) = request.cache.and_then(|folder| cache_file(folder, request.tree).ok()) {
+    let cache = request.cache.filter(|_| survey.read_files > 0);
+    if let Some(cache) = cache.and_then(|folder| cache_file(folder, request.tree).ok()) {
         // The cache only saves reading; a full cache disk must not fail a publish.
         let _unsaved = survey.remember(&cache);
     }

@@ -4,10 +4,12 @@ pub(crate) mod follow;
 pub mod resolve;
 mod settings;
 pub mod view;
+mod withdrawn;
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use odi_manifest::{CatalogId, HeadId, Timestamp};
+use odi_manifest::{BlobId, CatalogId, HeadId, Timestamp};
 use odi_wire::route::CatalogName;
 use odi_wire::sync::{CatalogState, FollowedCatalog};
 use tokio::sync::{Notify, watch};
@@ -23,6 +25,8 @@ pub struct Catalog {
     view: watch::Sender<Arc<View>>,
     /// Names under which a folder's own page may lie, from the catalog's settings.
     index_names: Mutex<Arc<[String]>>,
+    /// What is taken back by path, by content.
+    withdrawn: Mutex<HashSet<BlobId>>,
     standing: Mutex<Standing>,
     /// Asks the follower to look at the origin now.
     pub(crate) wake: Notify,
@@ -47,6 +51,7 @@ impl Catalog {
             followed,
             view: watch::Sender::new(Arc::new(view)),
             index_names: Mutex::new(settings::index_names(None).into()),
+            withdrawn: Mutex::default(),
             standing: Mutex::default(),
             wake: Notify::new(),
             advancing: tokio::sync::Mutex::default(),
@@ -96,6 +101,20 @@ impl Catalog {
     /// What is taken back, as the newest adopted head says: that acts before anything else of it does.
     pub(crate) fn believed(&self) -> Arc<CatalogState> {
         self.followed.state()
+    }
+
+    /// Whether a blob is taken back, whatever named it.
+    pub(crate) fn has_withdrawn(&self, blob: &BlobId) -> bool {
+        let by_content =
+            |state: &CatalogState| state.revocations().is_some_and(|list| list.revokes_blob(blob).is_some());
+        by_content(&self.believed()) || lock(&self.withdrawn).contains(blob)
+    }
+
+    /// Adds blobs that are taken back by path. States in which they had it may be gone by the next time.
+    pub(crate) fn withdraw(&self, blobs: HashSet<BlobId>) {
+        let mut withdrawn = lock(&self.withdrawn);
+        let room = withdrawn::WITHDRAWN_MAX.saturating_sub(withdrawn.len());
+        withdrawn.extend(blobs.into_iter().take(room));
     }
 
     /// Names of index files, best first.

@@ -92,9 +92,7 @@ impl Directory {
 
     /// Whether some catalog has taken a blob back.
     pub(crate) fn is_withdrawn(&self, blob: &BlobId) -> bool {
-        self.catalogs.values().any(|catalog| {
-            catalog.believed().revocations().is_some_and(|list| list.revokes_blob(blob).is_some())
-        })
+        self.catalogs.values().any(|catalog| catalog.has_withdrawn(blob))
     }
 
     /// The catalogs as assignments see them.

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::view::{CHANGED_MAX, State, View};
-use super::{Catalog, Standing, settings};
+use super::{Catalog, Standing, settings, withdrawn};
 use crate::blocking::blocking;
 use crate::directory::Directory;
 use crate::state_rules::CARRIED_BYTES_MAX;
@@ -117,9 +117,23 @@ async fn show(directory: &Arc<Directory>, catalog: &Arc<Catalog>) -> Result<(), 
     }
     let (nodes, former) = (directory.nodes.clone(), view.newest().map(|state| state.tree));
     let state = blocking(move || changed_state(&nodes, &newest, former.as_ref())).await?;
+    withdraw(directory, catalog).await?;
     tracing::info!(catalog = %catalog.name(), pin = %state.pin, entries = state.tree.entries, "a head was adopted");
     catalog.adopt(Arc::new(state));
     directory.relays_due.notify_one();
+    Ok(())
+}
+
+/// Looks up what revoked paths named, before the head that revokes them is shown.
+async fn withdraw(directory: &Arc<Directory>, catalog: &Arc<Catalog>) -> Result<(), NodesError> {
+    let (nodes, states) = (directory.nodes.clone(), catalog.view().known().cloned().collect::<Vec<_>>());
+    let believed = catalog.believed();
+    let blobs = blocking(move || match believed.revocations() {
+        Some(list) => withdrawn::by_path(list, &states, &nodes),
+        None => Ok(std::collections::HashSet::new()),
+    })
+    .await?;
+    catalog.withdraw(blobs);
     Ok(())
 }
 

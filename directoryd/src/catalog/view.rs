@@ -1,7 +1,8 @@
 //! The states of a catalog that a directory can answer from: pure, replaced as a whole, shared by every request.
 //!
 //! Invariants
-//! - `served` is newest first, and every state in it stays at least [`state_rules::RETAIN`] after it was superseded.
+//! - `served` is newest first, and a state in it stays for [`state_rules::RETAIN`] after it was superseded, unless more
+//!   than [`RETAINED_MAX`] others follow it in that time.
 //! - An adopted state waits in `waiting`, oldest first, until the state rules let it be served; each ages on its own, so
 //!   that a catalog published every second is not kept waiting for ever.
 //! - A state comes in only after its head was verified, its tree recomputed and both are durable.
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use odi_manifest::{BlobId, Entry, Head, HeadId, Pin, Timestamp, Tree, Verified};
-use odi_wire::sync::RetainedHead;
+use odi_wire::sync::{RETAINED_MAX, RetainedHead};
 
 use crate::state_rules;
 
@@ -152,6 +153,7 @@ impl View {
             former.superseded = Some(now);
         }
         view.served.insert(0, Kept { state: Arc::clone(state), superseded: None });
+        view.served.truncate(RETAINED_MAX);
         view
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use odi_manifest::{ArtifactPath, BlobId, Revoked};
 use odi_wire::http::StatusCode;
 use odi_wire::message::Push;
 
@@ -104,4 +105,37 @@ async fn a_long_poll_ends_with_news_or_without() {
     let (news, ()) = tokio::join!(world.body(&waiting), world.pull(&publisher.id, 2));
     assert_eq!(news, publisher.newest().encode());
     assert_eq!(publisher.newest().pin(), second);
+}
+
+#[tokio::test]
+async fn what_is_taken_back_is_gone_at_every_state_and_by_content() {
+    let mut publisher = Publisher::new();
+    let artifacts: &[(&str, &[u8])] = &[("bad/a", b"evil"), ("bad.txt", b"wrong"), ("good", b"good")];
+    let first = publisher.publish(artifacts);
+    let origin = publisher.serve().await;
+    let world = World::start(&publisher.id, Some(&origin.url())).await;
+    world.until_served(1).await;
+    let blob = |bytes: &[u8]| format!("/blake3/{}", BlobId::of(bytes));
+    for (path, bytes) in artifacts {
+        assert_eq!(world.body(&format!("/world/{path}")).await, *bytes);
+        assert_eq!(world.body(&blob(bytes)).await, *bytes);
+    }
+    publisher.revoke(vec![
+        Revoked::Blob(BlobId::of(b"wrong")),
+        Revoked::Path(ArtifactPath::parse("bad").unwrap()),
+    ]);
+    let second = publisher.publish(&[("good", b"good")]);
+    world.pull(&publisher.id, 2).await;
+    for path in ["bad/a", "bad.txt"] {
+        for state in ["world", &first.to_string()] {
+            let status = world.get(&format!("/{state}/{path}")).await.status;
+            assert_eq!(status, StatusCode::GONE, "{state}/{path}");
+        }
+    }
+    for bytes in [b"evil".as_slice(), b"wrong"] {
+        assert_eq!(world.get(&blob(bytes)).await.status, StatusCode::GONE);
+    }
+    assert_eq!(world.body(&blob(b"good")).await, b"good");
+    world.until_served(2).await;
+    assert_eq!(world.body(&format!("/{second}/good")).await, b"good");
 }

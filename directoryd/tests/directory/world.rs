@@ -11,7 +11,8 @@ use odi_directoryd::config::{Config, PrivateAddresses};
 use odi_fixtures::{ManualClock, Script, ScriptedServer};
 use odi_manifest::{
     ArtifactPath, BlobHasher, CatalogId, Entry, Head, HeadBuilder, HeadId, MemoryNodes, Pin, PublicKey,
-    RootBuilder, SigningKey, Timestamp, Tree, TrustRoot, Verified, encode_full,
+    Reason, RevId, Revocation, RevocationList, Revoked, RootBuilder, SigningKey, Timestamp, Tree, TrustRoot,
+    Verified, encode_full,
 };
 use odi_wire::client::{Ask, Client, ClientPolicy, Reply};
 use odi_wire::http::{HeaderValue, Method, StatusCode};
@@ -40,6 +41,7 @@ pub(crate) struct Publisher {
     newest: Option<Verified<Head>>,
     heads: BTreeMap<u64, HeadId>,
     origins: Vec<String>,
+    revoked: Option<RevId>,
     /// What the origin has, by target.
     files: Arc<Mutex<Files>>,
 }
@@ -58,7 +60,7 @@ impl Publisher {
         let id = *trust.catalog();
         let files = Arc::<Mutex<Files>>::default();
         files.lock().unwrap().insert("/.odi/roots/1".to_owned(), root.encode());
-        Self { key, trust, id, newest: None, heads: BTreeMap::new(), origins: vec![], files }
+        Self { key, trust, id, newest: None, heads: BTreeMap::new(), origins: vec![], revoked: None, files }
     }
 
     /// Signs the next state and puts it on the origin, artifacts and all.
@@ -82,6 +84,9 @@ impl Publisher {
             .times(START, START.plus(Duration::from_secs(1 << 30)))
             .tree(tree.root, tree.entries, tree.bytes)
             .origins(self.origins.clone());
+        if let Some(list) = self.revoked {
+            builder = builder.revocations(list);
+        }
         if let Some(seq) = builder.skip_to() {
             builder = builder.skip(self.heads[&seq]);
         }
@@ -119,6 +124,16 @@ impl Publisher {
 
     pub(crate) fn put(&self, item: LayoutPath, bytes: Vec<u8>) {
         self.files.lock().unwrap().insert(format!("/.odi/{item}"), bytes);
+    }
+
+    /// Takes something back with the next state.
+    pub(crate) fn revoke(&mut self, what: Vec<Revoked>) {
+        let mut list = RevocationList::default();
+        for what in what {
+            list.insert(Revocation { what, reason: Reason::COMPROMISED, since: 2 });
+        }
+        self.put(LayoutPath::Revocations(list.id()), list.encode());
+        self.revoked = Some(list.id());
     }
 
     /// Puts other bytes at a path of the origin than were signed.

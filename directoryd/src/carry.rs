@@ -11,6 +11,7 @@ use bytes::Bytes;
 use odi_manifest::{ArtifactPath, BlobId, Entry, HeadId, Timestamp};
 use odi_store::Store;
 use odi_wire::fetch::{Fetcher, Source, Wanted};
+use tokio::sync::Semaphore;
 
 use crate::blocking::blocking;
 use crate::catalog::Catalog;
@@ -24,6 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const ABSENT_FOR: Duration = Duration::from_secs(5);
 /// The most absences remembered.
 const ABSENT_MAX: usize = 10_000;
+/// How many small artifacts are fetched at once, for all catalogs.
+const FETCHES_AT_ONCE: usize = 32;
 /// How many relays are asked.
 const RELAYS_ASKED: usize = 3;
 
@@ -33,11 +36,14 @@ pub(crate) struct Carry {
     fetcher: Fetcher,
     flights: Mutex<HashMap<BlobId, Weak<tokio::sync::Mutex<()>>>>,
     absent: Mutex<HashMap<BlobId, Timestamp>>,
+    /// So that no crowd of clients becomes a crowd at an origin.
+    fetching: Semaphore,
 }
 
 impl Carry {
     pub(crate) fn new(store: Store, fetcher: Fetcher) -> Self {
-        Self { store, fetcher, flights: Mutex::default(), absent: Mutex::default() }
+        let fetching = Semaphore::new(FETCHES_AT_ONCE);
+        Self { store, fetcher, flights: Mutex::default(), absent: Mutex::default(), fetching }
     }
 
     /// What is carried takes this much on disk, the trees of the catalogs among it.
@@ -91,6 +97,7 @@ impl Carry {
         if self.absent().get(&entry.blob).is_some_and(|until| now < *until) {
             return None;
         }
+        let _turn = self.fetching.acquire().await.ok()?;
         let sources = sources(directory, catalog, path, entry, named_at);
         let wanted = Wanted { blob: entry.blob, size: entry.size, sha256: Some(entry.sha256) };
         let fetched = self.fetcher.small_blob(&wanted, &sources).await;

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use odi_manifest::{ArtifactPath, BlobId, Entry, Timestamp};
+use odi_manifest::{ArtifactPath, BlobId, CatalogId, Entry, Timestamp};
 use odi_wire::client::Ask;
 use odi_wire::fetch::Source;
 use odi_wire::http::StatusCode;
@@ -38,11 +38,14 @@ struct Proof {
     until: Timestamp,
 }
 
+/// What is proved: a blob at a path of a catalog's origin.
+type Key = (CatalogId, BlobId, String);
+
 /// What is known of origins, and how many more clients may go there.
 #[derive(Debug)]
 pub(crate) struct Origins {
     bucket: Mutex<TokenBucket>,
-    proofs: Mutex<HashMap<(BlobId, String), Proof>>,
+    proofs: Mutex<HashMap<Key, Proof>>,
 }
 
 impl Origins {
@@ -50,7 +53,7 @@ impl Origins {
         Self { bucket: Mutex::new(TokenBucket::new(PACE, now)), proofs: Mutex::default() }
     }
 
-    /// Takes a permit to send one client to an origin, or says when to come back.
+    /// Takes a permit to let one client, and a probe for it, go to an origin; or says when to come back.
     pub(crate) fn admit(&self, now: Timestamp) -> Result<(), Duration> {
         self.bucket.lock().unwrap_or_else(PoisonError::into_inner).take(now)
     }
@@ -69,7 +72,7 @@ impl Origins {
             return None;
         }
         let now = directory.clock.now();
-        let key = (entry.blob, path.to_owned());
+        let key = (catalog.id(), entry.blob, path.to_owned());
         if let Some(proof) = self.proofs().get(&key).filter(|proof| now < proof.until) {
             return proof.url.as_ref().map(Url::to_string);
         }
@@ -87,7 +90,7 @@ impl Origins {
         url.map(String::from)
     }
 
-    fn proofs(&self) -> MutexGuard<'_, HashMap<(BlobId, String), Proof>> {
+    fn proofs(&self) -> MutexGuard<'_, HashMap<Key, Proof>> {
         self.proofs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

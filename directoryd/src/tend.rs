@@ -17,7 +17,7 @@ use crate::catalog::view::State;
 use crate::challenge;
 use crate::directory::{Directory, Nodes};
 use crate::probe::{Verdict, probe};
-use crate::roster::{Due, Member, Registration};
+use crate::roster::{Due, Member, Registration, Standing};
 use crate::select;
 
 /// How often the roster and the waiting states are looked at.
@@ -223,9 +223,10 @@ fn walk(nodes: &Nodes, state: &State, draws: &mut impl Iterator<Item = u32>) -> 
 }
 
 impl Directory {
-    /// What live relays say that they hold of a catalog.
+    /// What live relays that were not caught lying say that they hold of a catalog.
     pub(crate) fn relays_of(&self, catalog: &CatalogId, now: Timestamp) -> Vec<CatalogInventory> {
         let roster = self.relays.roster();
-        roster.live(now).filter_map(|member: &Member| member.holding(catalog).cloned()).collect()
+        let honest = |member: &&Member| member.standing(now) != Standing::Quarantined;
+        roster.live(now).filter(honest).filter_map(|member| member.holding(catalog).cloned()).collect()
     }
 }

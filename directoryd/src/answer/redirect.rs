@@ -67,17 +67,14 @@ pub(super) async fn away(directory: &Arc<Directory>, errand: &Errand<'_>) -> Res
     }
     let reason = if errand.query.origin { Reason::AskedForOrigin } else { Reason::OnlyOrigin };
     let scheme = directory.scheme_of(errand.request);
-    let to = directory
+    // Before the proof, which costs the origin a request too.
+    directory
         .origins
-        .proven_url(directory, errand.catalog, errand.path, &errand.found.entry, scheme)
-        .await;
-    match to {
-        Some(to) => {
-            directory.origins.admit(directory.clock.now()).map_err(|wait| {
-                Refusal::unavailable("no relay holds it yet, and the origin is spared", wait)
-            })?;
-            redirect(&to, errand, reason)
-        }
+        .admit(directory.clock.now())
+        .map_err(|wait| Refusal::unavailable("no relay holds it yet, and the origin is spared", wait))?;
+    let entry = &errand.found.entry;
+    match directory.origins.proven_url(directory, errand.catalog, errand.path, entry, scheme).await {
+        Some(to) => redirect(&to, errand, reason),
         None => Err(Refusal::unavailable("no relay that is reachable this way holds it yet", SOON)),
     }
 }

@@ -97,7 +97,7 @@ impl FullReader {
     /// The stream is not the manifest, or the sink fails. The reader is useless from then on.
     pub fn feed(&mut self, bytes: &[u8], sink: &mut dyn NodeSink) -> Result<(), FullError> {
         self.pending.extend_from_slice(bytes);
-        let pending = std::mem::take(&mut self.pending);
+        let mut pending = std::mem::take(&mut self.pending);
         let mut reader = Reader::new(&pending);
         let mut taken = 0;
         while !reader.is_empty() {
@@ -114,7 +114,9 @@ impl FullReader {
             self.push(node, sink)?;
             taken = reader.position();
         }
-        self.pending = pending.get(taken..).unwrap_or_default().to_vec();
+        // Nothing is copied while a frame trickles in byte by byte.
+        pending.drain(..taken);
+        self.pending = pending;
         Ok(())
     }
 

@@ -10,14 +10,14 @@ use crate::restarts::open;
 /// One step of a life: a root, or a head to follow.
 enum Step {
     Roots(Box<Catalog>),
-    Head(Box<Catalog>, Unverified<Head>),
+    Head(Box<(Catalog, Unverified<Head>)>),
 }
 
 impl Step {
     fn take(&self, ledger: &Ledger) -> Result<(), LedgerError> {
         match self {
             Self::Roots(catalog) => catalog.put_roots(ledger),
-            Self::Head(catalog, head) => catalog.follow(ledger, head).map(|_| ()),
+            Self::Head(at) => at.0.follow(ledger, &at.1).map(|_| ()),
         }
     }
 }
@@ -28,22 +28,22 @@ fn life() -> (Catalog, Vec<Step>) {
     let mut steps = vec![Step::Roots(Box::new(catalog.clone()))];
     for tree in ["a", "b"] {
         let head = catalog.publish(tree);
-        steps.push(Step::Head(Box::new(catalog.clone()), head));
+        steps.push(Step::Head(Box::new((catalog.clone(), head))));
     }
     let jump = ["c", "d", "e"].map(|tree| catalog.publish(tree));
-    steps.push(Step::Head(Box::new(catalog.clone()), jump[2].clone()));
+    steps.push(Step::Head(Box::new((catalog.clone(), jump[2].clone()))));
     let mut thief = catalog.clone();
     let evil = thief.publish("evil");
-    steps.push(Step::Head(Box::new(thief), evil.clone()));
+    steps.push(Step::Head(Box::new((thief, evil.clone()))));
     let _ = catalog.publish("f");
     let voiding = catalog.publish_with("g", |head| head.void(evil.id()));
-    steps.push(Step::Head(Box::new(catalog.clone()), voiding.clone()));
+    steps.push(Step::Head(Box::new((catalog.clone(), voiding.clone()))));
     let worse = catalog.publish("worse");
-    steps.push(Step::Head(Box::new(catalog.clone()), worse));
+    steps.push(Step::Head(Box::new((catalog.clone(), worse))));
     catalog.recover_above(&voiding, 20, 3);
     steps.push(Step::Roots(Box::new(catalog.clone())));
     let fresh = catalog.publish("h");
-    steps.push(Step::Head(Box::new(catalog.clone()), fresh));
+    steps.push(Step::Head(Box::new((catalog.clone(), fresh))));
     (catalog, steps)
 }
 

@@ -56,7 +56,11 @@ impl Shelf {
     /// Creates a pack with its header; the name is durable after [`sync_folder`](Self::sync_folder).
     pub(crate) fn create(&self, pack: PackId) -> io::Result<Arc<dyn DiskFile>> {
         let file: Arc<dyn DiskFile> = self.disk.open(&self.path(pack), OpenMode::New)?.into();
-        file.write_at(0, &[IoSlice::new(&pack.header(self.salt))])?;
+        if let Err(error) = file.write_at(0, &[IoSlice::new(&pack.header(self.salt))]) {
+            // A full disk refuses every pack that is tried: none of them may stay behind.
+            let _ = self.disk.remove(&self.path(pack));
+            return Err(error);
+        }
         self.open.insert(pack, Arc::clone(&file), 1);
         Ok(file)
     }

@@ -1,3 +1,5 @@
+//! The rules of headers, on headers of every kind and on any bytes.
+
 use proptest::prelude::*;
 
 use super::*;

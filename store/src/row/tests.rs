@@ -1,3 +1,5 @@
+//! The rules of rows, against a plain map from chunk to place.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -66,6 +66,7 @@ async fn check_says_in_words_what_would_fail() {
     let lab = Lab::start(&[("a", b"a")]).await;
     let folder = tempfile::tempdir().unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let text = |listen: &str, directory: &str, disk: &str| {
         format!(
             "data_dir = {:?}\nlisten = [\"{listen}\"]\npublic_urls = [\"http://127.0.0.1:9999\"]\ndisk = \"{disk}\"\n\
@@ -81,7 +82,8 @@ async fn check_says_in_words_what_would_fail() {
     assert!(good.iter().all(|finding| !finding.is_fatal()), "{good:?}");
     assert!(good.iter().any(|finding| finding.words.contains("1 are wanted")), "{good:?}");
 
-    let bad = findings(text(&taken.local_addr().unwrap().to_string(), "http://127.0.0.1:1", "900 PB")).await;
+    let bad =
+        findings(text(&taken.local_addr().unwrap().to_string(), &format!("http://{closed}"), "900 PB")).await;
     let fatal: Vec<&str> = bad
         .iter()
         .filter(|finding| finding.severity == Severity::Fatal)

@@ -13,9 +13,9 @@ mod verify;
 
 use std::process::ExitCode;
 
-use crate::bench;
 use crate::demo::{self, DemoOptions};
-use cli::{Bench, Cli, Command};
+use crate::{bench, store_check};
+use cli::{Bench, Cli, Command, Store};
 use exit::{Exit, report};
 use failure::Failure;
 
@@ -31,11 +31,9 @@ pub fn run(cli: Cli) -> ExitCode {
         Err(error) => return report(&anyhow::Error::new(error).context("start the runtime"), Exit::Failed),
     };
     match cli.command {
-        Command::Bench { what: Bench::Manifest(args) } => {
-            finish(bench::manifest::run(&args).map_err(|error| (error, Exit::Failed)))
-        }
-        Command::Bench { what: Bench::Publish(args) } => {
-            finish(bench::publish::run(&args).map_err(|error| (error, Exit::Failed)))
+        Command::Bench { what } => finish(measure(&what).map_err(|error| (error, Exit::Failed))),
+        Command::Store { what: Store::Check { dir, rebuild } } => {
+            finish(store_check::run(&dir, rebuild).map_err(|error| (error, Exit::Failed)))
         }
         Command::Demo(args) => {
             let options = DemoOptions { tree: args.tree, once: args.once };
@@ -44,6 +42,14 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Get(args) => finish(runtime.block_on(get::run(&args)).map_err(told)),
         Command::Verify(args) => finish(runtime.block_on(verify::run(&args)).map_err(told)),
         Command::Status(args) => finish(runtime.block_on(status::run(&args))),
+    }
+}
+
+fn measure(what: &Bench) -> anyhow::Result<()> {
+    match what {
+        Bench::Manifest(args) => bench::manifest::run(args),
+        Bench::Publish(args) => bench::publish::run(args),
+        Bench::Store(args) => bench::store::run(args),
     }
 }
 

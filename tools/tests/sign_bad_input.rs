@@ -127,7 +127,7 @@ fn a_file_that_may_not_be_read() {
     m.ok(&["publish", "TREE", "--key", "REL"]);
     let before = odi_of(&m.tree());
     m.write("b/secret", "changed");
-    fs::set_permissions(m.tree().join("b/secret"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(m.tree().join("b/secret"), fs::Permissions::from_mode(0o000)).unwrap();
     if fs::read(m.tree().join("b/secret")).is_ok() {
         // The superuser reads everything; there is nothing to refuse.
         return;

@@ -169,10 +169,11 @@ async fn a_wrong_chunk_is_never_stored_and_its_source_convicted_by_another() {
     assert!(rig.has_it());
     assert_eq!(fetched.report.guilty, [Party::of(&liar.url)]);
     assert!(matches!(fetched.report.faults[..], [(0, SourceFault::WrongChunk(2))]));
-    // The chunks around the wrong one are as good as any, if they came before the source was given up.
+    // The chunks around the wrong one are as good as any, if they came before the source was given up; how many did
+    // is a matter of timing. The honest source gave at least the rest.
     let [from_liar, from_honest] = fetched.report.delivered[..] else { panic!("two sources") };
-    assert_eq!(from_liar + from_honest, rig.hashed.size);
-    assert!((2..=3).contains(&(from_liar / CHUNK_BYTES)), "{from_liar}");
+    assert!(from_liar <= 3 * CHUNK_BYTES, "{from_liar}");
+    assert!(from_liar + from_honest >= rig.hashed.size, "{from_liar} and {from_honest}");
     assert_eq!(liar_server.seen().len(), 1, "it is given up at its first wrong chunk");
 }
 

@@ -36,8 +36,27 @@ pub enum Command {
         #[command(subcommand)]
         what: Bench,
     },
+    /// Looks after a daemon's store while the daemon is down.
+    Store {
+        /// What to do with it.
+        #[command(subcommand)]
+        what: Store,
+    },
     /// Shows what a relay or a directory is doing.
     Status(StatusArgs),
+}
+
+/// What to do with a store.
+#[derive(Debug, Subcommand)]
+pub enum Store {
+    /// Reads everything back and says what is damaged.
+    Check {
+        /// The store's folder, `store` in a daemon's `data_dir`.
+        dir: PathBuf,
+        /// Makes the index anew from the packs first.
+        #[arg(long)]
+        rebuild: bool,
+    },
 }
 
 /// What to measure.
@@ -47,6 +66,8 @@ pub enum Bench {
     Manifest(bench::manifest::Args),
     /// How fast trees are hashed and published.
     Publish(bench::publish::Args),
+    /// Taking in a tree beside other stores, small files, and reopening after `kill -9`.
+    Store(bench::store::Args),
 }
 
 /// Arguments of `odi demo`.

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use odi_manifest::{CatalogId, PublicKey, Timestamp, Verified};
+use odi_manifest::{CatalogId, PublicKey, RecordKind, Timestamp, Verified};
 use odi_wire::http::header::CONTENT_TYPE;
 use odi_wire::http::{HeaderValue, StatusCode};
 use odi_wire::message::{
@@ -20,10 +20,6 @@ use crate::directory::Directory;
 use crate::network::Network;
 use crate::roster::{Announced, Announcement, Member, Registration, RosterRefusal, Standing};
 
-/// The largest registration or farewell that is read.
-const STATEMENT_BYTES_MAX: usize = 64 << 10;
-/// The largest inventory that is read.
-const INVENTORY_BYTES_MAX: usize = 18 << 20;
 /// How far a relay's clock may be off in a registration.
 const CLOCK_OFF_MAX: Duration = Duration::from_secs(300);
 /// When a relay that met a full roster may come back.
@@ -38,7 +34,7 @@ pub(super) async fn register(directory: &Directory, mut request: Request) -> Res
     {
         return Err(Refusal::Forbidden("a registration carries a secret and comes over https".into()));
     }
-    let body = request.read_body(STATEMENT_BYTES_MAX).await?;
+    let body = request.read_body(RecordKind::RelayReg.envelope_bytes_max()).await?;
     let registration = opened::<RelayReg>(&body)?;
     judge_registration(directory, &registration, now)?;
     let relay = registration.relay;
@@ -82,7 +78,7 @@ fn accepted(said: &RelayReg) -> Registration {
 pub(super) async fn announce(directory: &Directory, mut request: Request) -> Result<Response, Refusal> {
     let now = directory.clock.now();
     directory.pace(Network::of(request.peer.ip()))?;
-    let body = request.read_body(INVENTORY_BYTES_MAX).await?;
+    let body = request.read_body(RecordKind::Inventory.envelope_bytes_max()).await?;
     let inventory = opened::<Inventory>(&body)?;
     if inventory.exp <= now {
         return Err(Refusal::Unprocessable("the inventory has expired; check both clocks".into()));
@@ -112,7 +108,7 @@ fn lease_reply(directory: &Directory, relay: &PublicKey, announced: Announced, n
 
 pub(super) async fn leave(directory: &Directory, mut request: Request) -> Result<Response, Refusal> {
     directory.pace(Network::of(request.peer.ip()))?;
-    let body = request.read_body(STATEMENT_BYTES_MAX).await?;
+    let body = request.read_body(RecordKind::Leave.envelope_bytes_max()).await?;
     let farewell = opened::<Leave>(&body)?;
     let was_known = directory.relays.roster().leave(&farewell.relay, farewell.generation).map_err(refused)?;
     let state = if was_known { RelayState::Probation } else { RelayState::Unknown };

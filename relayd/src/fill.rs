@@ -10,15 +10,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use odi_manifest::{ArtifactPath, BlobId, CHUNK_BYTES, Clock, Entry, HeadId, Pin, PublicKey};
-use odi_store::{BlobReader, Store};
-use odi_wire::fetch::{Fetch, FetchLimits, Fetcher, Wanted};
+use odi_store::{BlobReader, IngestError, PartialError, Store, StoreError};
+use odi_wire::fetch::{Fetch, FetchError, FetchLimits, Fetcher, Wanted};
 use odi_wire::message::PublicUrl;
 use odi_wire::sync::RetainedHead;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::admission::MissBudget;
+use crate::bell::{Bell, Ear};
 use crate::catalog::Catalog;
 use crate::flight::{Flights, Waiter};
 use crate::peers::Peers;
@@ -43,6 +44,8 @@ pub struct Job {
     pub path: ArtifactPath,
     /// What the catalog says about it.
     pub wanted: Wanted,
+    /// Whether only a client asked for it: it counts against [`MissBudget`] from the moment it is queued.
+    stranger: bool,
 }
 
 impl Job {
@@ -57,6 +60,7 @@ impl Job {
             origins: head.head.origins.iter().filter_map(origin).collect(),
             path,
             wanted: Wanted { blob: entry.blob, size: entry.size, sha256: Some(entry.sha256) },
+            stranger: false,
         }
     }
 
@@ -90,7 +94,9 @@ pub struct Fill {
     origin_requests: Semaphore,
     work: Notify,
     room: Notify,
-    filled: watch::Sender<u64>,
+    filled: Bell,
+    /// Rung when the store had no room for a blob.
+    pub crowded: Bell,
 }
 
 /// What a [`Fill`] stands on.
@@ -132,7 +138,8 @@ impl Fill {
             origin_requests: Semaphore::new(ORIGIN_REQUESTS_MAX),
             work: Notify::new(),
             room: Notify::new(),
-            filled: watch::Sender::new(0),
+            filled: Bell::default(),
+            crowded: Bell::default(),
         }
     }
 
@@ -149,18 +156,25 @@ impl Fill {
     ///
     /// # Errors
     /// The blob is not assigned here and the budget for such misses is spent, or the line is full.
-    pub fn ask_now(self: &Arc<Self>, job: Job) -> Result<Waiter, MissRefused> {
+    pub fn ask_now(&self, mut job: Job) -> Result<Waiter, MissRefused> {
         let blob = job.wanted.blob;
         if let Some(waiter) = self.flights.under_way(&blob) {
             return Ok(waiter);
         }
-        let assigned = job.catalog.assigned().covers(&blob);
+        job.stranger = !job.catalog.assigned().covers(&blob);
+        let strangers = usize::from(job.stranger);
         let under_way = self.misses_under_way.load(Ordering::Relaxed);
-        if !assigned && !self.misses.allows(job.wanted.size, under_way) {
+        if job.stranger && !self.misses.allows(job.wanted.size, under_way) {
             return Err(MissRefused::Budget);
         }
         let waiter = self.flights.wait_for(blob);
-        match self.ask(job, Lane::Waiting) {
+        // Counted before a worker can have finished it.
+        self.misses_under_way.fetch_add(strangers, Ordering::Relaxed);
+        let pushed = self.ask(job, Lane::Waiting);
+        if pushed != Pushed::Queued {
+            self.misses_under_way.fetch_sub(strangers, Ordering::Relaxed);
+        }
+        match pushed {
             Pushed::Full | Pushed::BackedOff(_) => {
                 self.flights.end(&blob, false);
                 Err(MissRefused::Budget)
@@ -193,10 +207,10 @@ impl Fill {
         self.room.notified().await;
     }
 
-    /// Changes each time a blob has been filled.
+    /// Hears each blob that has been filled.
     #[must_use]
-    pub fn watch(&self) -> watch::Receiver<u64> {
-        self.filled.subscribe()
+    pub fn listen(&self) -> Ear {
+        self.filled.listen()
     }
 
     /// Whether nothing waits and nothing is under way.
@@ -230,23 +244,20 @@ impl Fill {
     async fn worker(&self) {
         loop {
             let next = self.queue().pop();
-            let Some((blob, lane, job)) = next else {
+            let Some((blob, _, job)) = next else {
                 self.work.notified().await;
                 continue;
             };
             self.room.notify_waiters();
             // Another worker may sleep although more than one job waits.
             self.work.notify_one();
-            let stranger = lane == Lane::Waiting && !job.catalog.assigned().covers(&blob);
-            let counted = usize::from(stranger);
-            self.misses_under_way.fetch_add(counted, Ordering::Relaxed);
             let landed = self.fill(&job).await;
-            self.misses_under_way.fetch_sub(counted, Ordering::Relaxed);
+            self.misses_under_way.fetch_sub(usize::from(job.stranger), Ordering::Relaxed);
             self.queue().finished(&blob, landed, self.clock.now());
             self.flights.end(&blob, landed);
             if landed {
                 job.catalog.accounts().filled(&blob, job.wanted.size);
-                self.filled.send_modify(|count| *count = count.wrapping_add(1));
+                self.filled.ring();
             }
         }
     }
@@ -265,6 +276,9 @@ impl Fill {
             Err(error) => {
                 if error.condemns_entry() {
                     job.catalog.accounts().bad_entry();
+                }
+                if is_full(&error) {
+                    self.crowded.ring();
                 }
                 tracing::info!(
                     catalog = %job.catalog.name, path = job.path.as_str(), blob = %job.wanted.blob,
@@ -286,6 +300,17 @@ impl Fill {
     fn queue(&self) -> MutexGuard<'_, FillQueue<Job>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether the store refused for want of room.
+fn is_full(error: &FetchError) -> bool {
+    let store = match error {
+        FetchError::Ingest(IngestError::Store(error)) | FetchError::Partial(PartialError::Store(error)) => {
+            error
+        }
+        _ => return false,
+    };
+    matches!(store, StoreError::Full { .. })
 }
 
 impl std::fmt::Debug for Fill {

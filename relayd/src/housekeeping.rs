@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use odi_manifest::{BlobId, NodeId};
-use odi_store::{Event, Live};
+use odi_store::{Event, Live, Store};
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::Catalog;
@@ -17,6 +17,11 @@ const ROOM_EVERY: Duration = Duration::from_secs(60);
 /// Reclaim begins when less than this share of the budget is free, in percent.
 const ROOM_PERCENT: u64 = 10;
 
+/// Between two looks for rot, and how many bytes each re-reads: about a megabyte a second.
+const SCRUB_EVERY: Duration = Duration::from_secs(30);
+/// See [`SCRUB_EVERY`].
+const SCRUB_BYTES: u64 = 32 << 20;
+
 /// Keeps house until `stop`.
 pub async fn run(relay: Arc<Relay>, stop: CancellationToken) {
     let mending = async {
@@ -26,12 +31,27 @@ pub async fn run(relay: Arc<Relay>, stop: CancellationToken) {
         }
     };
     let tidying = async {
+        let mut crowded = relay.fill.crowded.listen();
         loop {
-            tokio::time::sleep(ROOM_EVERY).await;
-            make_room(&relay).await;
+            let waited = tokio::time::timeout(ROOM_EVERY, crowded.rung()).await;
+            let now = relay.clock.now();
+            for catalog in relay.catalogs.all() {
+                catalog.followed.expire(now).await;
+            }
+            make_room(&relay, waited.is_ok()).await;
+            if waited.is_ok() {
+                // A disk that is full of what is assigned would otherwise be walked without pause.
+                tokio::time::sleep(ROOM_EVERY).await;
+            }
         }
     };
-    stop.run_until_cancelled(async { tokio::join!(mending, tidying) }).await;
+    let scrubbing = async {
+        loop {
+            tokio::time::sleep(SCRUB_EVERY).await;
+            scrub(&relay.store).await;
+        }
+    };
+    stop.run_until_cancelled(async { tokio::join!(mending, tidying, scrubbing) }).await;
 }
 
 /// What the store dropped as damaged is announced no longer, and fetched again by the pass that this starts.
@@ -56,12 +76,12 @@ fn mend(relay: &Relay) {
 }
 
 /// Takes space back from what is neither assigned nor named by a served head, once room runs short.
-async fn make_room(relay: &Relay) {
+async fn make_room(relay: &Relay, crowded: bool) {
     let (used, free) = relay.store.usage();
     let short = free < (used.saturating_add(free)) / 100 * ROOM_PERCENT;
     // Before an assignment is known everything would count as unasked for.
     let assigned = relay.assigner().is_some_and(|directory| directory.link().assignment.is_some());
-    if !short || !assigned {
+    if !(short || crowded) || !assigned {
         return;
     }
     let needed = Needed(relay.catalogs.all());
@@ -70,6 +90,16 @@ async fn make_room(relay: &Relay) {
     match reclaimed {
         Ok(Ok(reclaimed)) => tracing::info!(?reclaimed, "made room"),
         Ok(Err(error)) => tracing::error!(error = &error as &dyn std::error::Error, "cannot make room"),
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+/// Re-reads a little of what is at rest; what does not verify becomes an event, as if a client had found it.
+async fn scrub(store: &Store) {
+    let store = store.clone();
+    match tokio::task::spawn_blocking(move || store.scrub(SCRUB_BYTES)).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => tracing::warn!(error = &error as &dyn std::error::Error, "cannot scrub"),
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }

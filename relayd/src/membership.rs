@@ -24,6 +24,10 @@ use crate::relay::Relay;
 const ANNOUNCE_EVERY: Duration = Duration::from_secs(20);
 /// Between two announcements at least: news gather for so long.
 const ANNOUNCE_GAP: Duration = Duration::from_millis(300);
+/// The same while blobs arrive one by one.
+const PROGRESS_GAP: Duration = Duration::from_secs(2);
+/// Between two looks at what other relays hold.
+const OTHERS_EVERY: Duration = Duration::from_secs(5);
 /// How long an inventory holds; the directory's lease is 60 s.
 const INVENTORY_LIFE: Duration = Duration::from_secs(90);
 /// Between two looks at what the directory offers.
@@ -87,17 +91,24 @@ struct Member {
     directory: Arc<Directory>,
 }
 
+/// When the rarer steps are due.
+struct Due {
+    catalogs: Instant,
+    others: Instant,
+}
+
 impl Member {
     async fn keep_up(&self) {
         let mut news = self.relay.announce.listen();
+        let mut progress = self.relay.fill.listen();
         let mut backoff = BACKOFF.0;
-        let mut catalogs_due = Instant::now();
+        let mut due = Due { catalogs: Instant::now(), others: Instant::now() };
         loop {
-            match self.step(&mut catalogs_due).await {
+            match self.step(&mut due).await {
                 Ok(()) => {
                     self.directory.link().fault = None;
                     backoff = BACKOFF.0;
-                    self.wait(&mut news).await;
+                    self.wait(&mut news, &mut progress).await;
                 }
                 Err(error) => {
                     let words = chain::of(&error);
@@ -111,29 +122,38 @@ impl Member {
     }
 
     /// Until there is news or the next announcement is due; at least the gap that lets news gather.
-    async fn wait(&self, news: &mut Ear) {
+    async fn wait(&self, news: &mut Ear, progress: &mut Ear) {
         // Until the directory has made up its mind, ask again soon.
         let settled = matches!(self.directory.link().state, RelayState::Ready);
         let every = if settled { ANNOUNCE_EVERY } else { Duration::from_secs(2) };
-        let _ = tokio::time::timeout(every, news.rung()).await;
-        tokio::time::sleep(ANNOUNCE_GAP).await;
+        tokio::select! {
+            () = tokio::time::sleep(every) => {}
+            () = news.rung() => tokio::time::sleep(ANNOUNCE_GAP).await,
+            () = progress.rung() => tokio::time::sleep(PROGRESS_GAP).await,
+        }
     }
 
-    async fn step(&self, catalogs_due: &mut Instant) -> Result<(), MembershipError> {
+    async fn step(&self, due: &mut Due) -> Result<(), MembershipError> {
         self.meet().await?;
         if self.directory.link().state == RelayState::Unknown {
             self.register().await?;
-            *catalogs_due = Instant::now();
+            due.catalogs = Instant::now();
         }
-        if Instant::now() >= *catalogs_due {
+        if Instant::now() >= due.catalogs {
             self.look_at_catalogs().await?;
-            *catalogs_due = Instant::now() + CATALOGS_EVERY;
+            due.catalogs = Instant::now() + CATALOGS_EVERY;
         }
         let lease = self.announce().await?;
         if lease.assignment_gen != self.directory.assignment_generation() {
             self.take_assignment().await?;
         }
-        self.hear_of_others().await
+        // Which directory is the assigner depends on who lives.
+        self.relay.reassign();
+        if Instant::now() >= due.others {
+            self.hear_of_others().await?;
+            due.others = Instant::now() + OTHERS_EVERY;
+        }
+        Ok(())
     }
 
     /// Fixes the directory's key at first sight; afterwards, that it is still the same is proved by what it signs.
@@ -216,7 +236,6 @@ impl Member {
         let assign = self.api().assignment(&directory, &me).await?;
         if assign.relay == me {
             self.directory.link().assignment = Some(Arc::new(assign));
-            self.relay.reassign();
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use odi_store::Store;
 use odi_wire::sync::{CatalogState, RetainedHead};
 use tokio_util::sync::CancellationToken;
 
-use crate::bell::Bell;
+use crate::bell::{Bell, Ear};
 use crate::catalog::{Assigned, Catalog};
 use crate::fill::{Fill, Job};
 use crate::queue::{Lane, Pushed};
@@ -21,6 +21,8 @@ use crate::queue::{Lane, Pushed};
 const BATCH: (usize, usize) = (512, 32_768);
 /// Of replaced blobs that only older heads name, how many are looked at per head.
 const REPLACED_MAX: usize = 4096;
+/// Between two passes at most while anything is missing.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two passes of which the first left something missing.
 const PAUSE: Duration = Duration::from_secs(5);
 
@@ -72,10 +74,7 @@ impl Scan {
             match ended {
                 Ok(Pass::Overtaken) => {}
                 Ok(Pass::Complete) => changed.rung().await,
-                Ok(Pass::LeftMissing) => {
-                    // A change cuts the pause short.
-                    let _ = tokio::time::timeout(PAUSE, changed.rung()).await;
-                }
+                Ok(Pass::LeftMissing) => self.while_filling(&mut changed).await,
                 Err(error) => {
                     tracing::warn!(
                         catalog = %self.catalog.name, error = &error as &dyn std::error::Error,
@@ -84,6 +83,24 @@ impl Scan {
                     let _ = tokio::time::timeout(PAUSE, changed.rung()).await;
                 }
             }
+        }
+    }
+
+    /// Until what was asked for has arrived or failed, and at least a moment; a change cuts it short.
+    async fn while_filling(&self, changed: &mut Ear) {
+        let mut filled = self.fill.listen();
+        let filling = async {
+            while !self.catalog.is_complete() && !self.fill.is_idle() {
+                let _ = tokio::time::timeout(PAUSE, filled.rung()).await;
+            }
+            if !self.catalog.is_complete() {
+                tokio::time::sleep(PAUSE).await;
+            }
+        };
+        // Another catalog's long fill must not keep this one from trying again.
+        tokio::select! {
+            _ = tokio::time::timeout(PATIENCE, filling) => {}
+            () = changed.rung() => {}
         }
     }
 

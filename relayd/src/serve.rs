@@ -53,10 +53,10 @@ impl Relay {
 
     /// A blob by its content: what is held, and nothing else, because nothing says what else might be meant.
     async fn blob(&self, request: &Request, blob: &BlobId) -> Result<Response, Refusal> {
-        if self.catalogs.revokes_blob(blob) {
-            return Err(Refusal::Gone);
-        }
-        let reader = self.open_blob(blob).await?.ok_or(Refusal::NotFound)?;
+        // What has been withdrawn is purged unless an entry that stands still names it; then it is served.
+        let Some(reader) = self.open_blob(blob).await? else {
+            return Err(if self.catalogs.revokes_blob(blob) { Refusal::Gone } else { Refusal::NotFound });
+        };
         let meta = FileMeta {
             size: reader.size(),
             blob: *blob,

@@ -64,6 +64,37 @@ fn a_key_of_another_role_is_refused_before_any_work() {
     assert!(!m.tree().join(".odi/head").exists());
 }
 
+#[test]
+fn labels_and_revocations_are_heads_of_the_same_tree() {
+    let m = Maintainer::with_tree(&[("a/x", "bad"), ("y", "y")]);
+    m.ok(&["publish", "TREE", "--key", "REL"]);
+    assert_eq!(m.json(&["label", "TREE", "stable", "1", "--key", "REL"])["seq"], 2);
+    assert_eq!(m.json(&["log", "TREE"])[1]["labels"][0], "stable");
+    assert_eq!(m.failure(&["label", "TREE", "stable", "9", "--key", "REL"]).0, 5);
+    let revoked = m.json(&["revoke", "TREE", "a/x", "--key", "REL", "--reason", "compromised"]);
+    assert_eq!((revoked["seq"].as_u64(), revoked["entries"].as_u64()), (Some(3), Some(2)));
+    m.write("z", "bad");
+    let again = m.json(&["publish", "TREE", "--key", "REL"]);
+    assert_eq!(again["notes"][0], "z is withdrawn (compromised), and no relay will serve it");
+    assert_eq!(m.failure(&["revoke", "TREE", "no/such", "--key", "REL"]).0, 5);
+    m.ok(&["verify", "TREE"]);
+}
+
+#[test]
+fn bytes_overwritten_in_place_are_not_passed_off_as_the_former_ones() {
+    let m = Maintainer::with_tree(&[("index", "one")]);
+    m.ok(&["publish", "TREE", "--key", "REL"]);
+    fs::write(m.tree().join("index"), "two").unwrap();
+    let second = m.json(&["publish", "TREE", "--key", "REL"]);
+    assert!(second["notes"][0].as_str().unwrap().starts_with("index was overwritten in place"));
+    assert!(!m.tree().join(".odi/blobs").join(sharded(b"one")).exists());
+    // Having changed once, the path is copied, and survives the next time.
+    fs::write(m.tree().join("index"), "three").unwrap();
+    m.ok(&["publish", "TREE", "--key", "REL"]);
+    let kept = m.tree().join(".odi/blobs").join(sharded(b"two"));
+    assert_eq!(fs::read_to_string(kept).unwrap(), "two");
+}
+
 fn sharded(bytes: &[u8]) -> String {
     let id = odi_manifest::BlobId::of(bytes).to_string();
     format!("{}/{id}", &id[..2])

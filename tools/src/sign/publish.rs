@@ -10,7 +10,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use odi_manifest::{Head, HeadMeta, RoleName, Timestamp, Unverified};
+use odi_manifest::{Head, HeadMeta, Op, RevocationList, RoleName, Timestamp, Unverified};
 use url::Url;
 
 use super::compare::compare;
@@ -26,6 +26,7 @@ use super::pending;
 use super::progress::Progress;
 use super::published::Published;
 use super::retention;
+use super::revise::revocations;
 use super::scan_cache::{ScanCache, cache_file};
 use super::signers::BoxedSigner;
 use super::stage::stage;
@@ -121,6 +122,7 @@ fn publish_survey(
     let mut manifest = NextManifest::begin(odi, published)?;
     let former = manifest.entries();
     let mut changes = compare(former, &survey.files)?;
+    let withdrawn = withdrawn(&revocations(odi, published)?, &changes.ops);
     manifest.change(std::mem::take(&mut changes.ops))?;
     let head = draft_head(odi, published, &manifest, request)?;
     if let Some(former) = published.former.as_ref().filter(|former| !worth_a_head(former, &head, request)) {
@@ -132,6 +134,7 @@ fn publish_survey(
     let sealed = seal(disk, odi, published, head, request.signers)?;
     let mut outcome = HeadOutcome::sealed(published, &sealed);
     (outcome.added, outcome.changed, outcome.removed) = (changes.added, changes.changed, changes.removed);
+    outcome.notes.extend(withdrawn);
     outcome.notes.extend(staged.lost.iter().map(|path| {
         format!(
             "{path} was overwritten in place, so its former bytes are gone; replace files by rename instead"
@@ -144,6 +147,19 @@ fn publish_survey(
         retention::drop_replaced(disk, odi, &survey.files, request.keep_replaced, request.now)?;
     }
     Ok(outcome)
+}
+
+/// Publishing what is withdrawn is no error, because the tree is as it is; but nobody will serve it.
+fn withdrawn(list: &RevocationList, ops: &[Op]) -> Vec<String> {
+    let mut notes = Vec::new();
+    for op in ops {
+        if let Op::Put(path, entry) = op
+            && let Some(entry) = list.revokes_blob(&entry.blob).or_else(|| list.revokes_path(path.as_str()))
+        {
+            notes.push(format!("{path} is withdrawn ({}), and no relay will serve it", entry.reason));
+        }
+    }
+    notes
 }
 
 fn draft_head(

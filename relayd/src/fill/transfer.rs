@@ -168,42 +168,31 @@ impl<'f> Round<'f> {
     fn new(fill: &'f Fill, job: &'f Job, stripe: u32) -> Self {
         let now = fill.clock.now();
         let head = job.head();
-        let peers: Vec<Peer> = fill
-            .peers
-            .of(job.catalog.id())
-            .iter()
-            .filter(|peer| {
-                peer.expires > now && head.is_some_and(|head| peer.inventory.served.contains(&head))
-            })
-            .cloned()
-            .collect();
+        let sources = fill.sources();
+        let party = |peer: &Peer| Party::of(&peer.url.to_url());
+        // Without the banned: were they ranked, a stripe whose first three homes lie could never be filled.
+        let usable = |peer: &&Peer| {
+            peer.expires > now
+                && head.is_some_and(|head| peer.inventory.served.contains(&head))
+                && !sources.is_banned(party(peer).as_str(), now)
+        };
+        let peers: Vec<Peer> = fill.peers.of(job.catalog.id()).iter().filter(usable).cloned().collect();
         // Every relay counts the same until inventories say what each can send.
         let keys = peers.iter().map(|peer| *peer.key.as_bytes()).chain([*fill.me.as_bytes()]);
         let ranked: Vec<Ranked> = keys.map(|key| Ranked { key, rate: 1 }).collect();
         let me = peers.len();
-        let sources = fill.sources();
-        let patience = patience(sources.median_stripe());
-        let party = |peer: &Peer| Party::of(&peer.url.to_url());
-        let usable = |index: &usize| {
-            peers.get(*index).is_some_and(|peer| {
-                head.is_some_and(|head| peer.holds(&job.wanted.blob, &head))
-                    && !sources.is_banned(party(peer).as_str(), now)
-            })
+        let holds = |index: &usize| {
+            head.is_some_and(|head| peers.get(*index).is_some_and(|peer| peer.holds(&job.wanted.blob, &head)))
         };
-        let holders: Vec<usize> = (0..peers.len()).filter(usable).collect();
+        let holders: Vec<usize> = (0..peers.len()).filter(holds).collect();
         let service = |index: usize| {
             peers.get(index).map(|peer| sources.service(party(peer).as_str())).unwrap_or_default()
         };
         let holders = better_first(&holders, service, fill.draw());
-        let ranking = Ranking::of(&job.wanted.blob, stripe, &ranked);
-        let mut attempts = plan(&ranking, me, &holders, patience);
-        attempts.retain(|attempt| match attempt.source {
-            Source::Home(index) => {
-                peers.get(index).is_some_and(|peer| !sources.is_banned(party(peer).as_str(), now))
-            }
-            Source::Holder(_) | Source::Origin => true,
-        });
+        let patience = patience(sources.median_stripe());
         drop(sources);
+        let ranking = Ranking::of(&job.wanted.blob, stripe, &ranked);
+        let attempts = plan(&ranking, me, &holders, patience);
         Self { fill, job, peers, attempts, patience, began: Instant::now() }
     }
 

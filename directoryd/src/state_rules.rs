@@ -1,4 +1,4 @@
-//! The state rules (DESIGN 5): which heads are served, for how long, and what a path means among them.
+//! The state rules (docs/directory.md): which heads are served, for how long, and what a path means among them.
 //!
 //! Invariants
 //! - A client that follows the final URL stays in one state: a path whose blob differs among the retained heads is

@@ -1,4 +1,4 @@
-//! Purging withdrawn content: its bytes go when no entry that still stands names them (DESIGN 4.5, promise P5).
+//! Purging withdrawn content: its bytes go when no entry that still stands names them (promise P5 of ARCHITECTURE.md).
 //!
 //! Requests are refused by the revocation list itself, at once; what is done here only takes the bytes off the disk. It walks
 //! the served trees on a blocking thread, and only when a head brought another list.

@@ -1,7 +1,7 @@
 //! What this relay knows of the servers it fetches from: how they serve, what they got wrong, who is banned.
 //!
 //! Pure. A *party* is scheme, host and port. A ban follows only a conviction: another source had the right bytes where this one
-//! had others (DESIGN 4.3). Origins are never banned, since they are the last resort; what they changed is marked on the entry.
+//! had others (wire/PROTOCOL.md § Fetch). Origins are never banned, since they are the last resort; what they changed is marked on the entry.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Where a missing stripe comes from, and when: peers first, the origin last (DESIGN 6, *Sourcing*).
+//! Where a missing stripe comes from, and when: peers first, the origin last (docs/relay.md).
 //!
 //! Pure. For every stripe all relays compute the same ranking of relays by weighted rendezvous hashing; the first is the
 //! stripe's *home* and asks the origin, the others ask the home. So a network that fills at once pulls about one copy

@@ -15,7 +15,7 @@ const _: () = assert!(CHUNK_LEN as u64 == CHUNK_BYTES && size_of::<RawHeader>() 
 pub(crate) const STRIDE: u64 = HEADER_BYTES + CHUNK_BYTES;
 /// The largest payload any kind may have: the chunk list of a 64 GiB blob.
 pub(crate) const PAYLOAD_BYTES_MAX: u64 = BLOB_BYTES_MAX / CHUNK_BYTES * 32;
-/// An encoded tree node is at most this long (DESIGN 4.4).
+/// An encoded tree node is at most this long (manifest/FORMAT.md § Tree).
 pub(crate) const NODE_BYTES_MAX: u64 = 128 << 10;
 
 const FLAG_MOVED: u8 = 1;

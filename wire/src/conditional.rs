@@ -1,7 +1,7 @@
 //! Preconditions (RFC 9110 § 13), judged in the order of § 13.2.2 against a strong entity tag and a date.
 //!
 //! `If-Modified-Since` and `If-Range` compare dates for equality, not order: a catalog gives changed bytes another
-//! `mtime` (DESIGN 4.4), which may lie before the former one after a roll-back, so only the very date is proof.
+//! `mtime` (manifest/FORMAT.md), which may lie before the former one after a roll-back, so only the very date is proof.
 
 use http::header::{HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE};
 use http::{HeaderMap, Method};

@@ -13,7 +13,7 @@ use anyhow::{Context as _, anyhow, bail};
 use odi_manifest::{BlobHasher, CHUNK_BYTES, ChunkList, chunk_len};
 use odi_wire::client::Ask;
 use odi_wire::http::StatusCode;
-use odi_wire::layout::{LayoutPath, api_base};
+use odi_wire::layout::{LayoutPath, ORIGIN_FOLDER, api_base};
 use odi_wire::route;
 use tempfile::NamedTempFile;
 use url::Url;
@@ -39,7 +39,7 @@ pub(super) async fn download(lookup: &Lookup, output: &Path) -> Result<Got, Fail
     let folder =
         output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let file = NamedTempFile::new_in(folder).with_context(|| format!("write in {}", folder.display()))?;
-    let list = chunk_list(lookup).await;
+    let list = chunk_list(lookup, origin_bases(lookup)).await;
     let mut attempt = Attempt { lookup, list, file, verified: 0, wrong: false, got: Got::default() };
     for base in &lookup.directories {
         let mut avoid = BTreeSet::new();
@@ -63,16 +63,16 @@ pub(super) async fn download(lookup: &Lookup, output: &Path) -> Result<Got, Fail
     Err(Failure::NoBytes { path: lookup.path.to_string(), faults, wrong })
 }
 
-/// The chunk list, if anybody has one; without it the whole verifies at the end.
-async fn chunk_list(lookup: &Lookup) -> Option<ChunkList> {
+/// The chunk list, from anybody: it merges to the blob's name or is thrown away. Without one the whole verifies at the
+/// end.
+async fn chunk_list(lookup: &Lookup, bases: impl Iterator<Item = String>) -> Option<ChunkList> {
     let entry = &lookup.entry;
     if entry.size <= CHUNK_BYTES {
         return None;
     }
-    for base in &lookup.directories {
-        let path = format!("{}{}", api_base(&lookup.catalog), LayoutPath::Chunks(entry.blob));
+    for base in bases {
         let found = async {
-            let url = base.join(&path)?;
+            let url = Url::parse(&format!("{base}{}", LayoutPath::Chunks(entry.blob)))?;
             let reply = lookup.client.send(Ask::get(&url).reply_bytes_max(entry.size / 1024)).await?;
             if !reply.status.is_success() {
                 bail!("it answers {}", reply.status);
@@ -85,6 +85,11 @@ async fn chunk_list(lookup: &Lookup) -> Option<ChunkList> {
         }
     }
     None
+}
+
+/// Where the maintainers' own lists lie.
+fn origin_bases(lookup: &Lookup) -> impl Iterator<Item = String> + '_ {
+    lookup.head.origins.iter().map(|origin| format!("{}/{ORIGIN_FOLDER}", origin.trim_end_matches('/')))
 }
 
 struct Attempt<'a> {
@@ -119,6 +124,10 @@ impl Attempt<'_> {
             *server = Some(reply.url.authority().to_owned());
         }
         let name = reply.url.authority().to_owned();
+        if self.list.is_none() && self.verified == 0 {
+            let relay = reply.url.join(&api_base(&self.lookup.catalog))?;
+            self.list = chunk_list(self.lookup, std::iter::once(relay.into())).await;
+        }
         match reply.status {
             StatusCode::PARTIAL_CONTENT if self.verified > 0 => {}
             StatusCode::OK => self.verified = 0,

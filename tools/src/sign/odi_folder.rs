@@ -1,6 +1,6 @@
 //! Where things lie in a tree's `.odi/` folder.
 //!
-//! The layout of DESIGN 4.6 is `odi-wire`'s ([`LayoutPath`]); beside it lie a few files that only `odi-sign` reads:
+//! The layout (wire/PROTOCOL.md § Layout) is `odi-wire`'s ([`LayoutPath`]); beside it lie a few files that only `odi-sign` reads:
 //! `lock`, `pending` (a head that is signed or waits for signatures, and is not yet `head`), `pending-root`, `draft`
 //! (what `init` said the first head should say), `voided`
 //! (heads of ours that the next head gives up) and `replaced/SEQ`. Nothing here is private.

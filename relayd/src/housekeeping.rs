@@ -86,9 +86,12 @@ async fn make_room(relay: &Relay, crowded: bool) {
     }
     let needed = Needed(relay.catalogs.all());
     let store = relay.store.clone();
-    let reclaimed = tokio::task::spawn_blocking(move || store.reclaim(&needed)).await;
-    match reclaimed {
-        Ok(Ok(reclaimed)) => tracing::info!(?reclaimed, "made room"),
+    // Behind a damaged node lies what could not be marked: nothing goes until the tree has been fetched again.
+    let reclaimed =
+        tokio::task::spawn_blocking(move || needed.is_whole().then(|| store.reclaim(&needed)).transpose());
+    match reclaimed.await {
+        Ok(Ok(None)) => tracing::warn!("no room is made while a tree is damaged"),
+        Ok(Ok(Some(reclaimed))) => tracing::info!(?reclaimed, "made room"),
         Ok(Err(error)) => tracing::error!(error = &error as &dyn std::error::Error, "cannot make room"),
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
@@ -106,6 +109,12 @@ async fn scrub(store: &Store) {
 
 /// What served heads name, as far as it is assigned, and all their tree nodes.
 struct Needed(Vec<Arc<Catalog>>);
+
+impl Needed {
+    fn is_whole(&self) -> bool {
+        self.0.iter().all(|catalog| catalog.followed.mark_nodes(&mut |_| {}).is_ok())
+    }
+}
 
 impl Live for Needed {
     fn blobs(&self, mark: &mut dyn FnMut(&BlobId)) {

@@ -157,6 +157,13 @@ impl Server {
 fn open(config: Config, clock: Arc<dyn Clock>) -> Result<Relay, ServerError> {
     private_file::create_folder(&config.data_dir)
         .map_err(|source| ServerError::DataDir { path: config.data_dir.clone(), source })?;
+    // First, for its lock guards the whole data folder: what a relay that is still ending writes to its ledger must be
+    // there before ours is read, and must not be swept as litter.
+    let disk = Arc::new(RealDisk);
+    let options =
+        StoreOptions { budget_bytes: config.disk.0, clock: Arc::clone(&clock), ..StoreOptions::default() };
+    let store = open_store(disk.clone(), &config.data_dir.join("store"), options)?;
+    let ledger = odi_store::Ledger::open(disk, &odi_store::ledger_folder(&config.data_dir))?;
     let identity = Identity::open(&config.data_dir, Zeroizing::new(random()?))?;
     let me = identity.public_key();
     let mut directories = Vec::new();
@@ -165,11 +172,6 @@ fn open(config: Config, clock: Arc<dyn Clock>) -> Result<Relay, ServerError> {
             Acquaintance::open(&config.data_dir, &directory.url, directory.key, &directory.ids, random()?)?;
         directories.push(Arc::new(Directory::new(directory.wanted.clone(), known)));
     }
-    let disk = Arc::new(RealDisk);
-    let ledger = odi_store::Ledger::open(disk.clone(), &odi_store::ledger_folder(&config.data_dir))?;
-    let options =
-        StoreOptions { budget_bytes: config.disk.0, clock: Arc::clone(&clock), ..StoreOptions::default() };
-    let store = open_store(disk, &config.data_dir.join("store"), options)?;
     let client = Client::new(ClientPolicy {
         allow_private_addresses: config.private_addresses == PrivateAddresses::Allowed,
         user_agent: concat!("odi-relayd/", env!("CARGO_PKG_VERSION")).to_owned(),

@@ -264,7 +264,6 @@ fn recover_pack(
         shelf.remove(pack).map_err(failed)?;
         return Ok(None);
     }
-    let before = changes.len();
     let mut scan = Scan::new(Arc::clone(&file), shelf.salt(), row.end, false).map_err(failed)?;
     while let Some(scanned) = scan.next().map_err(failed)? {
         let at = crate::pack::Location { pack, offset: scanned.offset };
@@ -279,8 +278,8 @@ fn recover_pack(
     if scan.size() > tail {
         file.set_size(tail).map_err(failed)?;
     }
-    if changes.len() > before || scan.size() > tail {
-        file.sync().map_err(failed)?;
-    }
+    // Even if nothing was found: a former process may have cut this pack after a failed sync and stopped, and what it
+    // cut must not come back behind records that are acknowledged from now on.
+    file.sync().map_err(failed)?;
     Ok(Some(OpenPack { id: pack, file, tail }))
 }

@@ -95,7 +95,8 @@ fn cut_back(shared: &Shared, packs: &BTreeSet<PackId>) {
     for pack in packs {
         let row = rows.iter().find(|(id, _)| id == pack);
         let end = row.map_or_else(|| PACK_HEADER_BYTES.into(), |(_, row)| row.end);
-        if shared.shelf.file(*pack).and_then(|file| file.set_size(end)).is_err() {
+        let cut = shared.shelf.file(*pack).and_then(|file| file.set_size(end).and_then(|()| file.sync()));
+        if cut.is_err() {
             tracing::warn!(pack = pack.0, "cannot cut a pack back to its committed end");
         }
     }

@@ -47,7 +47,7 @@ pub(super) fn run(work: &Work, blobs: u64) -> Result<()> {
 }
 
 fn look_ups(store: &Store, blobs: u64) -> Result<()> {
-    let count = 200_000;
+    let count = 100_000;
     let wanted: Vec<_> =
         (0..count).map(|turn: u64| tiny(turn.wrapping_mul(0x9E37_79B9_7F4A_7C15) % blobs)).collect();
     for name in ["look-ups, cold", "look-ups, hot"] {

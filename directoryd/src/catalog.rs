@@ -131,6 +131,27 @@ impl Catalog {
         self.view.send_modify(|view| *view = Arc::new(view.with_adopted(state)));
     }
 
+    /// Drops states that a new epoch has voided, and serves what it goes on from at once.
+    pub(crate) fn drop_fallen(&self, now: Timestamp) {
+        let believed = self.believed();
+        let Some(trust) = believed.trust() else { return };
+        self.view.send_if_modified(|view| {
+            let fell = view.has_fallen(trust);
+            if fell {
+                *view = Arc::new(view.without_fallen(trust, now));
+                tracing::warn!(catalog = %self.name(), "a new epoch has voided states; they are not served any more");
+            }
+            fell
+        });
+    }
+
+    /// Adds an adopted state that is served at once, whoever holds it.
+    pub(crate) fn adopt_at_once(&self, state: &Arc<State>, now: Timestamp) {
+        self.view.send_modify(|view| {
+            *view = Arc::new(view.with_adopted(Arc::clone(state)).with_served(state, now));
+        });
+    }
+
     /// Serves the newest waiting state for which `ready` holds, and drops states that nobody needs any more.
     pub(crate) fn turn_over(&self, now: Timestamp, ready: impl Fn(&State) -> bool) {
         let view = self.view();

@@ -103,13 +103,16 @@ async fn advance(
     source: &SyncSource,
 ) -> Result<(), SyncError> {
     let _alone = catalog.advancing.lock().await;
-    directory.sync.follow(catalog.followed(), source, directory.clock.now()).await?;
+    let followed = directory.sync.follow(catalog.followed(), source, directory.clock.now()).await;
+    // A source can fail after it gave a new root, and what that voids falls at once.
     show(directory, catalog).await?;
-    Ok(())
+    followed.map(drop)
 }
 
-/// Brings what the sync client adopted into the view.
+/// Brings what the sync client adopted into the view, after what its roots have voided has left it.
 async fn show(directory: &Arc<Directory>, catalog: &Arc<Catalog>) -> Result<(), NodesError> {
+    let now = directory.clock.now();
+    catalog.drop_fallen(now);
     let Some(newest) = catalog.followed().state().newest().cloned() else { return Ok(()) };
     let view = catalog.view();
     if view.adopted().is_some_and(|state| state.id == newest.id) {
@@ -119,7 +122,12 @@ async fn show(directory: &Arc<Directory>, catalog: &Arc<Catalog>) -> Result<(), 
     let state = blocking(move || changed_state(&nodes, &newest, former.as_ref())).await?;
     withdraw(directory, catalog).await?;
     tracing::info!(catalog = %catalog.name(), pin = %state.pin, entries = state.tree.entries, "a head was adopted");
-    catalog.adopt(Arc::new(state));
+    let state = Arc::new(state);
+    if catalog.believed().trust().is_some_and(|trust| state.is_floor(trust)) {
+        catalog.adopt_at_once(&state, now);
+    } else {
+        catalog.adopt(state);
+    }
     directory.relays_due.notify_one();
     Ok(())
 }
@@ -220,10 +228,10 @@ pub(crate) async fn push(
     let fallback = catalog.origin().or_else(|| named_origin(push)).map(SyncSource::origin);
     let _alone = catalog.advancing.lock().await;
     let now = directory.clock.now();
-    match directory.sync.receive(catalog.followed(), push, fallback.as_ref(), now).await {
-        Ok(PushOutcome::Taken(_)) => {
-            show(directory, catalog).await.map_err(|error| PushRefusal::Refused(chain(&error)))
-        }
+    let received = directory.sync.receive(catalog.followed(), push, fallback.as_ref(), now).await;
+    show(directory, catalog).await.map_err(|error| PushRefusal::Refused(chain(&error)))?;
+    match received {
+        Ok(PushOutcome::Taken(_)) => Ok(()),
         Ok(PushOutcome::Conflict(current)) => Err(PushRefusal::Superseded(current)),
         Err(error) => Err(PushRefusal::Refused(chain(&error))),
     }

@@ -5,12 +5,13 @@
 //!   than [`RETAINED_MAX`] others follow it in that time.
 //! - An adopted state waits in `waiting`, oldest first, until the state rules let it be served; each ages on its own, so
 //!   that a catalog published every second is not kept waiting for ever.
+//! - No state in it is voided by a root that the catalog's trust has reached: see [`View::without_fallen`].
 //! - A state comes in only after its head was verified, its tree recomputed and both are durable.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use odi_manifest::{BlobId, Entry, Head, HeadId, Pin, Timestamp, Tree, Verified};
+use odi_manifest::{BlobId, Entry, Head, HeadId, Mark, Pin, Timestamp, Tree, TrustRoot, Verified};
 use odi_wire::sync::{RETAINED_MAX, RetainedHead};
 
 use crate::state_rules;
@@ -58,6 +59,18 @@ impl State {
             small: Vec::new(),
             carried: AtomicBool::new(true),
         }
+    }
+
+    /// Whether a root has since voided its head.
+    #[must_use]
+    pub fn is_fallen(&self, trust: &TrustRoot) -> bool {
+        Mark::of(trust, &self.head).is_fallen(trust)
+    }
+
+    /// Whether the present epoch sets in after it.
+    #[must_use]
+    pub fn is_floor(&self, trust: &TrustRoot) -> bool {
+        trust.is_floor(self.head.seq, &self.id)
     }
 
     /// Whether what is small and changed was fetched, as far as it could be.
@@ -135,6 +148,30 @@ impl View {
             view.waiting.remove(1);
         }
         view
+    }
+
+    /// The view without what a new epoch has voided. The floor's state is served at once if it is known, and what is left
+    /// of the served states otherwise: waiting for holders would keep voided bytes in use.
+    #[must_use]
+    pub fn without_fallen(&self, trust: &TrustRoot, now: Timestamp) -> Self {
+        let mut view = self.clone();
+        view.served.retain(|kept| !kept.state.is_fallen(trust));
+        view.waiting.retain(|state| !state.is_fallen(trust));
+        let floor = view.waiting.iter().find(|state| state.is_floor(trust)).cloned();
+        let next = floor.or_else(|| view.waiting.last().filter(|_| view.served.is_empty()).cloned());
+        if let Some(state) = next {
+            view = view.with_served(&state, now);
+        }
+        if let Some(newest) = view.served.first_mut() {
+            newest.superseded = None;
+        }
+        view
+    }
+
+    /// Whether a new epoch has voided something in it.
+    #[must_use]
+    pub fn has_fallen(&self, trust: &TrustRoot) -> bool {
+        self.known().any(|state| state.is_fallen(trust))
     }
 
     /// The newest waiting state for which `ready` holds, if there is one.

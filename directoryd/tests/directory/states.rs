@@ -139,3 +139,37 @@ async fn what_is_taken_back_is_gone_at_every_state_and_by_content() {
     world.until_served(2).await;
     assert_eq!(world.body(&format!("/{second}/good")).await, b"good");
 }
+
+#[tokio::test]
+async fn what_a_new_epoch_voids_is_served_no_more_and_its_floor_at_once() {
+    let mut publisher = Publisher::new();
+    let (good, evil) = (large(1), large(2));
+    let first = publisher.publish(&[("big", &good), ("a", b"good")]);
+    let floor = publisher.newest().clone();
+    let origin = publisher.serve().await;
+    let world = World::start(&publisher.id, Some(&origin.url())).await;
+    world.until_served(1).await;
+    assert_eq!(world.body("/world/a").await, b"good");
+    let second = publisher.publish(&[("big", &evil), ("a", b"evil")]);
+    world.pull(&publisher.id, 2).await;
+    world.until_served(2).await;
+    // A third one waits for its minute: a relay follows the catalog and does not hold it.
+    let mut relay = FakeRelay::start(11).await;
+    relay.hold(&second, &[("big", &evil), ("a", b"evil")]);
+    relay.join(&world, &publisher.id, &[publisher.newest().id()]).await;
+    let third = publisher.publish(&[("big", &large(3)), ("a", b"evil")]);
+    world.pull(&publisher.id, 3).await;
+
+    // The origin still shows the stolen head when the root comes.
+    publisher.open_epoch(&floor);
+    world.pull(&publisher.id, 1).await;
+    assert_eq!(world.served().await, Some(1), "no wait for holders");
+    for pin in [second, third] {
+        assert_eq!(world.get(&format!("/{pin}/a")).await.status, StatusCode::NOT_FOUND);
+    }
+    assert_eq!(world.body("/world/a").await, b"good");
+    assert_eq!(world.body(&format!("/{first}/a")).await, b"good");
+    world.clock.advance(Duration::from_secs(7201));
+    world.until(async || world.get(&format!("/{second}/a")).await.status == StatusCode::NOT_FOUND).await;
+    assert_eq!(world.served().await, Some(1));
+}

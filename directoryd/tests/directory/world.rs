@@ -10,9 +10,9 @@ use odi_directoryd::Server;
 use odi_directoryd::config::{Config, PrivateAddresses};
 use odi_fixtures::{ManualClock, Script, ScriptedServer};
 use odi_manifest::{
-    ArtifactPath, BlobHasher, CatalogId, Entry, Head, HeadBuilder, HeadId, MemoryNodes, Pin, PublicKey,
-    Reason, RevId, Revocation, RevocationList, Revoked, RootBuilder, SigningKey, Timestamp, Tree, TrustRoot,
-    Verified, encode_full,
+    ArtifactPath, BlobHasher, CatalogId, Entry, Floor, Head, HeadBuilder, HeadId, MemoryNodes, Pin,
+    PublicKey, Reason, RevId, Revocation, RevocationList, Revoked, RootBuilder, SigningKey, Timestamp, Tree,
+    TrustRoot, Verified, encode_full,
 };
 use odi_wire::client::{Ask, Client, ClientPolicy, Reply};
 use odi_wire::http::{HeaderValue, Method, StatusCode};
@@ -124,6 +124,19 @@ impl Publisher {
 
     pub(crate) fn put(&self, item: LayoutPath, bytes: Vec<u8>) {
         self.files.lock().unwrap().insert(format!("/.odi/{item}"), bytes);
+    }
+
+    /// Opens an epoch that goes on from `floor` and voids every state after it.
+    pub(crate) fn open_epoch(&mut self, floor: &Verified<Head>) {
+        let next = floor.seq.max(self.newest().seq) + 7;
+        let root = RootBuilder::after(self.trust.root(), START, START.plus(Duration::from_secs(1 << 30)))
+            .new_epoch(Floor { seq: floor.seq, head: floor.id(), next })
+            .build()
+            .unwrap()
+            .signed_by(&self.key)
+            .unwrap();
+        self.trust.rotate(&root).unwrap();
+        self.put(LayoutPath::Root(2), root.encode());
     }
 
     /// Takes something back with the next state.

@@ -49,6 +49,12 @@ impl Catalogs {
         self.0.write().unwrap_or_else(PoisonError::into_inner).insert(*catalog.id(), catalog);
     }
 
+    /// Whether any followed catalog has withdrawn anything.
+    #[must_use]
+    pub fn revoke_anything(&self) -> bool {
+        self.all().iter().any(|catalog| catalog.state().revocations().is_some_and(|list| !list.is_empty()))
+    }
+
     /// Whether any followed catalog has withdrawn this content.
     #[must_use]
     pub fn revokes_blob(&self, blob: &BlobId) -> bool {

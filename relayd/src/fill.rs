@@ -64,6 +64,14 @@ impl Job {
         }
     }
 
+    /// Whether the catalog has withdrawn the entry since the job was made.
+    fn is_withdrawn(&self) -> bool {
+        let state = self.catalog.state();
+        let revoked = state.revocations();
+        revoked
+            .is_some_and(|list| list.revokes(self.path.as_str(), &self.wanted.blob, self.pin.seq()).is_some())
+    }
+
     /// The head under which the blob was looked up, for as long as it is served.
     fn head(&self) -> Option<HeadId> {
         self.catalog.state().pinned(&self.pin).map(|head| head.id)
@@ -97,6 +105,8 @@ pub struct Fill {
     filled: Bell,
     /// Rung when the store had no room for a blob.
     pub crowded: Bell,
+    /// Rung when a blob landed whose entry had been withdrawn meanwhile.
+    pub withdrawn: Bell,
 }
 
 /// What a [`Fill`] stands on.
@@ -140,6 +150,7 @@ impl Fill {
             room: Notify::new(),
             filled: Bell::default(),
             crowded: Bell::default(),
+            withdrawn: Bell::default(),
         }
     }
 
@@ -257,6 +268,9 @@ impl Fill {
             self.flights.end(&blob, landed);
             if landed {
                 job.catalog.accounts().filled(&blob, job.wanted.size);
+                if job.is_withdrawn() {
+                    self.withdrawn.ring();
+                }
                 self.filled.ring();
             }
         }
@@ -265,6 +279,9 @@ impl Fill {
     async fn fill(&self, job: &Job) -> bool {
         if self.store.contains(&job.wanted.blob) {
             return true;
+        }
+        if job.is_withdrawn() || !self.revive(&job.wanted.blob).await {
+            return false;
         }
         let filled = if job.wanted.size <= CHUNK_BYTES {
             transfer::small(self, job).await
@@ -286,6 +303,25 @@ impl Fill {
                 );
                 false
             }
+        }
+    }
+
+    /// Ends the purge of a blob that an entry names which stands: another catalog's, or one of a later epoch.
+    async fn revive(&self, blob: &BlobId) -> bool {
+        let (store, blob) = (self.store.clone(), *blob);
+        let revived =
+            tokio::task::spawn_blocking(
+                move || {
+                    if store.is_dead(&blob)? { store.lift(&blob) } else { Ok(()) }
+                },
+            );
+        match revived.await {
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => {
+                tracing::error!(%blob, error = &error as &dyn std::error::Error, "cannot take a blob in again");
+                false
+            }
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
     }
 

@@ -18,7 +18,6 @@ use url::Url;
 use crate::catalog::Catalog;
 use crate::chain;
 use crate::relay::Relay;
-use crate::revoking;
 use crate::scan::Scan;
 
 /// How long a directory may hold its answer until there is a newer head.
@@ -40,6 +39,7 @@ pub async fn run(relay: Arc<Relay>, stop: CancellationToken) {
                 Ok(catalog) => {
                     tracing::info!(catalog = %catalog.name, %id, "following");
                     relay.catalogs.add(Arc::clone(&catalog));
+                    relay.withdrawn.list_changed();
                     let scan = Scan {
                         catalog: Arc::clone(&catalog),
                         store: relay.store.clone(),
@@ -172,7 +172,9 @@ impl Follower {
             let revoked = advance.to.head.revocations;
             if revoked.is_some() && advance.from.as_ref().is_none_or(|from| from.head.revocations != revoked)
             {
-                revoking::purge(&self.relay).await;
+                self.relay.withdrawn.list_changed();
+            } else {
+                self.relay.withdrawn.tree_changed();
             }
         }
         Ok(outcome)

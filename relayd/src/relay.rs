@@ -18,6 +18,7 @@ use crate::directory::Directory;
 use crate::fill::Fill;
 use crate::identity::Identity;
 use crate::peers::Peers;
+use crate::revoking::Withdrawn;
 
 /// The shared state. Everything in it is either immutable or locks itself.
 #[derive(Debug)]
@@ -48,6 +49,8 @@ pub struct Relay {
     pub announce: Arc<Bell>,
     /// Rung when directories offer other catalogs than before.
     pub wanted_changed: Bell,
+    /// What catalogs have withdrawn, as far as the last walk knows.
+    pub withdrawn: Withdrawn,
     /// Judges the requests that directories sign.
     pub verifier: Mutex<Verifier>,
 }

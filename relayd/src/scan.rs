@@ -3,6 +3,7 @@
 //! A pass walks the newest tree in path order, a bounded batch at a time on a blocking thread, asks the filler for what is assigned
 //! and not held, and keeps the account from which inventories are made. Passes follow each other until one finds nothing
 //! missing; then only a new head, a new assignment or a loss starts another. So no list of missing blobs is ever kept.
+//! What has been withdrawn is neither asked for nor missed: without it a catalog is whole.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -117,12 +118,12 @@ impl Scan {
             accounts.begin_pass(head, assigned.ranges.clone());
         }
         if let Some(former) = former.filter(|former| former.root != head.tree.root) {
-            self.ask_for_news(head, assigned, *former).await?;
+            self.ask_for_news(state, head, assigned, *former).await?;
         }
         let mut missing_bytes = 0_u64;
         let mut after = None;
         loop {
-            let batch = self.batch(head.tree, assigned, after).await?;
+            let batch = self.batch(state, head, assigned, after).await?;
             for blob in &batch.held_plus {
                 if let Some(counting) = self.catalog.accounts().counting() {
                     counting.retains(blob);
@@ -155,17 +156,20 @@ impl Scan {
     /// What the newest head changed goes ahead of everything that was missing before: clients ask for it next.
     async fn ask_for_news(
         &self,
+        state: &Arc<CatalogState>,
         head: &RetainedHead,
         assigned: &Arc<Assigned>,
         former: Tree,
     ) -> Result<(), NodesError> {
         let (store, assigned, tree) = (self.store.clone(), Arc::clone(assigned), head.tree);
+        let (state, seq) = (Arc::clone(state), head.seq());
         let news = blocking(move || {
             let nodes = store.nodes();
             let mut news = Vec::new();
             for op in Tree::diff(&nodes, &former, &tree).take(BATCH.1) {
                 if let Op::Put(path, entry) = op?
                     && assigned.covers(&entry.blob)
+                    && state.revokes(path.as_str(), &entry, seq).is_none()
                     && !store.contains(&entry.blob)
                 {
                     news.push((path, entry));
@@ -192,19 +196,22 @@ impl Scan {
 
     async fn batch(
         &self,
-        tree: Tree,
+        state: &Arc<CatalogState>,
+        head: &RetainedHead,
         assigned: &Arc<Assigned>,
         after: Option<ArtifactPath>,
     ) -> Result<Batch, NodesError> {
         let (store, assigned) = (self.store.clone(), Arc::clone(assigned));
+        let (state, tree, seq) = (Arc::clone(state), head.tree, head.seq());
         blocking(move || {
             let nodes = store.nodes();
             let mut batch = Batch { missing: Vec::new(), held_plus: Vec::new(), next: None };
             let after = after.as_ref().map(ArtifactPath::as_str);
             for (looked, item) in tree.iter(&nodes, after).enumerate() {
                 let (path, entry) = item?;
-                let held = !assigned.covers(&entry.blob) || store.contains(&entry.blob);
-                if held && assigned.plus.binary_search(&entry.blob).is_ok() {
+                let withdrawn = state.revokes(path.as_str(), &entry, seq).is_some();
+                let held = withdrawn || !assigned.covers(&entry.blob) || store.contains(&entry.blob);
+                if held && !withdrawn && assigned.plus.binary_search(&entry.blob).is_ok() {
                     batch.held_plus.push(entry.blob);
                 }
                 let full = looked + 1 >= BATCH.1 || batch.missing.len() + 1 >= BATCH.0;
@@ -232,7 +239,8 @@ impl Scan {
             let Some((newest, former)) = state.retained().split_first() else { return Ok(held) };
             for older in former {
                 for op in Tree::diff(&nodes, &newest.tree, &older.tree).take(REPLACED_MAX) {
-                    if let Op::Put(_, entry) = op?
+                    if let Op::Put(path, entry) = op?
+                        && state.revokes(path.as_str(), &entry, older.seq()).is_none()
                         && store.contains(&entry.blob)
                     {
                         held.push(entry.blob);

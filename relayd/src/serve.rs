@@ -53,10 +53,11 @@ impl Relay {
 
     /// A blob by its content: what is held, and nothing else, because nothing says what else might be meant.
     async fn blob(&self, request: &Request, blob: &BlobId) -> Result<Response, Refusal> {
-        // What has been withdrawn is purged unless an entry that stands still names it; then it is served.
-        let Some(reader) = self.open_blob(blob).await? else {
-            return Err(if self.catalogs.revokes_blob(blob) { Refusal::Gone } else { Refusal::NotFound });
-        };
+        // Withdrawn by one catalog, it is served for the sake of another's entry only.
+        if self.catalogs.revokes_blob(blob) && !self.withdrawn.stands(blob) {
+            return Err(Refusal::Gone);
+        }
+        let reader = self.open_blob(blob).await?.ok_or(Refusal::NotFound)?;
         let meta = FileMeta {
             size: reader.size(),
             blob: *blob,

@@ -29,6 +29,7 @@ use crate::fill::{Fill, FillParts};
 use crate::identity::{Identity, IdentityError};
 use crate::peers::Peers;
 use crate::relay::Relay;
+use crate::revoking::{self, Withdrawn};
 use crate::{following, housekeeping, membership, private_file};
 
 /// How long a former process of this relay may take to let go of the store.
@@ -103,6 +104,7 @@ impl Server {
         tasks.spawn(Arc::clone(&relay.fill).work(stop.clone()));
         tasks.spawn(following::run(Arc::clone(&relay), stop.clone()));
         tasks.spawn(housekeeping::run(Arc::clone(&relay), stop.clone()));
+        tasks.spawn(revoking::run(Arc::clone(&relay), stop.clone()));
         for directory in &relay.directories {
             tasks.spawn(membership::run(Arc::clone(&relay), Arc::clone(directory), stop.clone()));
         }
@@ -203,6 +205,7 @@ fn open(config: Config, clock: Arc<dyn Clock>) -> Result<Relay, ServerError> {
         directories,
         announce: Arc::new(Bell::default()),
         wanted_changed: Bell::default(),
+        withdrawn: Withdrawn::default(),
         verifier: Mutex::new(Verifier::new(&urls, started)),
     })
 }

@@ -126,9 +126,15 @@ impl Relay {
 
     /// Ends it politely and starts it again on the same folder.
     pub(crate) async fn restart(self) -> Self {
+        self.restart_after(|_| {}).await
+    }
+
+    /// The same, with something done to its data folder while it is down.
+    pub(crate) async fn restart_after(self, meanwhile: impl FnOnce(&Path)) -> Self {
         let Self { server, folder, url, config, .. } = self;
         let port = url.rsplit(':').next().unwrap().parse().unwrap();
         server.drain(Duration::from_secs(1)).await;
+        meanwhile(folder.path());
         Self::run(config, folder, port).await
     }
 

@@ -11,3 +11,4 @@ mod filling;
 mod joining;
 mod memory;
 mod serving;
+mod withdrawing;

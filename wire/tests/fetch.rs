@@ -178,16 +178,64 @@ async fn a_wrong_chunk_is_never_stored_and_its_source_convicted_by_another() {
 }
 
 #[tokio::test]
-async fn two_sources_against_the_catalog_condemn_the_entry_and_nobody_else() {
+async fn two_sources_against_the_catalog_condemn_the_entry_if_no_other_has_it() {
     let rig = Rig::new(4 * CHUNK);
     let (_a, first) = rig.server(|seen, script| flip(seen, script, 1)).await;
     let (_b, second) = rig.server(|seen, script| flip(seen, script, 1)).await;
-    let (third_server, third) = rig.honest().await;
-    let fetched = rig.fetch(&[first, second, third]).await;
+    let (third_server, third) = serve(|_| Script::absent()).await;
+    let sources = [first, second, third];
+    let fetched = rig.fetch(&sources).await;
     assert!(fetched.result.unwrap_err().condemns_entry());
     assert_eq!(fetched.report.guilty, []);
-    assert_eq!(third_server.seen(), []);
+    assert_eq!(third_server.seen().len(), 1, "every source is asked first");
     assert!(!rig.store().contains(&rig.hashed.blob));
+
+    let other = Rig::new(4 * CHUNK);
+    let fetch = other.begin().await;
+    let fetched = other.fetcher.blob(&fetch, &sources, &[]).await;
+    assert!(fetched.result.unwrap_err().condemns_entry(), "also where the whole blob is compared");
+    assert_eq!(fetched.report.guilty, []);
+}
+
+#[tokio::test]
+async fn two_liars_stop_nothing_and_are_convicted_by_the_third_source() {
+    // With a chunk list, without one, and in a single chunk.
+    for (size, with_list) in [(4 * CHUNK, true), (4 * CHUNK, false), (CHUNK, true)] {
+        let rig = Rig::new(size);
+        let chunk = size / CHUNK - 1;
+        let (_a, first) = rig.server(move |seen, script| flip(seen, script, chunk)).await;
+        let (_b, second) = rig.server(move |seen, script| flip(seen, script, chunk)).await;
+        let (_server, honest) = rig.honest().await;
+        let (_list_server, list) = rig.list_server().await;
+        let fetch = rig.begin().await;
+        let (sources, lists) = ([first.clone(), second.clone(), honest], [list]);
+        let lists = if with_list { &lists[..] } else { &[] };
+        let fetched = rig.fetcher.blob(&fetch, &sources, lists).await;
+        fetched.result.unwrap();
+        assert!(rig.has_it());
+        if size > CHUNK {
+            assert_eq!(fetched.report.guilty, [Party::of(&first.url), Party::of(&second.url)]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_stripe_asked_of_two_liars_in_turn_is_still_asked_of_the_next() {
+    let rig = Rig::new(4 * CHUNK);
+    let (_a, first) = rig.server(|seen, script| flip(seen, script, 1)).await;
+    let (_b, second) = rig.server(|seen, script| flip(seen, script, 1)).await;
+    let (_server, honest) = rig.honest().await;
+    let fetch = rig.begin().await;
+    fetch.partial().set_list(rig.hashed.chunks.clone().unwrap()).unwrap();
+    for liar in [&first, &second] {
+        let fetched = rig.fetcher.chunks(&fetch, 0..4, std::slice::from_ref(liar)).await;
+        let error = fetched.result.unwrap_err();
+        assert!(matches!(error, FetchError::NoSource { .. }), "{error}");
+        assert_eq!(fetched.report.guilty, []);
+    }
+    let fetched = rig.fetcher.chunks(&fetch, 0..4, &[honest]).await;
+    fetched.result.unwrap();
+    assert_eq!(fetched.report.guilty, [Party::of(&first.url), Party::of(&second.url)]);
 }
 
 #[tokio::test]
@@ -412,8 +460,11 @@ async fn small_blobs_come_whole_into_memory() {
         faults[..],
         [SourceFault::TooLong, SourceFault::Truncated { missing: 234 }, SourceFault::WrongBlob]
     ));
-    let fetched = rig.fetcher.small_blob(&rig.wanted(), &[liar, long, honest]).await;
-    assert!(fetched.result.unwrap_err().condemns_entry(), "two parties disagree");
+    let fetched = rig.fetcher.small_blob(&rig.wanted(), &[liar.clone(), long.clone(), honest]).await;
+    assert_eq!(fetched.result.unwrap(), rig.bytes, "two liars stop nothing");
+    assert_eq!(fetched.report.guilty, [Party::of(&liar.url), Party::of(&long.url)]);
+    let fetched = rig.fetcher.small_blob(&rig.wanted(), &[liar, long]).await;
+    assert!(fetched.result.unwrap_err().condemns_entry(), "two parties disagree, and nobody has it");
 }
 
 #[tokio::test]

@@ -43,7 +43,8 @@ pub(super) async fn small(fill: &Fill, job: &Job) -> Result<(), FetchError> {
                     Err(error) => std::panic::resume_unwind(error.into_panic()),
                 };
             }
-            Err(error) if error.condemns_entry() => return Err(error),
+            // The bytes are right and the entry is not. Any other failure says only that these places were in vain.
+            Err(error @ FetchError::OtherSha256 { .. }) => return Err(error),
             Err(_) => {
                 wrong.extend(disputing(&fetched.report, &places));
                 last = Some(fetched.report);
@@ -86,10 +87,8 @@ async fn arrive(fill: &Fill, job: &Job, fetch: &Arc<BlobFetch>) -> Result<(), Fe
         .buffer_unordered(STRIPES_AT_ONCE);
     let mut first_error = None;
     while let Some(result) = arriving.next().await {
+        // Whatever ends one stripe, the others go on: they may convict the very sources that this one failed by.
         if let Err(error) = result {
-            if error.condemns_entry() {
-                return Err(error);
-            }
             first_error.get_or_insert(error);
         }
     }
@@ -117,7 +116,6 @@ async fn arrive_stripe(
         round.convict(&[], &fetched.report, &places);
         match fetched.result {
             Ok(()) => return Ok(()),
-            Err(error) if error.condemns_entry() => return Err(error),
             Err(FetchError::NoSource { .. }) => {
                 drifted.extend(disputing(&fetched.report, &places));
                 last = Some(fetched.report);
@@ -126,6 +124,9 @@ async fn arrive_stripe(
         }
     }
     round.note_drift(&drifted);
+    if independent(&drifted) {
+        return Err(FetchError::BadEntry { blob: job.wanted.blob });
+    }
     Err(FetchError::NoSource { blob: job.wanted.blob, asked: round.attempts.len() })
 }
 

@@ -16,7 +16,7 @@ pub enum FetchError {
         /// How many sources were asked; the report says what each did.
         asked: usize,
     },
-    /// Two independent sources agree against the catalog: its entry is bad.
+    /// No source has it, and two independent ones agree against the catalog: its entry is bad.
     #[error("two independent sources disagree with the catalog about blob {blob}")]
     BadEntry {
         /// The blob.

@@ -109,11 +109,10 @@ impl Fetcher {
             let bytes = match self.whole_small(wanted, source).await {
                 Ok(bytes) => bytes,
                 Err(fault) => {
-                    let bad = fault.disputes_content() && suspects.accuse(Place::Whole, &party);
-                    report.faults.push((position, fault));
-                    if bad {
-                        return Fetched { result: Err(FetchError::BadEntry { blob: wanted.blob }), report };
+                    if fault.disputes_content() {
+                        suspects.accuse(Place::Whole, &party);
                     }
+                    report.faults.push((position, fault));
                     continue;
                 }
             };
@@ -128,7 +127,7 @@ impl Fetcher {
             };
             return Fetched { result, report };
         }
-        let result = Err(no_source(wanted, sources.len()));
+        let result = Err(exhausted(wanted, &suspects, sources.len()));
         Fetched { result, report }
     }
 
@@ -177,6 +176,9 @@ impl Fetcher {
 
     /// Some chunks of a blob whose list the store has (or that needs none), in order, from these sources in order.
     /// Chunks that the store has already are not asked for again.
+    ///
+    /// A wrong chunk stops nothing but its source: against a verified list it proves no more than that this source
+    /// does not have it, and whoever calls may know of others. So this never ends in [`FetchError::BadEntry`].
     pub async fn chunks(
         &self,
         fetch: &Arc<BlobFetch>,
@@ -219,13 +221,9 @@ impl Fetcher {
                 Ok(Served::Whole) => return Ok(!missing_in(fetch, chunks)),
                 Err(SinkStop::Ours(error)) => return Err(error),
                 Err(SinkStop::Source(fault)) => {
-                    let bad = accuse(fetch, source, &fault);
+                    accuse(fetch, source, &fault);
                     report.faults.push((position, fault));
-                    return if bad {
-                        Err(FetchError::BadEntry { blob: fetch.wanted().blob })
-                    } else {
-                        Ok(false)
-                    };
+                    return Ok(false);
                 }
             }
         }
@@ -248,12 +246,8 @@ impl Fetcher {
                     return Fetched { result: fetch.complete().await, report };
                 }
                 Err(SinkStop::Source(fault)) => {
-                    let bad = accuse(fetch, source, &fault);
+                    accuse(fetch, source, &fault);
                     report.faults.push((position, fault));
-                    if bad {
-                        fetch.fail();
-                        return Fetched { result: Err(FetchError::BadEntry { blob: wanted.blob }), report };
-                    }
                 }
                 Err(SinkStop::Ours(error)) => {
                     fetch.fail();
@@ -262,7 +256,8 @@ impl Fetcher {
             }
         }
         fetch.fail();
-        Fetched { result: Err(no_source(wanted, sources.len())), report }
+        let result = Err(exhausted(wanted, &fetch.suspects(), sources.len()));
+        Fetched { result, report }
     }
 
     /// A whole blob: its list from `lists` unless the store has it, then every missing chunk, then its SHA-256.
@@ -283,11 +278,12 @@ impl Fetcher {
             }
         }
         let mut fetched = self.chunks(fetch, 0..chunk_count(wanted.size), sources).await;
-        if fetched.result.is_ok() {
-            fetched.result = fetch.complete().await;
-        } else {
-            fetch.fail();
-        }
+        fetched.result = match fetched.result {
+            Ok(()) => return Fetched { result: fetch.complete().await, ..fetched },
+            Err(FetchError::NoSource { asked, .. }) => Err(exhausted(wanted, &fetch.suspects(), asked)),
+            Err(error) => Err(error),
+        };
+        fetch.fail();
         fetched
     }
 }
@@ -305,13 +301,22 @@ fn in_order_of_trust<'a>(
     order.into_iter()
 }
 
-fn accuse(fetch: &BlobFetch, source: &Source, fault: &SourceFault) -> bool {
+fn accuse(fetch: &BlobFetch, source: &Source, fault: &SourceFault) {
     let place = match fault {
         SourceFault::WrongChunk(index) => Place::Chunk(*index),
         _ if fault.disputes_content() => Place::Whole,
-        _ => return false,
+        _ => return,
     };
-    fetch.suspects().accuse(place, &Party::of(&source.url))
+    fetch.suspects().accuse(place, &Party::of(&source.url));
+}
+
+/// No source is left to ask: is that for want of sources, or is the entry to blame?
+fn exhausted(wanted: &Wanted, suspects: &Suspects, asked: usize) -> FetchError {
+    if suspects.condemn_entry() {
+        FetchError::BadEntry { blob: wanted.blob }
+    } else {
+        no_source(wanted, asked)
+    }
 }
 
 const fn no_source(wanted: &Wanted, asked: usize) -> FetchError {

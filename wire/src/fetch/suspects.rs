@@ -1,7 +1,8 @@
 //! Who is to blame for a wrong chunk: a source, or the catalog's entry?
 //!
 //! One wrong chunk proves nothing, because the entry may be at fault. A source is guilty once another one has had the
-//! right bytes for the same place; the entry is bad once two independent sources disagree with it at the same place.
+//! right bytes for the same place; the entry is bad once every source was asked in vain and two independent ones
+//! disagree with it at the same place. Until then liars could stop a fetch just by being two.
 
 use std::collections::BTreeMap;
 
@@ -41,13 +42,18 @@ pub(crate) struct Suspects {
 }
 
 impl Suspects {
-    /// Notes a disagreement. True if it is the second independent one at that place: then the entry is bad.
-    pub(crate) fn accuse(&mut self, place: Place, party: &Party) -> bool {
+    /// Notes a disagreement.
+    pub(crate) fn accuse(&mut self, place: Place, party: &Party) {
         let parties = self.places.entry(place).or_default();
         if !parties.contains(party) {
             parties.push(party.clone());
         }
-        parties.len() >= 2
+    }
+
+    /// Whether two independent parties disagree at one place where nobody has had the right bytes. It says something
+    /// of the entry only when no source is left to ask.
+    pub(crate) fn condemn_entry(&self) -> bool {
+        self.places.values().any(|parties| parties.len() >= 2)
     }
 
     /// Notes that the right bytes for a place came from `party`, and returns who is thereby guilty. A party that had
@@ -80,7 +86,7 @@ mod tests {
     #[test]
     fn a_source_is_guilty_only_once_another_had_it_right() {
         let mut suspects = Suspects::default();
-        assert!(!suspects.accuse(Place::Chunk(3), &party("a")));
+        suspects.accuse(Place::Chunk(3), &party("a"));
         assert!(suspects.suspects(&party("a")));
         assert_eq!(suspects.satisfied(Place::Chunk(4), &party("b")), []);
         assert_eq!(suspects.satisfied(Place::Chunk(3), &party("b")), [party("a")]);
@@ -88,12 +94,16 @@ mod tests {
     }
 
     #[test]
-    fn two_independent_disagreements_condemn_the_entry() {
+    fn two_disagreements_condemn_the_entry_until_somebody_has_it_right() {
         let mut suspects = Suspects::default();
-        assert!(!suspects.accuse(Place::Chunk(3), &party("a")));
-        assert!(!suspects.accuse(Place::Chunk(3), &party("a")));
-        assert!(!suspects.accuse(Place::Chunk(5), &party("b")));
-        assert!(suspects.accuse(Place::Chunk(3), &party("b")));
+        suspects.accuse(Place::Chunk(3), &party("a"));
+        suspects.accuse(Place::Chunk(3), &party("a"));
+        suspects.accuse(Place::Chunk(5), &party("b"));
+        assert!(!suspects.condemn_entry());
+        suspects.accuse(Place::Chunk(3), &party("b"));
+        assert!(suspects.condemn_entry());
+        assert_eq!(suspects.satisfied(Place::Chunk(3), &party("c")), [party("a"), party("b")]);
+        assert!(!suspects.condemn_entry());
     }
 
     #[test]

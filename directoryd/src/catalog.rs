@@ -4,7 +4,7 @@ pub(crate) mod follow;
 pub mod resolve;
 mod settings;
 pub mod view;
-mod withdrawn;
+pub(crate) mod withdrawn;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,6 +17,7 @@ use url::Url;
 
 use crate::config::CatalogConfig;
 use view::{State, View};
+use withdrawn::{Named, Taken};
 
 /// One catalog. Requests read its view; only its follower and the tending task replace that.
 pub struct Catalog {
@@ -27,6 +28,8 @@ pub struct Catalog {
     index_names: Mutex<Arc<[String]>>,
     /// What is taken back by path, by content.
     withdrawn: Mutex<HashSet<BlobId>>,
+    /// What it names of that which other catalogs have taken back.
+    named: Mutex<Arc<Named>>,
     standing: Mutex<Standing>,
     /// Asks the follower to look at the origin now.
     pub(crate) wake: Notify,
@@ -44,14 +47,20 @@ pub(crate) struct Standing {
 }
 
 impl Catalog {
-    /// A catalog with the states that are known at the start.
-    pub(crate) fn new(config: CatalogConfig, followed: Arc<FollowedCatalog>, view: View) -> Self {
+    /// A catalog with the states that are known at the start, and what paths that are revoked named in them.
+    pub(crate) fn new(
+        config: CatalogConfig,
+        followed: Arc<FollowedCatalog>,
+        view: View,
+        withdrawn: HashSet<BlobId>,
+    ) -> Self {
         Self {
             config,
             followed,
             view: watch::Sender::new(Arc::new(view)),
             index_names: Mutex::new(settings::index_names(None).into()),
-            withdrawn: Mutex::default(),
+            withdrawn: Mutex::new(withdrawn),
+            named: Mutex::default(),
             standing: Mutex::default(),
             wake: Notify::new(),
             advancing: tokio::sync::Mutex::default(),
@@ -115,6 +124,32 @@ impl Catalog {
         let mut withdrawn = lock(&self.withdrawn);
         let room = withdrawn::WITHDRAWN_MAX.saturating_sub(withdrawn.len());
         withdrawn.extend(blobs.into_iter().take(room));
+    }
+
+    /// Adds all that it has taken back, by content and by path.
+    pub(crate) fn add_taken(&self, taken: &mut Taken) {
+        taken.add_blobs(&lock(&self.withdrawn));
+        if let Some(list) = self.believed().revocations() {
+            taken.add_list(list);
+        }
+    }
+
+    /// Whether it names a blob that another catalog has taken back, and has not done so itself.
+    pub(crate) fn stands_by(&self, blob: &BlobId) -> bool {
+        lock(&self.named).blobs.contains(blob) && !self.has_withdrawn(blob)
+    }
+
+    pub(crate) fn named(&self) -> Arc<Named> {
+        Arc::clone(&lock(&self.named))
+    }
+
+    pub(crate) fn set_named(&self, named: Named) {
+        *lock(&self.named) = Arc::new(named);
+    }
+
+    /// Lets the follower get ready once more, because another catalog has taken something back.
+    pub(crate) fn look_again(&self) {
+        self.view.send_modify(|_| {});
     }
 
     /// Names of index files, best first.

@@ -19,6 +19,7 @@ use tokio::sync::Notify;
 use crate::carry::Carry;
 use crate::catalog::Catalog;
 use crate::catalog::view::{State, View};
+use crate::catalog::withdrawn::Taken;
 use crate::config::Config;
 use crate::network::Network;
 use crate::origins::Origins;
@@ -90,9 +91,18 @@ impl Directory {
         self.catalogs.get(catalog)?.seq_of(head)
     }
 
-    /// Whether some catalog has taken a blob back.
+    /// Whether a catalog has taken a blob back and none other still names it.
     pub(crate) fn is_withdrawn(&self, blob: &BlobId) -> bool {
         self.catalogs.values().any(|catalog| catalog.has_withdrawn(blob))
+            && !self.catalogs.values().any(|catalog| catalog.stands_by(blob))
+    }
+
+    /// What the other catalogs have taken back.
+    pub(crate) fn taken_back_beside(&self, catalog: &CatalogId) -> Taken {
+        let mut taken = Taken::default();
+        let others = self.catalogs.values().filter(|other| other.id() != *catalog);
+        others.for_each(|other| other.add_taken(&mut taken));
+        taken
     }
 
     /// The catalogs as assignments see them.

@@ -235,7 +235,8 @@ fn open_catalogs(
                 ServerError::Catalog { name: catalog.name.clone(), source: Box::new(source) }
             })?;
         let view = follow::restored_view(&followed, now);
-        catalogs.insert(catalog.id, Arc::new(Catalog::new(catalog.clone(), followed, view)));
+        let withdrawn = follow::restored_withdrawals(&followed, &view);
+        catalogs.insert(catalog.id, Arc::new(Catalog::new(catalog.clone(), followed, view, withdrawn)));
     }
     Ok(catalogs)
 }

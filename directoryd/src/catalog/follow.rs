@@ -7,10 +7,11 @@
 //!
 //! The ledger has written a head before anyone hears of it here, so what was shown once is never taken back (P2).
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use odi_manifest::{Entry, Head, NodesError, Op, Timestamp, Tree, Unverified};
+use odi_manifest::{BlobId, Entry, Head, NodesError, Op, Timestamp, Tree, Unverified};
 use odi_wire::message::Push;
 use odi_wire::sync::{FollowedCatalog, PushOutcome, RetainedHead, SyncError, SyncSource};
 use tokio::task::JoinSet;
@@ -43,6 +44,18 @@ pub(crate) enum PushRefusal {
 pub(crate) fn restored_view(followed: &FollowedCatalog, now: Timestamp) -> View {
     let retained = followed.state().retained().iter().map(|head| Arc::new(State::unchanged(head))).collect();
     View::restored(retained, now)
+}
+
+/// What revoked paths named in the states that were found again. Nobody writes that down: it follows from both.
+pub(crate) fn restored_withdrawals(followed: &FollowedCatalog, view: &View) -> HashSet<BlobId> {
+    let (believed, nodes) = (followed.state(), followed.nodes());
+    let Some(list) = believed.revocations() else { return HashSet::new() };
+    let states: Vec<Arc<State>> = view.known().cloned().collect();
+    withdrawn::by_path(list, &states, &nodes).unwrap_or_else(|error| {
+        // A tree with a hole is mended by the first sync, which looks again.
+        tracing::warn!(%error, catalog = %followed.id(), "what revoked paths named cannot be looked up yet");
+        HashSet::new()
+    })
 }
 
 /// Polls, and answers triggers, until `stop` is cancelled.
@@ -114,13 +127,13 @@ async fn show(directory: &Arc<Directory>, catalog: &Arc<Catalog>) -> Result<(), 
     let now = directory.clock.now();
     catalog.drop_fallen(now);
     let Some(newest) = catalog.followed().state().newest().cloned() else { return Ok(()) };
+    withdraw(directory, catalog).await?;
     let view = catalog.view();
     if view.adopted().is_some_and(|state| state.id == newest.id) {
         return Ok(());
     }
     let (nodes, former) = (directory.nodes.clone(), view.newest().map(|state| state.tree));
     let state = blocking(move || changed_state(&nodes, &newest, former.as_ref())).await?;
-    withdraw(directory, catalog).await?;
     tracing::info!(catalog = %catalog.name(), pin = %state.pin, entries = state.tree.entries, "a head was adopted");
     let state = Arc::new(state);
     if catalog.believed().trust().is_some_and(|trust| state.is_floor(trust)) {
@@ -128,17 +141,27 @@ async fn show(directory: &Arc<Directory>, catalog: &Arc<Catalog>) -> Result<(), 
     } else {
         catalog.adopt(state);
     }
+    if catalog.believed().revocations().is_some() {
+        directory
+            .catalogs()
+            .iter()
+            .filter(|other| other.id() != catalog.id())
+            .for_each(|other| other.look_again());
+    }
     directory.relays_due.notify_one();
     Ok(())
 }
 
 /// Looks up what revoked paths named, before the head that revokes them is shown.
 async fn withdraw(directory: &Arc<Directory>, catalog: &Arc<Catalog>) -> Result<(), NodesError> {
-    let (nodes, states) = (directory.nodes.clone(), catalog.view().known().cloned().collect::<Vec<_>>());
     let believed = catalog.believed();
+    if believed.revocations().is_none() {
+        return Ok(());
+    }
+    let (nodes, states) = (directory.nodes.clone(), catalog.view().known().cloned().collect::<Vec<_>>());
     let blobs = blocking(move || match believed.revocations() {
         Some(list) => withdrawn::by_path(list, &states, &nodes),
-        None => Ok(std::collections::HashSet::new()),
+        None => Ok(HashSet::new()),
     })
     .await?;
     catalog.withdraw(blobs);
@@ -179,6 +202,22 @@ async fn prepare(directory: &Arc<Directory>, catalog: &Arc<Catalog>) {
     carry_ahead(directory, catalog).await;
     if let Some(state) = catalog.view().adopted() {
         read_settings(directory, catalog, state).await;
+        stand_by(directory, catalog, state).await;
+    }
+}
+
+/// Looks which blobs it names that others have taken back: by content they are given out for its sake.
+async fn stand_by(directory: &Arc<Directory>, catalog: &Arc<Catalog>, state: &State) {
+    let (former, taken) = (catalog.named(), directory.taken_back_beside(&catalog.id()));
+    if former.taken == taken && (taken.is_empty() || former.tree == Some(state.tree)) {
+        return;
+    }
+    let (nodes, tree) = (directory.nodes.clone(), state.tree);
+    match blocking(move || former.look(taken, tree, &nodes)).await {
+        Ok(named) => catalog.set_named(named),
+        Err(error) => {
+            tracing::warn!(%error, catalog = %catalog.name(), "its tree cannot be looked through yet")
+        }
     }
 }
 

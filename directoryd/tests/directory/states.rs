@@ -108,12 +108,12 @@ async fn a_long_poll_ends_with_news_or_without() {
 }
 
 #[tokio::test]
-async fn what_is_taken_back_is_gone_at_every_state_and_by_content() {
+async fn what_is_taken_back_is_gone_at_every_state_and_by_content_and_after_a_restart() {
     let mut publisher = Publisher::new();
     let artifacts: &[(&str, &[u8])] = &[("bad/a", b"evil"), ("bad.txt", b"wrong"), ("good", b"good")];
     let first = publisher.publish(artifacts);
     let origin = publisher.serve().await;
-    let world = World::start(&publisher.id, Some(&origin.url())).await;
+    let mut world = World::start(&publisher.id, Some(&origin.url())).await;
     world.until_served(1).await;
     let blob = |bytes: &[u8]| format!("/blake3/{}", BlobId::of(bytes));
     for (path, bytes) in artifacts {
@@ -138,6 +138,42 @@ async fn what_is_taken_back_is_gone_at_every_state_and_by_content() {
     assert_eq!(world.body(&blob(b"good")).await, b"good");
     world.until_served(2).await;
     assert_eq!(world.body(&format!("/{second}/good")).await, b"good");
+    world.restart().await;
+    for bytes in [b"evil".as_slice(), b"wrong"] {
+        assert_eq!(world.get(&blob(bytes)).await.status, StatusCode::GONE, "after a restart");
+    }
+}
+
+#[tokio::test]
+async fn a_revocation_acts_in_its_own_catalog() {
+    let mut publisher = Publisher::new();
+    publisher.publish(&[("bad", b"shared"), ("own", b"own")]);
+    let mut other = Publisher::named("other", 2);
+    other.publish(&[("fine", b"shared")]);
+    let (origin, others) = (publisher.serve().await, other.serve().await);
+    let mut world =
+        World::start_with(&publisher.id, Some(&origin.url()), &[("other", &other.id, &others.url())]).await;
+    let gone = async |world: &World, bytes: &[u8]| {
+        world.get(&format!("/blake3/{}", BlobId::of(bytes))).await.status == StatusCode::GONE
+    };
+    for path in ["/world/bad", "/world/own", "/other/fine"] {
+        world.until(async || world.get(path).await.status == StatusCode::OK).await;
+    }
+    publisher
+        .revoke(vec![Revoked::Path(ArtifactPath::parse("bad").unwrap()), Revoked::Blob(BlobId::of(b"own"))]);
+    publisher.publish(&[("good", b"good")]);
+    world.post(&format!("/odi/v1/catalogs/{}/trigger", publisher.id), Vec::new()).await;
+    world.until(async || gone(&world, b"own").await).await;
+    assert_eq!(world.get("/world/bad").await.status, StatusCode::GONE);
+    world.until(async || !gone(&world, b"shared").await).await;
+    world.restart().await;
+    assert!(gone(&world, b"own").await);
+    world.until(async || !gone(&world, b"shared").await).await;
+    // Once nobody stands by it any more, it is gone.
+    other.revoke(vec![Revoked::Blob(BlobId::of(b"shared"))]);
+    other.publish(&[("good", b"good")]);
+    world.post(&format!("/odi/v1/catalogs/{}/trigger", other.id), Vec::new()).await;
+    world.until(async || gone(&world, b"shared").await).await;
 }
 
 #[tokio::test]

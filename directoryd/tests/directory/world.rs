@@ -48,8 +48,12 @@ pub(crate) struct Publisher {
 
 impl Publisher {
     pub(crate) fn new() -> Self {
-        let key = SigningKey::from_seed(&[1; 32]);
-        let root = RootBuilder::first("world", START, START.plus(Duration::from_secs(1 << 30)))
+        Self::named("world", 1)
+    }
+
+    pub(crate) fn named(name: &str, seed: u8) -> Self {
+        let key = SigningKey::from_seed(&[seed; 32]);
+        let root = RootBuilder::first(name, START, START.plus(Duration::from_secs(1 << 30)))
             .root_keys(1, [key.public_key()])
             .release_keys(1, [key.public_key()])
             .build()
@@ -197,14 +201,29 @@ pub(crate) struct World {
 impl World {
     /// A directory of one catalog, `world`.
     pub(crate) async fn start(catalog: &CatalogId, origin: Option<&str>) -> Self {
+        Self::start_with(catalog, origin, &[]).await
+    }
+
+    /// A directory of `world` and of others, by name, id and origin.
+    pub(crate) async fn start_with(
+        catalog: &CatalogId,
+        origin: Option<&str>,
+        others: &[(&str, &CatalogId, &str)],
+    ) -> Self {
         let folder = TempDir::new().unwrap();
         let origin = origin.map(|origin| format!("origin = \"{origin}\"")).unwrap_or_default();
-        let text = format!(
+        let mut text = format!(
             "data_dir = \"{}\"\nlisten = [\"127.0.0.1:0\"]\npublic_urls = [\"http://127.0.0.1:9999\"]\n\
              proxies = [\"127.0.0.0/8\"]\nadmin = \"127.0.0.1:0\"\n\
              [[catalog]]\nname = \"world\"\nid = \"{catalog}\"\n{origin}\npoll = \"1d\"\n",
             folder.path().join("data").display()
         );
+        for (name, id, origin) in others {
+            let more = format!(
+                "[[catalog]]\nname = \"{name}\"\nid = \"{id}\"\norigin = \"{origin}\"\npoll = \"1d\"\n"
+            );
+            text.push_str(&more);
+        }
         let config = Config::parse(&text, PrivateAddresses::Allowed).unwrap();
         let clock = Arc::new(ManualClock::at(START.plus(Duration::from_secs(1000))));
         let directory = Server::bind(config.clone(), clock.clone()).await.unwrap();

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use odi_manifest::{
-    ArtifactPath, CatalogId, DIFF_BYTES_MAX, DiffHeader, HeadId, NodesError, Op, Tree, encode_diff,
-    encode_full,
+    ArtifactPath, CatalogId, DIFF_BYTES_MAX, DIFF_OPS_MAX, DiffHeader, HeadId, NodesError, Op, Tree,
+    diff_fits, encode_diff, encode_full,
 };
 use odi_wire::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use odi_wire::http::{HeaderValue, StatusCode};
@@ -26,8 +26,6 @@ use crate::catalog::view::{State, View};
 use crate::directory::Directory;
 use crate::network::Network;
 
-/// Operations that one diff may have here; beyond them a follower takes nodes.
-const DIFF_OPS_MAX: usize = 1_000_000;
 /// Bytes of a whole manifest that are gathered before they are sent.
 const FULL_PIECE_BYTES: usize = 256 << 10;
 /// Such pieces that wait for a slow reader.
@@ -107,16 +105,19 @@ async fn head_at(directory: &Arc<Directory>, catalog: &Catalog, seq: u64) -> Res
     head.map_err(|error| internal(&error))?.map(records).ok_or(Refusal::NotFound)
 }
 
-/// A merged file exists once every head that falls into it does.
+/// A merged file exists once every head that falls into it does. Numbers that an epoch left out have none.
 async fn head_pack(directory: &Arc<Directory>, catalog: &Catalog, number: u64) -> Result<Response, Refusal> {
     let first = number.checked_mul(HEADS_PER_PACK).ok_or(Refusal::NotFound)?;
     let last = first.checked_add(HEADS_PER_PACK - 1).ok_or(Refusal::NotFound)?;
+    let believed = catalog.believed();
     let (directory, catalog) = (Arc::clone(directory), catalog.id());
+    let is_left_out = move |seq| believed.trust().is_some_and(|trust| trust.ancestor(seq) != seq);
     let pack = blocking(move || {
         let mut pack = Vec::new();
         for seq in first.max(1)..=last {
             match directory.ledger.head(&catalog, seq) {
                 Ok(Some(head)) => pack.extend_from_slice(&head),
+                Ok(None) if is_left_out(seq) => {}
                 Ok(None) => return Ok(None),
                 Err(error) => return Err(error),
             }
@@ -127,6 +128,7 @@ async fn head_pack(directory: &Arc<Directory>, catalog: &Catalog, number: u64) -
     pack.map_err(|error| internal(&error))?.map(records).ok_or(Refusal::NotFound)
 }
 
+/// The operations between two states, as far as receivers take them; beyond that a follower takes nodes.
 async fn diff(
     directory: &Arc<Directory>,
     catalog: &Catalog,
@@ -139,7 +141,7 @@ async fn diff(
         let changes = Tree::diff(&nodes, &from.tree, &to.tree).take(DIFF_OPS_MAX + 1);
         let ops = changes.collect::<Result<Vec<Op>, NodesError>>()?;
         let header = DiffHeader { cat: id, from: from.id, to: to.id, n: ops.len() as u64 };
-        let encoded = (ops.len() <= DIFF_OPS_MAX).then(|| encode_diff(&header, &ops));
+        let encoded = diff_fits(&ops).then(|| encode_diff(&header, &ops));
         Ok(encoded.filter(|encoded| encoded.len() <= DIFF_BYTES_MAX))
     })
     .await;

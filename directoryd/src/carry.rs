@@ -3,13 +3,15 @@
 //! They are fetched when a state changes them and when somebody asks first, from the origin or from relays, verified
 //! before they are stored, and one fetch serves all who wait.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
 use odi_manifest::{ArtifactPath, BlobId, Entry, HeadId, Timestamp};
-use odi_store::Store;
+use odi_store::{IngestError, Ingested, Keep, Store, StoreError};
 use odi_wire::fetch::{Fetcher, Source, Wanted};
 use tokio::sync::Semaphore;
 
@@ -30,9 +32,16 @@ const FETCHES_AT_ONCE: usize = 32;
 /// How many relays are asked.
 const RELAYS_ASKED: usize = 3;
 
+/// When more is carried than may be, so much is evicted that this part of it is free.
+const FREE_PART: u64 = 16;
+/// Evictions in a row at most: what is small takes more on disk than it counts for, so that one may not be enough.
+const EVICTIONS_MAX: usize = 16;
+
 /// What a directory carries.
 pub(crate) struct Carry {
     store: Store,
+    /// The sizes of all that is carried. Tree nodes lie in the same store and do not count.
+    bytes: AtomicU64,
     fetcher: Fetcher,
     flights: Mutex<HashMap<BlobId, Weak<tokio::sync::Mutex<()>>>>,
     absent: Mutex<HashMap<BlobId, Timestamp>>,
@@ -43,12 +52,54 @@ pub(crate) struct Carry {
 impl Carry {
     pub(crate) fn new(store: Store, fetcher: Fetcher) -> Self {
         let fetching = Semaphore::new(FETCHES_AT_ONCE);
-        Self { store, fetcher, flights: Mutex::default(), absent: Mutex::default(), fetching }
+        let (bytes, flights, absent) = (AtomicU64::default(), Mutex::default(), Mutex::default());
+        Self { store, bytes, fetcher, flights, absent, fetching }
     }
 
-    /// What is carried takes this much on disk, the trees of the catalogs among it.
+    /// How many bytes the carried artifacts have together.
     pub(crate) fn bytes(&self) -> u64 {
-        self.store.usage().0
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Counts what is carried anew: after a start, and after something was dropped.
+    pub(crate) async fn count(&self) {
+        let before = self.bytes();
+        let store = self.store.clone();
+        match blocking(move || count(&store)).await {
+            // What came meanwhile may count twice, until the next time.
+            Ok(counted) => _ = self.bytes.fetch_add(counted.wrapping_sub(before), Ordering::Relaxed),
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "what is carried could not be counted"
+                );
+            }
+        }
+    }
+
+    /// Evicts what has not been used for longest as long as more than `most` bytes are carried.
+    pub(crate) async fn keep_within(&self, most: u64) {
+        for _ in 0..EVICTIONS_MAX {
+            if self.bytes() <= most {
+                return;
+            }
+            self.count().await;
+            let spare = self.bytes().saturating_sub(most);
+            if spare == 0 {
+                return;
+            }
+            let (store, need) = (self.store.clone(), spare.saturating_add(most / FREE_PART));
+            match blocking(move || store.evict(need, &|_| Keep::Spare)).await {
+                Ok(made) if made.evicted == 0 => return,
+                Ok(made) => tracing::info!(evicted = made.evicted, "artifacts are carried no longer"),
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(error, "more is carried than may be");
+                    return;
+                }
+            }
+            self.count().await;
+        }
     }
 
     /// A carried blob, verified since it was read.
@@ -103,7 +154,7 @@ impl Carry {
         let fetched = self.fetcher.small_blob(&wanted, &sources).await;
         match fetched.result {
             Ok(bytes) => {
-                self.keep(entry.blob, bytes.clone()).await;
+                self.keep(directory, catalog, path, entry.blob, bytes.clone()).await;
                 Some(bytes)
             }
             Err(error) => {
@@ -114,10 +165,26 @@ impl Carry {
         }
     }
 
-    async fn keep(&self, blob: BlobId, bytes: Bytes) {
-        let store = self.store.clone();
-        if let Err(error) = blocking(move || store.ingest(&blob, &bytes)).await {
-            tracing::warn!(%error, %blob, "a small artifact could not be stored");
+    async fn keep(&self, directory: &Directory, catalog: &Catalog, path: &str, blob: BlobId, bytes: Bytes) {
+        let (store, size) = (self.store.clone(), bytes.len() as u64);
+        match blocking(move || ingest(&store, &blob, &bytes)).await {
+            Ok(Ingested::New) => _ = self.bytes.fetch_add(size, Ordering::Relaxed),
+            Ok(Ingested::Known) => {}
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, %blob, "a small artifact could not be stored");
+                return;
+            }
+        }
+        if catalog.takes_back(path, &blob) {
+            // It was taken back while it was on its way, perhaps after the purge. Whoever else names it fetches it again.
+            let store = self.store.clone();
+            if let Err(error) = blocking(move || store.purge(&blob)).await {
+                tracing::error!(error = &error as &dyn std::error::Error, %blob, "cannot purge");
+            }
+        }
+        if self.bytes() > directory.config.carry.0 {
+            directory.upkeep_due.notify_one();
         }
     }
 
@@ -145,6 +212,27 @@ impl Carry {
         flights.insert(blob, Arc::downgrade(&flight));
         flight
     }
+}
+
+/// Stores an artifact that some entry names which stands, even if another one's was taken back and it was purged then.
+fn ingest(store: &Store, blob: &BlobId, bytes: &[u8]) -> Result<Ingested, IngestError> {
+    match store.ingest(blob, bytes) {
+        Err(IngestError::Dead(_)) => {
+            store.lift(blob)?;
+            store.ingest(blob, bytes)
+        }
+        ingested => ingested,
+    }
+}
+
+/// The sizes of all that is carried: an eviction that takes nothing asks about everything, and about some more than once.
+fn count(store: &Store) -> Result<u64, StoreError> {
+    let carried = RefCell::new(HashSet::new());
+    store.evict(0, &|blob| {
+        carried.borrow_mut().insert(*blob);
+        Keep::Floor
+    })?;
+    Ok(carried.into_inner().iter().filter_map(|blob| store.blob_size(blob)).sum())
 }
 
 /// The origin first: what is small costs it little. Then relays that say they hold it.

@@ -1,10 +1,11 @@
 //! One catalog at this directory: its states, what a path means among them, and how it is followed.
 
 pub(crate) mod follow;
+pub(crate) mod kept;
 pub mod resolve;
 mod settings;
 pub mod view;
-pub(crate) mod withdrawn;
+mod withdrawn;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,7 +18,6 @@ use url::Url;
 
 use crate::config::CatalogConfig;
 use view::{State, View};
-use withdrawn::{Named, Taken};
 
 /// One catalog. Requests read its view; only its follower and the tending task replace that.
 pub struct Catalog {
@@ -28,8 +28,6 @@ pub struct Catalog {
     index_names: Mutex<Arc<[String]>>,
     /// What is taken back by path, by content.
     withdrawn: Mutex<HashSet<BlobId>>,
-    /// What it names of that which other catalogs have taken back.
-    named: Mutex<Arc<Named>>,
     standing: Mutex<Standing>,
     /// Asks the follower to look at the origin now.
     pub(crate) wake: Notify,
@@ -47,20 +45,14 @@ pub(crate) struct Standing {
 }
 
 impl Catalog {
-    /// A catalog with the states that are known at the start, and what paths that are revoked named in them.
-    pub(crate) fn new(
-        config: CatalogConfig,
-        followed: Arc<FollowedCatalog>,
-        view: View,
-        withdrawn: HashSet<BlobId>,
-    ) -> Self {
+    /// A catalog with the states that are known at the start.
+    pub(crate) fn new(config: CatalogConfig, followed: Arc<FollowedCatalog>, view: View) -> Self {
         Self {
             config,
             followed,
             view: watch::Sender::new(Arc::new(view)),
             index_names: Mutex::new(settings::index_names(None).into()),
-            withdrawn: Mutex::new(withdrawn),
-            named: Mutex::default(),
+            withdrawn: Mutex::default(),
             standing: Mutex::default(),
             wake: Notify::new(),
             advancing: tokio::sync::Mutex::default(),
@@ -126,30 +118,16 @@ impl Catalog {
         withdrawn.extend(blobs.into_iter().take(room));
     }
 
-    /// Adds all that it has taken back, by content and by path.
-    pub(crate) fn add_taken(&self, taken: &mut Taken) {
-        taken.add_blobs(&lock(&self.withdrawn));
-        if let Some(list) = self.believed().revocations() {
-            taken.add_list(list);
-        }
+    /// What is remembered as taken back by path.
+    pub(crate) fn withdrawn(&self) -> HashSet<BlobId> {
+        lock(&self.withdrawn).clone()
     }
 
-    /// Whether it names a blob that another catalog has taken back, and has not done so itself.
-    pub(crate) fn stands_by(&self, blob: &BlobId) -> bool {
-        lock(&self.named).blobs.contains(blob) && !self.has_withdrawn(blob)
-    }
-
-    pub(crate) fn named(&self) -> Arc<Named> {
-        Arc::clone(&lock(&self.named))
-    }
-
-    pub(crate) fn set_named(&self, named: Named) {
-        *lock(&self.named) = Arc::new(named);
-    }
-
-    /// Lets the follower get ready once more, because another catalog has taken something back.
-    pub(crate) fn look_again(&self) {
-        self.view.send_modify(|_| {});
+    /// Whether an entry is taken back by its content or its path.
+    pub(crate) fn takes_back(&self, path: &str, blob: &BlobId) -> bool {
+        let believed = self.believed();
+        let list = believed.revocations();
+        list.is_some_and(|list| list.revokes_blob(blob).is_some() || list.revokes_path(path).is_some())
     }
 
     /// Names of index files, best first.
@@ -188,12 +166,13 @@ impl Catalog {
     }
 
     /// Serves the newest waiting state for which `ready` holds, and drops states that nobody needs any more.
-    pub(crate) fn turn_over(&self, now: Timestamp, ready: impl Fn(&State) -> bool) {
+    /// Whether it did either.
+    pub(crate) fn turn_over(&self, now: Timestamp, ready: impl Fn(&State) -> bool) -> bool {
         let view = self.view();
         let next = view.next_served(ready);
         let (_, lapsed) = view.pruned(now);
         if next.is_none() && lapsed.is_empty() {
-            return;
+            return false;
         }
         self.view.send_modify(|view| {
             let served =
@@ -203,6 +182,7 @@ impl Catalog {
         if let Some(state) = next {
             tracing::info!(catalog = %self.name(), pin = %state.pin, "a new state is served");
         }
+        true
     }
 
     /// The sequence number of a head that is known here.

@@ -19,7 +19,6 @@ use tokio::sync::Notify;
 use crate::carry::Carry;
 use crate::catalog::Catalog;
 use crate::catalog::view::{State, View};
-use crate::catalog::withdrawn::Taken;
 use crate::config::Config;
 use crate::network::Network;
 use crate::origins::Origins;
@@ -57,6 +56,8 @@ pub(crate) struct Directory {
     pub(crate) relays: Arc<Relays>,
     /// Something about relays may be due.
     pub(crate) relays_due: Notify,
+    /// The store may have something to drop.
+    pub(crate) upkeep_due: Notify,
     pub(crate) carry: Carry,
     pub(crate) origins: Origins,
     pub(crate) callers: Mutex<NetworkThrottle>,
@@ -91,18 +92,9 @@ impl Directory {
         self.catalogs.get(catalog)?.seq_of(head)
     }
 
-    /// Whether a catalog has taken a blob back and none other still names it.
+    /// Whether some catalog has taken a blob back.
     pub(crate) fn is_withdrawn(&self, blob: &BlobId) -> bool {
         self.catalogs.values().any(|catalog| catalog.has_withdrawn(blob))
-            && !self.catalogs.values().any(|catalog| catalog.stands_by(blob))
-    }
-
-    /// What the other catalogs have taken back.
-    pub(crate) fn taken_back_beside(&self, catalog: &CatalogId) -> Taken {
-        let mut taken = Taken::default();
-        let others = self.catalogs.values().filter(|other| other.id() != *catalog);
-        others.for_each(|other| other.add_taken(&mut taken));
-        taken
     }
 
     /// The catalogs as assignments see them.

@@ -1,21 +1,21 @@
 //! The origin as the last resort: only where it was seen to have the right bytes, and only so often.
 //!
-//! A maintainers' server replaces files in place, and what lies under `.odi/blobs/` may be a hard link to such a file: both
-//! are proved by content, again every few minutes and after every new head. At a path there is what the newest adopted
-//! head names; a client of a former state is never sent there for anything else.
+//! A maintainers' server replaces files in place, so a path is proved by content, again every few minutes; what lies
+//! under `.odi/blobs/` has its hash in its name and is only looked for.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use odi_manifest::{ArtifactPath, BlobId, CatalogId, Entry, HeadId, Timestamp};
+use odi_manifest::{ArtifactPath, BlobId, CatalogId, Entry, Timestamp};
+use odi_wire::client::Ask;
 use odi_wire::fetch::Source;
+use odi_wire::http::StatusCode;
+use odi_wire::http::header::CONTENT_LENGTH;
 use odi_wire::serve::Scheme;
 use url::Url;
 
-use crate::blocking::blocking;
 use crate::catalog::Catalog;
-use crate::catalog::view::State;
 use crate::directory::Directory;
 use crate::probe::{Verdict, probe};
 use crate::throttle::{Pace, TokenBucket};
@@ -36,8 +36,6 @@ const PROOFS_MAX: usize = 10_000;
 struct Proof {
     url: Option<Url>,
     until: Timestamp,
-    /// The newest adopted head at that time: what came after it may have replaced files.
-    adopted: HeadId,
 }
 
 /// What is proved: a blob at a path of a catalog's origin.
@@ -73,18 +71,13 @@ impl Origins {
         if scheme == Scheme::Https && origin.scheme() != "https" {
             return None;
         }
-        let adopted = Arc::clone(catalog.view().adopted()?);
         let now = directory.clock.now();
         let key = (catalog.id(), entry.blob, path.to_owned());
-        if let Some(proof) = self.proofs().get(&key).filter(|proof| proof.holds(&adopted.id, now)) {
+        if let Some(proof) = self.proofs().get(&key).filter(|proof| now < proof.until) {
             return proof.url.as_ref().map(Url::to_string);
         }
-        let proved = tokio::time::timeout(PATIENCE, prove(directory, catalog, &adopted, path, entry));
+        let proved = tokio::time::timeout(PATIENCE, prove(directory, catalog, &origin, path, entry));
         let url = proved.await.unwrap_or_default();
-        if catalog.view().adopted().is_none_or(|newest| newest.id != adopted.id) {
-            // Files may have been replaced meanwhile: the client comes again.
-            return None;
-        }
         let until = now.plus(if url.is_some() { PROVEN_FOR } else { ABSENT_FOR });
         let mut proofs = self.proofs();
         if proofs.len() >= PROOFS_MAX {
@@ -93,7 +86,7 @@ impl Origins {
         if proofs.len() >= PROOFS_MAX {
             proofs.clear();
         }
-        proofs.insert(key, Proof { url: url.clone(), until, adopted: adopted.id });
+        proofs.insert(key, Proof { url: url.clone(), until });
         url.map(String::from)
     }
 
@@ -102,31 +95,27 @@ impl Origins {
     }
 }
 
-impl Proof {
-    fn holds(&self, adopted: &HeadId, now: Timestamp) -> bool {
-        now < self.until && self.adopted == *adopted
-    }
-}
-
 async fn prove(
     directory: &Arc<Directory>,
     catalog: &Catalog,
-    adopted: &Arc<State>,
+    origin: &Url,
     path: &str,
     entry: &Entry,
 ) -> Option<Url> {
-    let (origin, path) = (catalog.origin()?, ArtifactPath::parse(path).ok()?);
+    let path = ArtifactPath::parse(path).ok()?;
+    let at_path = Source::artifact(origin, &path).url;
     let list = directory.chunk_list(catalog, entry).await;
-    let (nodes, tree, asked) = (directory.nodes.clone(), adopted.tree, path.clone());
-    let named = blocking(move || tree.get(&nodes, asked.as_str())).await.ok()?;
-    let at_path =
-        named.is_some_and(|named| named.blob == entry.blob).then(|| Source::artifact(&origin, &path).url);
-    for url in at_path.into_iter().chain([Source::kept_blob(&origin, &entry.blob).url]) {
-        let verdict = probe(&directory.client, &url, entry, list.as_deref(), directory.draw()).await;
-        if verdict == Verdict::Matched {
-            return Some(url);
-        }
-        tracing::debug!(%url, ?verdict, "the origin does not have what the catalog says");
+    let verdict = probe(&directory.client, &at_path, entry, list.as_deref(), directory.draw()).await;
+    if verdict == Verdict::Matched {
+        return Some(at_path);
     }
-    None
+    tracing::debug!(url = %at_path, ?verdict, "the origin does not have what the catalog says");
+    let kept = Source::kept_blob(origin, &entry.blob).url;
+    has_length(directory, &kept, entry.size).await.then_some(kept)
+}
+
+async fn has_length(directory: &Directory, url: &Url, size: u64) -> bool {
+    let Ok(reply) = directory.client.send(Ask::head(url)).await else { return false };
+    let length = reply.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    reply.status == StatusCode::OK && length == Some(size)
 }

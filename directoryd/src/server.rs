@@ -208,6 +208,7 @@ fn open_blocking(config: Config, clock: Arc<dyn Clock>, client: Client) -> Resul
         origins: Origins::new(now),
         callers: Mutex::new(NetworkThrottle::new(CALLER_PACE, CALLERS_MAX)),
         relays_due: Notify::new(),
+        upkeep_due: Notify::new(),
         nodes: store.nodes(),
         relays: Arc::new(relays),
         config,
@@ -235,8 +236,7 @@ fn open_catalogs(
                 ServerError::Catalog { name: catalog.name.clone(), source: Box::new(source) }
             })?;
         let view = follow::restored_view(&followed, now);
-        let withdrawn = follow::restored_withdrawals(&followed, &view);
-        catalogs.insert(catalog.id, Arc::new(Catalog::new(catalog.clone(), followed, view, withdrawn)));
+        catalogs.insert(catalog.id, Arc::new(Catalog::new(catalog.clone(), followed, view)));
     }
     Ok(catalogs)
 }

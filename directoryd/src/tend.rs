@@ -70,7 +70,7 @@ fn serve_ready_states(directory: &Directory) {
     let now = directory.clock.now();
     for catalog in directory.catalogs() {
         let relays = directory.relays_of(&catalog.id(), now);
-        catalog.turn_over(now, |state| {
+        let turned = catalog.turn_over(now, |state| {
             let changed = state.changed.as_deref();
             let count = relays.len().max(directory.relays_expected(now));
             match changed {
@@ -93,6 +93,9 @@ fn serve_ready_states(directory: &Directory) {
                 ),
             }
         });
+        if turned {
+            directory.upkeep_due.notify_one();
+        }
     }
 }
 

@@ -1,47 +1,73 @@
-//! Keeps the store within what the operator allows: what is carried and has not been used for longest goes first.
+//! Keeps house for the store: purges what was taken back, takes space back from states that are not servable any more,
+//! and keeps what is carried within what the operator allows.
+//!
+//! | a crash after | leaves |
+//! |---|---|
+//! | a head with other revocations was adopted | their bytes, refused to everybody; they are purged after the restart |
+//! | a few of many blobs were purged | the rest likewise |
+//! | nodes were marked, and some swept | all that is needed, and some that is not; the next sweep takes it |
 
+mod purging;
+mod reclaiming;
+
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use odi_store::Keep;
+use odi_manifest::HeadId;
 use tokio_util::sync::CancellationToken;
 
-use crate::blocking::blocking;
+use crate::catalog::kept::kept;
 use crate::config::Size;
 use crate::directory::Directory;
+use purging::Purges;
+use reclaiming::Reclaims;
 
 /// Room for the trees of catalogs beside what is carried: about ten states of a catalog of ten million artifacts.
 const TREES_BYTES: u64 = 16 << 30;
-/// How often the store is looked at.
+/// How often the store is looked at, beside the looks that are asked for.
 const INTERVAL: Duration = Duration::from_secs(60);
-/// Room is made when less than this part of what may be carried is free.
-const FREE_PART: u64 = 16;
 
 /// What the store may take on disk.
 pub(crate) const fn store_budget(carry: Size) -> u64 {
     carry.0.saturating_add(TREES_BYTES)
 }
 
-/// Makes room whenever it runs low, until `stop` is cancelled.
+/// Keeps house until `stop` is cancelled. What runs on a blocking thread is waited for, so that nothing uses the store
+/// after that.
 pub(crate) async fn keep_up(directory: Arc<Directory>, stop: CancellationToken) {
     let mut looks = tokio::time::interval(INTERVAL);
     looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut purges = Purges::default();
+    let mut reclaims = Reclaims::from(directory.clock.now());
+    directory.carry.count().await;
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             _ = looks.tick() => {}
+            () = directory.upkeep_due.notified() => {}
         }
-        let wanted = directory.config.carry.0 / FREE_PART;
-        let (_, free) = directory.store.usage();
-        if free >= wanted {
-            continue;
+        if stop.run_until_cancelled(expire(&directory)).await.is_none() {
+            return;
         }
-        let store = directory.store.clone();
-        match blocking(move || store.evict(wanted.saturating_mul(2), &|_| Keep::Spare)).await {
-            Ok(made) => {
-                tracing::info!(evicted = made.evicted, freed = made.freed_bytes, "room was made in the store")
-            }
-            Err(error) => tracing::error!(%error, "no room could be made in the store"),
+        let purged = purges.purge(&directory).await;
+        let reclaimed = reclaims.reclaim(&directory, &stop).await;
+        if purged || reclaimed {
+            directory.carry.count().await;
         }
+        directory.carry.keep_within(directory.config.carry.0).await;
     }
+}
+
+/// Lets the sync client drop states whose time is up.
+async fn expire(directory: &Directory) {
+    let now = directory.clock.now();
+    for catalog in directory.catalogs() {
+        catalog.followed().expire(now).await;
+    }
+}
+
+/// The states of all catalogs that are needed now.
+fn kept_heads(directory: &Directory) -> HashSet<HeadId> {
+    directory.catalogs().iter().flat_map(|catalog| kept(catalog)).map(|state| state.id).collect()
 }

@@ -7,14 +7,14 @@
 //!
 //! The ledger has written a head before anyone hears of it here, so what was shown once is never taken back (P2).
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use odi_manifest::{BlobId, Entry, Head, NodesError, Op, Timestamp, Tree, Unverified};
+use odi_manifest::{Entry, Head, NodesError, Op, Timestamp, Tree, Unverified};
 use odi_wire::message::Push;
 use odi_wire::sync::{FollowedCatalog, PushOutcome, RetainedHead, SyncError, SyncSource};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -28,6 +28,8 @@ use crate::state_rules::CARRIED_BYTES_MAX;
 const CARRIED_AHEAD_MAX: usize = 5_000;
 /// How many of them at once.
 const CARRIED_AT_ONCE: usize = 8;
+/// Former heads that are fetched at once, so that others who were away for long find their way here.
+const ANCESTORS_AT_ONCE: usize = 1024;
 /// After a failure the origin is asked again this soon, unless its poll is shorter.
 const RETRY: Duration = Duration::from_secs(30);
 
@@ -46,28 +48,22 @@ pub(crate) fn restored_view(followed: &FollowedCatalog, now: Timestamp) -> View 
     View::restored(retained, now)
 }
 
-/// What revoked paths named in the states that were found again. Nobody writes that down: it follows from both.
-pub(crate) fn restored_withdrawals(followed: &FollowedCatalog, view: &View) -> HashSet<BlobId> {
-    let (believed, nodes) = (followed.state(), followed.nodes());
-    let Some(list) = believed.revocations() else { return HashSet::new() };
-    let states: Vec<Arc<State>> = view.known().cloned().collect();
-    withdrawn::by_path(list, &states, &nodes).unwrap_or_else(|error| {
-        // A tree with a hole is mended by the first sync, which looks again.
-        tracing::warn!(%error, catalog = %followed.id(), "what revoked paths named cannot be looked up yet");
-        HashSet::new()
-    })
-}
-
 /// Polls, and answers triggers, until `stop` is cancelled.
 pub(crate) async fn follow(directory: Arc<Directory>, catalog: Arc<Catalog>, stop: CancellationToken) {
-    let mut wait = Duration::ZERO;
+    let mut next_poll = Instant::now();
     let mut views = catalog.watch();
     // What was found again after a restart has settings too.
     views.mark_changed();
+    let mut has_gaps = false;
     loop {
         let polled = tokio::select! {
+            biased;
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(wait), if catalog.config().origin.is_some() => true,
+            more = fill_line(&directory, &catalog), if has_gaps => {
+                has_gaps = more;
+                continue;
+            }
+            () = tokio::time::sleep_until(next_poll), if catalog.config().origin.is_some() => true,
             () = catalog.wake.notified() => true,
             _ = views.changed() => false,
         };
@@ -76,15 +72,30 @@ pub(crate) async fn follow(directory: Arc<Directory>, catalog: Arc<Catalog>, sto
                 () = stop.cancelled() => return,
                 advanced = poll(&directory, &catalog) => advanced,
             };
-            wait = if advanced {
+            let wait = if advanced {
                 jittered(catalog.config().poll, directory.draw())
             } else {
                 catalog.config().poll.min(RETRY)
             };
+            next_poll = Instant::now() + wait;
         }
         tokio::select! {
             () = stop.cancelled() => return,
             () = prepare(&directory, &catalog) => {}
+        }
+        has_gaps = true;
+    }
+}
+
+/// Fetches heads that a jump left out of the kept line; whether there may be more. What was fetched stays if it is cut.
+async fn fill_line(directory: &Directory, catalog: &Catalog) -> bool {
+    let Some(origin) = catalog.origin() else { return false };
+    let source = SyncSource::origin(origin);
+    match directory.sync.fill_line(catalog.followed(), &source, ANCESTORS_AT_ONCE).await {
+        Ok(filled) => filled == ANCESTORS_AT_ONCE,
+        Err(error) => {
+            tracing::info!(catalog = %catalog.name(), fault = chain(&error), "former heads are not to be had now");
+            false
         }
     }
 }
@@ -127,13 +138,13 @@ async fn show(directory: &Arc<Directory>, catalog: &Arc<Catalog>) -> Result<(), 
     let now = directory.clock.now();
     catalog.drop_fallen(now);
     let Some(newest) = catalog.followed().state().newest().cloned() else { return Ok(()) };
-    withdraw(directory, catalog).await?;
     let view = catalog.view();
     if view.adopted().is_some_and(|state| state.id == newest.id) {
         return Ok(());
     }
     let (nodes, former) = (directory.nodes.clone(), view.newest().map(|state| state.tree));
     let state = blocking(move || changed_state(&nodes, &newest, former.as_ref())).await?;
+    withdraw(directory, catalog).await?;
     tracing::info!(catalog = %catalog.name(), pin = %state.pin, entries = state.tree.entries, "a head was adopted");
     let state = Arc::new(state);
     if catalog.believed().trust().is_some_and(|trust| state.is_floor(trust)) {
@@ -141,27 +152,18 @@ async fn show(directory: &Arc<Directory>, catalog: &Arc<Catalog>) -> Result<(), 
     } else {
         catalog.adopt(state);
     }
-    if catalog.believed().revocations().is_some() {
-        directory
-            .catalogs()
-            .iter()
-            .filter(|other| other.id() != catalog.id())
-            .for_each(|other| other.look_again());
-    }
     directory.relays_due.notify_one();
+    directory.upkeep_due.notify_one();
     Ok(())
 }
 
 /// Looks up what revoked paths named, before the head that revokes them is shown.
 async fn withdraw(directory: &Arc<Directory>, catalog: &Arc<Catalog>) -> Result<(), NodesError> {
-    let believed = catalog.believed();
-    if believed.revocations().is_none() {
-        return Ok(());
-    }
     let (nodes, states) = (directory.nodes.clone(), catalog.view().known().cloned().collect::<Vec<_>>());
+    let believed = catalog.believed();
     let blobs = blocking(move || match believed.revocations() {
         Some(list) => withdrawn::by_path(list, &states, &nodes),
-        None => Ok(HashSet::new()),
+        None => Ok(std::collections::HashSet::new()),
     })
     .await?;
     catalog.withdraw(blobs);
@@ -202,22 +204,6 @@ async fn prepare(directory: &Arc<Directory>, catalog: &Arc<Catalog>) {
     carry_ahead(directory, catalog).await;
     if let Some(state) = catalog.view().adopted() {
         read_settings(directory, catalog, state).await;
-        stand_by(directory, catalog, state).await;
-    }
-}
-
-/// Looks which blobs it names that others have taken back: by content they are given out for its sake.
-async fn stand_by(directory: &Arc<Directory>, catalog: &Arc<Catalog>, state: &State) {
-    let (former, taken) = (catalog.named(), directory.taken_back_beside(&catalog.id()));
-    if former.taken == taken && (taken.is_empty() || former.tree == Some(state.tree)) {
-        return;
-    }
-    let (nodes, tree) = (directory.nodes.clone(), state.tree);
-    match blocking(move || former.look(taken, tree, &nodes)).await {
-        Ok(named) => catalog.set_named(named),
-        Err(error) => {
-            tracing::warn!(%error, catalog = %catalog.name(), "its tree cannot be looked through yet")
-        }
     }
 }
 
@@ -242,7 +228,11 @@ async fn carry_ahead(directory: &Arc<Directory>, catalog: &Arc<Catalog>) {
     let view = catalog.view();
     let Some(state) = view.adopted().filter(|state| !state.is_carried()) else { return };
     let mut fetches = JoinSet::new();
+    let believed = catalog.believed();
     for (path, entry) in &state.small {
+        if believed.revokes(path, entry, state.head.seq).is_some() {
+            continue;
+        }
         while fetches.len() >= CARRIED_AT_ONCE {
             fetches.join_next().await;
         }

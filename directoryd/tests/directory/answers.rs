@@ -88,37 +88,6 @@ async fn missing_withdrawn_and_unreachable_are_told_apart() {
 }
 
 #[tokio::test]
-async fn an_origin_that_replaces_files_in_place_is_never_named_for_other_bytes() {
-    let mut publisher = Publisher::new();
-    let (one, two) = (large(1), large(2));
-    let first = publisher.publish(&[("big", &one)]);
-    let origin = publisher.serve().await;
-    let world = World::start(&publisher.id, Some(&origin.url())).await;
-    world.until_served(1).await;
-    let (at_path, pinned) = (format!("{}big", origin.url()), format!("/{first}/big"));
-    assert_eq!(world.sent(&pinned).await.1, at_path);
-
-    // The next head names other bytes there; the file is still the former one and will not be for long.
-    let second = publisher.sign(&[("big", &two)]);
-    publisher.put(odi_wire::layout::LayoutPath::Head, second.encode());
-    world.pull(&publisher.id, 2).await;
-    assert_eq!(world.sent(&pinned).await.0, StatusCode::SERVICE_UNAVAILABLE, "a proof ends with its head");
-
-    let kept =
-        odi_wire::fetch::Source::kept_blob(&origin.url().parse().unwrap(), &odi_manifest::BlobId::of(&one))
-            .url
-            .path()
-            .to_owned();
-    publisher.tamper(&kept, &one);
-    world.clock.advance(std::time::Duration::from_secs(16));
-    assert!(world.sent(&pinned).await.1.ends_with(&kept));
-    // A hard link of a file that was edited: the same length, other bytes.
-    publisher.tamper(&kept, &two);
-    world.clock.advance(std::time::Duration::from_secs(301));
-    assert_eq!(world.sent(&pinned).await.0, StatusCode::SERVICE_UNAVAILABLE);
-}
-
-#[tokio::test]
 async fn a_pinned_url_answers_from_that_state_alone() {
     let mut publisher = Publisher::new();
     let first = publisher.publish(&[("index", b"one")]);

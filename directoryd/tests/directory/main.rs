@@ -6,4 +6,5 @@ mod answers;
 mod registration;
 mod restart;
 mod states;
+mod upkeep;
 mod world;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use odi_manifest::{ArtifactPath, BlobId, Revoked};
 use odi_wire::http::StatusCode;
+use odi_wire::layout::LayoutPath;
 use odi_wire::message::Push;
 
 use crate::world::{FakeRelay, Publisher, World, large};
@@ -108,12 +109,12 @@ async fn a_long_poll_ends_with_news_or_without() {
 }
 
 #[tokio::test]
-async fn what_is_taken_back_is_gone_at_every_state_and_by_content_and_after_a_restart() {
+async fn what_is_taken_back_is_gone_at_every_state_and_by_content() {
     let mut publisher = Publisher::new();
     let artifacts: &[(&str, &[u8])] = &[("bad/a", b"evil"), ("bad.txt", b"wrong"), ("good", b"good")];
     let first = publisher.publish(artifacts);
     let origin = publisher.serve().await;
-    let mut world = World::start(&publisher.id, Some(&origin.url())).await;
+    let world = World::start(&publisher.id, Some(&origin.url())).await;
     world.until_served(1).await;
     let blob = |bytes: &[u8]| format!("/blake3/{}", BlobId::of(bytes));
     for (path, bytes) in artifacts {
@@ -138,42 +139,6 @@ async fn what_is_taken_back_is_gone_at_every_state_and_by_content_and_after_a_re
     assert_eq!(world.body(&blob(b"good")).await, b"good");
     world.until_served(2).await;
     assert_eq!(world.body(&format!("/{second}/good")).await, b"good");
-    world.restart().await;
-    for bytes in [b"evil".as_slice(), b"wrong"] {
-        assert_eq!(world.get(&blob(bytes)).await.status, StatusCode::GONE, "after a restart");
-    }
-}
-
-#[tokio::test]
-async fn a_revocation_acts_in_its_own_catalog() {
-    let mut publisher = Publisher::new();
-    publisher.publish(&[("bad", b"shared"), ("own", b"own")]);
-    let mut other = Publisher::named("other", 2);
-    other.publish(&[("fine", b"shared")]);
-    let (origin, others) = (publisher.serve().await, other.serve().await);
-    let mut world =
-        World::start_with(&publisher.id, Some(&origin.url()), &[("other", &other.id, &others.url())]).await;
-    let gone = async |world: &World, bytes: &[u8]| {
-        world.get(&format!("/blake3/{}", BlobId::of(bytes))).await.status == StatusCode::GONE
-    };
-    for path in ["/world/bad", "/world/own", "/other/fine"] {
-        world.until(async || world.get(path).await.status == StatusCode::OK).await;
-    }
-    publisher
-        .revoke(vec![Revoked::Path(ArtifactPath::parse("bad").unwrap()), Revoked::Blob(BlobId::of(b"own"))]);
-    publisher.publish(&[("good", b"good")]);
-    world.post(&format!("/odi/v1/catalogs/{}/trigger", publisher.id), Vec::new()).await;
-    world.until(async || gone(&world, b"own").await).await;
-    assert_eq!(world.get("/world/bad").await.status, StatusCode::GONE);
-    world.until(async || !gone(&world, b"shared").await).await;
-    world.restart().await;
-    assert!(gone(&world, b"own").await);
-    world.until(async || !gone(&world, b"shared").await).await;
-    // Once nobody stands by it any more, it is gone.
-    other.revoke(vec![Revoked::Blob(BlobId::of(b"shared"))]);
-    other.publish(&[("good", b"good")]);
-    world.post(&format!("/odi/v1/catalogs/{}/trigger", other.id), Vec::new()).await;
-    world.until(async || gone(&world, b"shared").await).await;
 }
 
 #[tokio::test]
@@ -197,7 +162,7 @@ async fn what_a_new_epoch_voids_is_served_no_more_and_its_floor_at_once() {
     world.pull(&publisher.id, 3).await;
 
     // The origin still shows the stolen head when the root comes.
-    publisher.open_epoch(&floor);
+    publisher.open_epoch(&floor, 10);
     world.pull(&publisher.id, 1).await;
     assert_eq!(world.served().await, Some(1), "no wait for holders");
     for pin in [second, third] {
@@ -208,4 +173,51 @@ async fn what_a_new_epoch_voids_is_served_no_more_and_its_floor_at_once() {
     world.clock.advance(Duration::from_secs(7201));
     world.until(async || world.get(&format!("/{second}/a")).await.status == StatusCode::NOT_FOUND).await;
     assert_eq!(world.served().await, Some(1));
+}
+
+#[tokio::test]
+async fn whoever_follows_here_finds_the_heads_that_a_jump_left_out() {
+    let mut publisher = Publisher::new();
+    publisher.publish(&[("a", b"one")]);
+    let origin = publisher.serve().await;
+    let world = World::start(&publisher.id, Some(&origin.url())).await;
+    world.until_served(1).await;
+    for text in 2..30u8 {
+        publisher.sign(&[("a", &[text])]);
+    }
+    publisher.publish(&[("a", b"thirty")]);
+    world.pull(&publisher.id, 30).await;
+    for seq in 1..=30 {
+        world
+            .until(async || world.item(&publisher.id, LayoutPath::HeadAt(seq)).await == StatusCode::OK)
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn a_merged_file_of_heads_passes_over_what_an_epoch_left_out() {
+    let mut publisher = Publisher::new();
+    publisher.publish(&[("a", b"one")]);
+    publisher.publish(&[("a", b"two")]);
+    let origin = publisher.serve().await;
+    let world = World::start(&publisher.id, Some(&origin.url())).await;
+    world.until_served(2).await;
+    assert_eq!(
+        world.item(&publisher.id, LayoutPath::HeadPack(0)).await,
+        StatusCode::NOT_FOUND,
+        "not complete"
+    );
+    let floor = publisher.newest().clone();
+    publisher.open_epoch(&floor, 1030);
+    publisher.publish(&[("a", b"three")]);
+    world.pull(&publisher.id, 1030).await;
+    let heads = [1, 2].map(|seq| format!("/odi/v1/catalogs/{}/{}", publisher.id, LayoutPath::HeadAt(seq)));
+    world.until(async || world.get(&heads[0]).await.status == StatusCode::OK).await;
+    let pack = world.body(&format!("/odi/v1/catalogs/{}/{}", publisher.id, LayoutPath::HeadPack(0))).await;
+    assert_eq!(pack, [world.body(&heads[0]).await, world.body(&heads[1]).await].concat());
+    assert_eq!(
+        world.item(&publisher.id, LayoutPath::HeadPack(1)).await,
+        StatusCode::NOT_FOUND,
+        "not complete"
+    );
 }

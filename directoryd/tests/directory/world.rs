@@ -14,6 +14,7 @@ use odi_manifest::{
     PublicKey, Reason, RevId, Revocation, RevocationList, Revoked, RootBuilder, SigningKey, Timestamp, Tree,
     TrustRoot, Verified, encode_full,
 };
+use odi_store::{RealDisk, Store, StoreOptions};
 use odi_wire::client::{Ask, Client, ClientPolicy, Reply};
 use odi_wire::http::{HeaderValue, Method, StatusCode};
 use odi_wire::layout::LayoutPath;
@@ -48,12 +49,8 @@ pub(crate) struct Publisher {
 
 impl Publisher {
     pub(crate) fn new() -> Self {
-        Self::named("world", 1)
-    }
-
-    pub(crate) fn named(name: &str, seed: u8) -> Self {
-        let key = SigningKey::from_seed(&[seed; 32]);
-        let root = RootBuilder::first(name, START, START.plus(Duration::from_secs(1 << 30)))
+        let key = SigningKey::from_seed(&[1; 32]);
+        let root = RootBuilder::first("world", START, START.plus(Duration::from_secs(1 << 30)))
             .root_keys(1, [key.public_key()])
             .release_keys(1, [key.public_key()])
             .build()
@@ -92,7 +89,7 @@ impl Publisher {
             builder = builder.revocations(list);
         }
         if let Some(seq) = builder.skip_to() {
-            builder = builder.skip(self.heads[&seq]);
+            builder = builder.skip(self.heads.get(&seq).copied().unwrap_or(Floor::NO_HEAD));
         }
         let head = builder.build().unwrap().signed_by(&self.key).unwrap();
         let head = self.trust.verify_head(&head).unwrap();
@@ -130,9 +127,8 @@ impl Publisher {
         self.files.lock().unwrap().insert(format!("/.odi/{item}"), bytes);
     }
 
-    /// Opens an epoch that goes on from `floor` and voids every state after it.
-    pub(crate) fn open_epoch(&mut self, floor: &Verified<Head>) {
-        let next = floor.seq.max(self.newest().seq) + 7;
+    /// Opens an epoch that goes on from `floor` with the number `next`, and voids every state after it.
+    pub(crate) fn open_epoch(&mut self, floor: &Verified<Head>, next: u64) {
         let root = RootBuilder::after(self.trust.root(), START, START.plus(Duration::from_secs(1 << 30)))
             .new_epoch(Floor { seq: floor.seq, head: floor.id(), next })
             .build()
@@ -201,29 +197,19 @@ pub(crate) struct World {
 impl World {
     /// A directory of one catalog, `world`.
     pub(crate) async fn start(catalog: &CatalogId, origin: Option<&str>) -> Self {
-        Self::start_with(catalog, origin, &[]).await
+        Self::start_with(catalog, origin, "").await
     }
 
-    /// A directory of `world` and of others, by name, id and origin.
-    pub(crate) async fn start_with(
-        catalog: &CatalogId,
-        origin: Option<&str>,
-        others: &[(&str, &CatalogId, &str)],
-    ) -> Self {
+    /// The same with further settings.
+    pub(crate) async fn start_with(catalog: &CatalogId, origin: Option<&str>, settings: &str) -> Self {
         let folder = TempDir::new().unwrap();
         let origin = origin.map(|origin| format!("origin = \"{origin}\"")).unwrap_or_default();
-        let mut text = format!(
+        let text = format!(
             "data_dir = \"{}\"\nlisten = [\"127.0.0.1:0\"]\npublic_urls = [\"http://127.0.0.1:9999\"]\n\
-             proxies = [\"127.0.0.0/8\"]\nadmin = \"127.0.0.1:0\"\n\
+             proxies = [\"127.0.0.0/8\"]\nadmin = \"127.0.0.1:0\"\n{settings}\n\
              [[catalog]]\nname = \"world\"\nid = \"{catalog}\"\n{origin}\npoll = \"1d\"\n",
             folder.path().join("data").display()
         );
-        for (name, id, origin) in others {
-            let more = format!(
-                "[[catalog]]\nname = \"{name}\"\nid = \"{id}\"\norigin = \"{origin}\"\npoll = \"1d\"\n"
-            );
-            text.push_str(&more);
-        }
         let config = Config::parse(&text, PrivateAddresses::Allowed).unwrap();
         let clock = Arc::new(ManualClock::at(START.plus(Duration::from_secs(1000))));
         let directory = Server::bind(config.clone(), clock.clone()).await.unwrap();
@@ -235,7 +221,21 @@ impl World {
 
     /// Ends the directory in order and starts it again on the same folder.
     pub(crate) async fn restart(&mut self) {
+        self.stop().await;
+        self.go_on().await;
+    }
+
+    pub(crate) async fn stop(&mut self) {
         self.directory.take().unwrap().drain(Duration::from_secs(5)).await.unwrap();
+    }
+
+    /// The store of a directory that was stopped.
+    pub(crate) fn store(&self) -> Store {
+        let folder = self.data_dir().join("data/store");
+        Store::open(Arc::new(RealDisk), &folder, StoreOptions::default()).unwrap()
+    }
+
+    pub(crate) async fn go_on(&mut self) {
         let directory = Server::bind(self.config.clone(), self.clock.clone()).await.unwrap();
         self.url = url_of(directory.local_addrs()[0]);
         self.directory = Some(directory);
@@ -292,6 +292,15 @@ impl World {
 
     pub(crate) async fn served(&self) -> Option<u64> {
         self.json("/odi/v1/status").await["catalogs"][0]["served"]["seq"].as_u64()
+    }
+
+    pub(crate) async fn carried_bytes(&self) -> u64 {
+        self.json("/odi/v1/status").await["carried_bytes"].as_u64().unwrap()
+    }
+
+    /// The status of an item of the catalog's layout.
+    pub(crate) async fn item(&self, catalog: &CatalogId, item: LayoutPath) -> StatusCode {
+        self.get(&format!("/odi/v1/catalogs/{catalog}/{item}")).await.status
     }
 
     pub(crate) async fn until_served(&self, seq: u64) {

@@ -1,0 +1,162 @@
+//! Taking space back: tree nodes that no state needs any more, and carried artifacts that none names.
+//!
+//! Invariants
+//! - Nothing is swept unless every state that is needed could be walked: behind a damaged node lies what only the origin
+//!   could give back.
+//! - No catalog advances meanwhile: nodes of a head that is about to be adopted are nobody's yet.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use odi_manifest::{BlobId, HeadId, NodeId, NodesError, Timestamp};
+use odi_store::{Live, Store};
+use tokio_util::sync::CancellationToken;
+
+use super::kept_heads;
+use crate::blocking::blocking;
+use crate::catalog::Catalog;
+use crate::catalog::kept::{each_entry, each_node, kept};
+use crate::directory::{Directory, Nodes};
+use crate::state_rules::CARRIED_BYTES_MAX;
+
+/// Space is taken back this long after it was last, once a state has lapsed.
+const AT_LEISURE: Duration = Duration::from_secs(3600);
+/// And this long after, whether or not one has, if room is short.
+const IN_NEED: Duration = Duration::from_secs(600);
+/// Room is short when less than this share of the budget is free, in percent.
+const ROOM_PERCENT: u64 = 10;
+
+/// When space was taken back, and which states were needed since.
+#[derive(Debug)]
+pub(super) struct Reclaims {
+    since: Timestamp,
+    /// Whether room was made in need since the start.
+    tried: Option<Timestamp>,
+    seen: HashSet<HeadId>,
+    /// What lapsed before a restart is not known, so the first time one is taken to have.
+    has_lapsed: bool,
+}
+
+/// Why space is not taken back.
+#[derive(Debug, thiserror::Error)]
+enum Hindrance {
+    #[error("the newest state of catalog {0} is not whole")]
+    Incomplete(String),
+    #[error("a tree of catalog {catalog} is damaged")]
+    Damaged { catalog: String, source: NodesError },
+}
+
+impl Reclaims {
+    /// Nothing has been taken back yet.
+    pub(super) fn from(now: Timestamp) -> Self {
+        Self { since: now, tried: None, seen: HashSet::new(), has_lapsed: true }
+    }
+
+    /// Takes space back if it is time to; whether it did.
+    pub(super) async fn reclaim(&mut self, directory: &Arc<Directory>, stop: &CancellationToken) -> bool {
+        let kept = kept_heads(directory);
+        self.has_lapsed |= !self.seen.is_subset(&kept);
+        self.seen = kept;
+        let now = directory.clock.now();
+        if !self.is_due(now, directory.store.usage()) {
+            return false;
+        }
+        let catalogs = directory.catalogs();
+        let Some(_still) = stop.run_until_cancelled(hold_still(&catalogs)).await else { return false };
+        (self.since, self.tried) = (now, Some(now));
+        let (store, nodes, all) = (directory.store.clone(), directory.nodes.clone(), catalogs.clone());
+        let needed = blocking(move || Needed::of(&all, &store, &nodes)).await;
+        let needed = match needed {
+            Ok(needed) => needed,
+            Err(hindrance) => {
+                let error = &hindrance as &dyn std::error::Error;
+                tracing::error!(error, "no space is taken back in the store");
+                return false;
+            }
+        };
+        let store = directory.store.clone();
+        match blocking(move || store.reclaim(&needed)).await {
+            Ok(reclaimed) => {
+                tracing::info!(?reclaimed, "space was taken back in the store");
+                self.has_lapsed = false;
+                true
+            }
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, "no space could be taken back in the store");
+                false
+            }
+        }
+    }
+
+    fn is_due(&self, now: Timestamp, (used, free): (u64, u64)) -> bool {
+        let is_short = free < used.saturating_add(free) / 100 * ROOM_PERCENT;
+        let rested = self.tried.is_none_or(|tried| now.since(tried) >= IN_NEED);
+        is_short && rested || self.has_lapsed && now.since(self.since) >= AT_LEISURE
+    }
+}
+
+/// Waits until no catalog advances, and keeps them so.
+async fn hold_still(catalogs: &[Arc<Catalog>]) -> Vec<tokio::sync::MutexGuard<'_, ()>> {
+    let mut held = Vec::with_capacity(catalogs.len());
+    for catalog in catalogs {
+        held.push(catalog.advancing.lock().await);
+    }
+    held
+}
+
+/// What must stay: gathered before anything is swept, because a walk that fails has to stop the sweep.
+struct Needed {
+    nodes: HashSet<NodeId>,
+    blobs: HashSet<BlobId>,
+}
+
+impl Needed {
+    fn of(catalogs: &[Arc<Catalog>], store: &Store, nodes: &Nodes) -> Result<Self, Hindrance> {
+        let mut needed = Self { nodes: HashSet::new(), blobs: HashSet::new() };
+        for catalog in catalogs {
+            let name = || catalog.name().to_string();
+            if !is_whole(catalog) {
+                return Err(Hindrance::Incomplete(name()));
+            }
+            needed
+                .add(catalog, store, nodes)
+                .map_err(|source| Hindrance::Damaged { catalog: name(), source })?;
+        }
+        Ok(needed)
+    }
+
+    fn add(&mut self, catalog: &Catalog, store: &Store, nodes: &Nodes) -> Result<(), NodesError> {
+        let mut mark = |node: &NodeId| _ = self.nodes.insert(*node);
+        catalog.followed().mark_nodes(&mut mark)?;
+        let states = kept(catalog);
+        each_node(&states, nodes, &mut mark)?;
+        each_entry(&states, catalog.believed().revocations(), nodes, &mut |entry, revoked| {
+            if !revoked && entry.size <= CARRIED_BYTES_MAX && store.contains(&entry.blob) {
+                self.blobs.insert(entry.blob);
+            }
+        })
+    }
+}
+
+/// Whether the newest head that the ledger believes has its tree here. One whose top node is damaged is not even found
+/// after a start, and the nodes below it are what makes the next sync short.
+fn is_whole(catalog: &Catalog) -> bool {
+    let state = catalog.believed();
+    let Some(believed) = state.believed() else { return true };
+    match believed.standing() {
+        Some(head) => state.newest().is_some_and(|newest| newest.id == head.id()),
+        None => believed.mark.is_none() || believed.newest.is_some(),
+    }
+}
+
+impl Live for Needed {
+    fn blobs(&self, mark: &mut dyn FnMut(&BlobId)) {
+        self.blobs.iter().for_each(mark);
+    }
+
+    fn nodes(&self, mark: &mut dyn FnMut(&NodeId)) {
+        self.nodes.iter().for_each(mark);
+    }
+}

@@ -21,6 +21,8 @@ pub struct Link {
     pub assignment: Option<Arc<Assign>>,
     /// Why the last call failed, if it did.
     pub fault: Option<String>,
+    /// What could not be learned from it, although the lease is well.
+    pub not_learned: Option<String>,
     /// The catalogs that it offers and that are wanted, by its names.
     pub catalogs: BTreeMap<CatalogName, CatalogId>,
 }
@@ -54,6 +56,7 @@ impl Directory {
             lease_until: None,
             assignment: None,
             fault: None,
+            not_learned: None,
             catalogs: acquaintance
                 .names()
                 .filter(|(name, _)| !wanted.tags.is_empty() || wanted.wants(name, &[]))
@@ -108,7 +111,7 @@ impl Directory {
             state: link.state,
             lease_until: link.lease_until,
             assigner,
-            fault: link.fault.clone(),
+            fault: link.fault.clone().or_else(|| link.not_learned.clone()),
         }
     }
 }

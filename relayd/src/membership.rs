@@ -1,19 +1,21 @@
 //! Being a member of one directory: register, announce, take the assignment, hear what others hold.
 //!
-//! One task per directory. It registers when the directory does not know this relay, and otherwise announces every 20 s, and
-//! sooner when there is something new; each failure backs off up to a minute. A directory that is away costs nothing but its lease.
+//! One task per directory, of two loops. One registers when the directory does not know this relay, and otherwise announces
+//! every 20 s, and sooner when there is something new; each failure backs off up to a minute. The other learns what the directory
+//! has to say after each announcement; what fails or hangs there never delays the next one, so it never costs the lease.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use odi_manifest::{Signer, Timestamp};
-use odi_wire::message::{Inventory, LeaseReply, Leave, RelayReg, RelayState, Statement, state};
+use odi_wire::message::{Inventory, Leave, RelayReg, RelayState, Statement, state};
 use odi_wire::route::CatalogName;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::acquaintance::{AcquaintanceError, Contradiction};
-use crate::bell::Ear;
+use crate::bell::{Bell, Ear};
 use crate::chain;
 use crate::directory::Directory;
 use crate::directory_api::{CallError, DirectoryApi};
@@ -32,6 +34,8 @@ const OTHERS_EVERY: Duration = Duration::from_secs(5);
 const INVENTORY_LIFE: Duration = Duration::from_secs(90);
 /// Between two looks at what the directory offers.
 const CATALOGS_EVERY: Duration = Duration::from_secs(60);
+/// Before a call is tried again that should have taught something.
+const LEARN_AGAIN: Duration = Duration::from_secs(5);
 /// After a failure, at first and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// How long a directory may take over a leave.
@@ -59,8 +63,9 @@ pub enum MembershipError {
 
 /// Keeps up the membership until `stop`.
 pub async fn run(relay: Arc<Relay>, directory: Arc<Directory>, stop: CancellationToken) {
-    let member = Member { relay, directory };
-    stop.run_until_cancelled(member.keep_up()).await;
+    let member = Member { relay, directory, leased: Bell::default(), assignment_gen: AtomicU64::new(0) };
+    let both = async { tokio::join!(member.keep_announced(), member.keep_informed()) };
+    stop.run_until_cancelled(both).await;
 }
 
 /// Tells a directory that this relay goes.
@@ -89,22 +94,45 @@ pub async fn leave(relay: &Relay, directory: &Directory) {
 struct Member {
     relay: Arc<Relay>,
     directory: Arc<Directory>,
+    /// Rung by each announcement that the directory took.
+    leased: Bell,
+    /// The assignment that the last lease spoke of.
+    assignment_gen: AtomicU64,
 }
 
-/// When the rarer steps are due.
-struct Due {
-    catalogs: Instant,
-    others: Instant,
+/// Something that the directory teaches: when it is asked next, and why the last answer was no good.
+struct Lesson {
+    due: Instant,
+    fault: Option<String>,
+}
+
+impl Lesson {
+    fn new() -> Self {
+        Self { due: Instant::now(), fault: None }
+    }
+
+    fn is_due(&self) -> bool {
+        Instant::now() >= self.due
+    }
+
+    /// Takes note of an answer, which may name something to warn of.
+    fn note<E: std::error::Error>(&mut self, answer: Result<Option<E>, MembershipError>, every: Duration) {
+        let (fault, again) = match answer {
+            Ok(warning) => (warning.map(|warning| chain::of(&warning)), every),
+            Err(error) => (Some(chain::of(&error)), LEARN_AGAIN),
+        };
+        self.due = Instant::now() + again;
+        self.fault = fault;
+    }
 }
 
 impl Member {
-    async fn keep_up(&self) {
+    async fn keep_announced(&self) {
         let mut news = self.relay.announce.listen();
         let mut progress = self.relay.fill.listen();
         let mut backoff = BACKOFF.0;
-        let mut due = Due { catalogs: Instant::now(), others: Instant::now() };
         loop {
-            match self.step(&mut due).await {
+            match self.be_known().await {
                 Ok(()) => {
                     self.directory.link().fault = None;
                     backoff = BACKOFF.0;
@@ -121,6 +149,31 @@ impl Member {
         }
     }
 
+    async fn keep_informed(&self) {
+        let mut leased = self.leased.listen();
+        let (mut catalogs, mut assignment, mut others) = (Lesson::new(), Lesson::new(), Lesson::new());
+        loop {
+            leased.rung().await;
+            if catalogs.is_due() {
+                catalogs.note(self.look_at_catalogs().await, CATALOGS_EVERY);
+            }
+            let known = self.directory.assignment_generation();
+            if assignment.is_due() && self.assignment_gen.load(Ordering::Relaxed) != known {
+                assignment.note(self.take_assignment().await.map(never), Duration::ZERO);
+            }
+            self.relay.reassign();
+            if others.is_due() {
+                others.note(self.hear_of_others().await.map(never), OTHERS_EVERY);
+            }
+            let fault = [&catalogs, &assignment, &others].into_iter().find_map(|lesson| lesson.fault.clone());
+            let mut link = self.directory.link();
+            if let Some(words) = fault.as_ref().filter(|_| fault != link.not_learned) {
+                tracing::warn!(directory = %self.directory.url, error = words, "not learned");
+            }
+            link.not_learned = fault;
+        }
+    }
+
     /// Until there is news or the next announcement is due; at least the gap that lets news gather.
     async fn wait(&self, news: &mut Ear, progress: &mut Ear) {
         // Until the directory has made up its mind, ask again soon.
@@ -133,27 +186,12 @@ impl Member {
         }
     }
 
-    async fn step(&self, due: &mut Due) -> Result<(), MembershipError> {
+    async fn be_known(&self) -> Result<(), MembershipError> {
         self.meet().await?;
         if self.directory.link().state == RelayState::Unknown {
             self.register().await?;
-            due.catalogs = Instant::now();
         }
-        if Instant::now() >= due.catalogs {
-            self.look_at_catalogs().await?;
-            due.catalogs = Instant::now() + CATALOGS_EVERY;
-        }
-        let lease = self.announce().await?;
-        if lease.assignment_gen != self.directory.assignment_generation() {
-            self.take_assignment().await?;
-        }
-        // Which directory is the assigner depends on who lives.
-        self.relay.reassign();
-        if Instant::now() >= due.others {
-            self.hear_of_others().await?;
-            due.others = Instant::now() + OTHERS_EVERY;
-        }
-        Ok(())
+        self.announce().await
     }
 
     /// Fixes the directory's key at first sight; afterwards, that it is still the same is proved by what it signs.
@@ -197,7 +235,8 @@ impl Member {
         Ok(())
     }
 
-    async fn look_at_catalogs(&self) -> Result<(), MembershipError> {
+    /// Learns what is offered. A name that stood for another catalog before is left out, and returned.
+    async fn look_at_catalogs(&self) -> Result<Option<Contradiction>, MembershipError> {
         let offered = self.api().catalogs().await?;
         let mut wanted = Vec::new();
         for summary in offered {
@@ -207,14 +246,20 @@ impl Member {
                 wanted.push((name, summary.id));
             }
         }
-        self.remember(|known| wanted.iter().try_for_each(|(name, id)| known.name(name.as_str(), *id)))
-            .await?;
-        self.directory.link().catalogs = wanted.iter().cloned().collect();
+        let mut contradiction = None;
+        self.remember(|known| {
+            wanted.retain(|(name, id)| {
+                known.name(name.as_str(), *id).map_err(|fault| contradiction.get_or_insert(fault)).is_ok()
+            });
+            Ok(())
+        })
+        .await?;
+        self.directory.link().catalogs = wanted.into_iter().collect();
         self.relay.wanted_changed.ring();
-        Ok(())
+        Ok(contradiction)
     }
 
-    async fn announce(&self) -> Result<LeaseReply, MembershipError> {
+    async fn announce(&self) -> Result<(), MembershipError> {
         let relay = &self.relay;
         let now = relay.clock.now();
         let inventory = relay.inventory(now)?;
@@ -227,7 +272,13 @@ impl Member {
         link.state = lease.state;
         link.lease_until = Some(lease.lease_until).filter(|_| lease.state != RelayState::Unknown);
         drop(link);
-        Ok(lease)
+        // Which directory is the assigner depends on who lives.
+        relay.reassign();
+        if lease.state != RelayState::Unknown {
+            self.assignment_gen.store(lease.assignment_gen, Ordering::Relaxed);
+            self.leased.ring();
+        }
+        Ok(())
     }
 
     async fn take_assignment(&self) -> Result<(), MembershipError> {
@@ -274,6 +325,11 @@ impl Member {
     fn api(&self) -> DirectoryApi<'_> {
         DirectoryApi { client: &self.relay.client, url: &self.directory.url }
     }
+}
+
+/// An answer that needs no warning.
+fn never((): ()) -> Option<MembershipError> {
+    None
 }
 
 impl Relay {

@@ -1,6 +1,7 @@
 //! A directory in memory: just enough of the protocol for a relay to join, follow and be told what to hold.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -48,6 +49,7 @@ struct Shared {
     heads: watch::Sender<u64>,
     heard: watch::Sender<u64>,
     challenge_refusals: Mutex<Vec<StatusCode>>,
+    hangs_over_assignments: AtomicBool,
 }
 
 /// A directory at work.
@@ -69,6 +71,7 @@ impl FakeDirectory {
             heads: watch::Sender::new(0),
             heard: watch::Sender::new(0),
             challenge_refusals: Mutex::default(),
+            hangs_over_assignments: AtomicBool::new(false),
         });
         let server = Server::bind(&["127.0.0.1:0".parse().unwrap()], Limits::default()).await.unwrap();
         let url = format!("http://{}", server.local_addrs()[0]);
@@ -124,6 +127,11 @@ impl FakeDirectory {
     pub(crate) fn assign(&self, ranges: IdRanges) {
         *self.shared.ranges.lock().unwrap() = ranges;
         self.shared.roster.lock().unwrap().assignment_gen += 1;
+    }
+
+    /// From now on nobody is told an assignment, or that there is none.
+    pub(crate) fn hang_over_assignments(&self) {
+        self.shared.hangs_over_assignments.store(true, Ordering::Relaxed);
     }
 
     /// The newest inventory of the only relay, or of one.
@@ -231,7 +239,12 @@ impl Shared {
                 let envelopes = roster.inventories.values().map(|(_, envelope)| envelope.as_slice());
                 Ok(Response::ok(CBOR, encode_holders(envelopes)))
             }
-            Route::Api(ApiRoute::Assignment { relay }) => self.assignment(&relay),
+            Route::Api(ApiRoute::Assignment { relay }) => {
+                if self.hangs_over_assignments.load(Ordering::Relaxed) {
+                    std::future::pending::<()>().await;
+                }
+                self.assignment(&relay)
+            }
             Route::Api(ApiRoute::Register) => self.register(request).await,
             Route::Api(ApiRoute::Inventory) => self.announced(request).await,
             Route::Api(ApiRoute::Leave) => {

@@ -2,7 +2,7 @@
 
 use odi_manifest::Timestamp;
 use odi_wire::client::Ask;
-use odi_wire::message::{CBOR, Challenge, DaemonKind, WellKnown, from_json};
+use odi_wire::message::{CBOR, Challenge, DaemonKind, RelayState, WellKnown, from_json};
 
 use crate::directory::FakeDirectory;
 use crate::lab::{Lab, Relay, noise};
@@ -95,4 +95,48 @@ async fn a_name_stays_with_the_catalog_that_had_it_first() {
     let fault = relay.status().await.directories[0].fault.clone().unwrap();
     assert!(fault.contains("used to be"), "{fault}");
     assert_eq!(lab.get(&format!("{}/sample/a", relay.url)).await.body.as_deref(), Some(&b"a"[..]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_contradicted_name_costs_neither_the_other_names_nor_the_lease() {
+    let lab = Lab::start(&[("a", b"a")]).await;
+    let relay = lab.relay().await;
+    relay.until_full(1).await;
+    let offer = |name: &str, seed: &str| {
+        let mut publisher = Publisher::new(seed, Timestamp(1), vec![lab.origin.url()]);
+        publisher.publish(&[("b", Some(b"b"))]);
+        lab.origin.put([("b".to_owned(), b"b".to_vec())]);
+        lab.directory.offer(name, &publisher);
+    };
+    lab.directory.withdraw(&lab.publisher.id());
+    offer("sample", "impostor");
+    offer("second", "second");
+    let relay = relay.restart().await;
+    let status = relay
+        .until("warned, ready, and following the other name", |status| {
+            let directory = &status.directories[0];
+            directory.fault.as_ref().is_some_and(|fault| fault.contains("used to be"))
+                && directory.state == RelayState::Ready
+                && status.catalogs.iter().any(|catalog| catalog.name == "second" && catalog.full.is_some())
+        })
+        .await;
+    assert!(status.directories[0].lease_until.is_some());
+    let sample = status.catalogs.iter().filter(|catalog| catalog.name == "sample");
+    assert!(sample.into_iter().all(|catalog| catalog.id == lab.publisher.id()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_never_tells_assignments_is_announced_to_all_the_same() {
+    let mut lab = Lab::start(&[("a", b"a")]).await;
+    lab.directory.hang_over_assignments();
+    let relay = lab.relay().await;
+    let key = relay.key();
+    let serves = |seen: &Lab| {
+        let inventory = seen.directory.inventory(&key)?;
+        inventory.catalog(&seen.publisher.id())?.served.contains(&seen.publisher.head().id()).then_some(())
+    };
+    lab.directory.until(|| serves(&lab)).await;
+    lab.publish(&[("b", Some(b"b"))]);
+    lab.directory.until(|| serves(&lab)).await;
+    relay.until("ready", |status| status.directories[0].state == RelayState::Ready).await;
 }

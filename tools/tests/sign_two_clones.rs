@@ -98,6 +98,56 @@ fn the_second_is_told_before_anything_is_signed() {
 }
 
 #[test]
+fn a_stale_clone_signs_no_second_head_of_a_number_and_no_root() {
+    let Scene { a, b, directory, .. } = scene();
+    a.write("a", "from a");
+    a.ok(&["publish", "TREE", "--key", "REL"]);
+    a.ok(&["push", "TREE", &directory.url]);
+    let third = b.path().join("third").to_str().unwrap().to_owned();
+    let public = format!("{third}.pub");
+    b.ok(&["keygen", "--out", &third, "--no-passphrase"]);
+    let root = a.path().join("root").to_str().unwrap().to_owned();
+    let removed = a.path().join("rel.pub").to_str().unwrap().to_owned();
+    let label = ["label", "TREE", "stable", "--key", "REL"];
+    let revoke = ["revoke", "TREE", "index", "--key", "REL"];
+    let change = ["trust", "change", "TREE", "--root-key", &root, "--add-release", &public];
+    let change = [&change[..], &["--remove-release", &removed]].concat();
+    for command in [&label[..], &revoke[..], &change[..]] {
+        // The origin knows, and so does the directory.
+        for ask in [&[][..], &["--directory", &directory.url][..]] {
+            let (code, said) = b.failure(&[command, ask].concat());
+            assert_eq!(code, 6, "{command:?}: {said}");
+            assert!(said.contains("head 2 of this catalog, newer than head 1 here"), "{command:?}: {said}");
+        }
+    }
+    assert_eq!(b.json(&["status", "TREE"])["seq"], 1);
+    assert!(!b.tree().join(".odi/pending").exists());
+    assert_eq!(b.json(&["trust", "show", "TREE"])["version"], 1);
+
+    // What the message says to do works, for each of them.
+    b.ok(&["pull", "TREE", &directory.url]);
+    assert_eq!(b.json(&label)["seq"], 3);
+    assert_eq!(b.json(&revoke)["seq"], 4);
+    let changed = b.json(&change);
+    assert_eq!((changed["epoch"].as_u64(), changed["floor"].as_u64()), (Some(2), Some(4)));
+    b.write("a", "from a");
+    assert_eq!(b.json(&["publish", "TREE", "--key", &third])["seq"], 5);
+}
+
+#[test]
+fn a_label_needs_no_origin_that_answers() {
+    let m = Maintainer::with_tree(&[("x", "x")]);
+    let gone = "http://127.0.0.1:1/";
+    m.ok(&["publish", "TREE", "--key", "REL", "--origin", gone]);
+    let labelled = m.json(&["label", "TREE", "stable", "--key", "REL"]);
+    assert_eq!(labelled["seq"], 2);
+    let note = labelled["notes"][0].as_str().unwrap();
+    assert!(note.starts_with("http://127.0.0.1:1/ could not be asked"), "{note}");
+    let offline = m.json(&["label", "TREE", "stable", "--key", "REL", "--offline"]);
+    assert_eq!((&offline["seq"], offline["notes"].as_array().unwrap().len()), (&3.into(), 0));
+}
+
+#[test]
 fn a_fork_is_refused_by_the_directory_and_mended_by_its_maker() {
     let Scene { a, b, directory, .. } = scene();
     a.write("a", "from a");

@@ -133,6 +133,17 @@ pub struct Description {
     pub home: Option<Url>,
 }
 
+/// Before anything is signed, the catalog's origins are asked whether it moved on elsewhere.
+#[derive(Debug, Default, Args)]
+pub struct Others {
+    /// Also ask this directory whether the catalog moved on.
+    #[arg(long, value_name = "URL")]
+    pub directory: Vec<Url>,
+    /// Ask nobody whether the catalog moved on.
+    #[arg(long)]
+    pub offline: bool,
+}
+
 /// `odi-sign publish`.
 #[derive(Debug, Args)]
 pub struct Publish {
@@ -153,12 +164,9 @@ pub struct Publish {
     /// Drop a head that waits for signatures.
     #[arg(long)]
     pub discard_waiting: bool,
-    /// Also ask this directory whether the catalog moved on.
-    #[arg(long, value_name = "URL")]
-    pub directory: Vec<Url>,
-    /// Ask nobody whether the catalog moved on.
-    #[arg(long)]
-    pub offline: bool,
+    /// Who is asked first whether the catalog moved on.
+    #[command(flatten)]
+    pub others: Others,
     /// How long the bytes that a file had before stay fetchable under .odi/blobs/.
     #[arg(long, value_name = "TIME", default_value = "2d", value_parser = lifetime)]
     pub keep_replaced: Duration,
@@ -272,6 +280,9 @@ pub struct Label {
     /// How long the head is good for.
     #[arg(long, value_name = "TIME", default_value = "90d", value_parser = lifetime)]
     pub expires: Duration,
+    /// Who is asked first whether the catalog moved on.
+    #[command(flatten)]
+    pub others: Others,
 }
 
 /// `odi-sign revoke`.
@@ -291,6 +302,9 @@ pub struct Revoke {
     /// Why.
     #[arg(long, value_enum, default_value_t)]
     pub reason: WhyRevoked,
+    /// Who is asked first whether the catalog moved on.
+    #[command(flatten)]
+    pub others: Others,
 }
 
 /// Why something is withdrawn.
@@ -368,6 +382,9 @@ pub struct TrustChange {
     /// How long the root of trust is good for.
     #[arg(long, value_name = "TIME", default_value = "400d", value_parser = lifetime)]
     pub expires: Duration,
+    /// Who is asked first whether the catalog moved on.
+    #[command(flatten)]
+    pub others: Others,
 }
 
 /// `odi-sign trust countersign`.

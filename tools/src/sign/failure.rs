@@ -219,7 +219,7 @@ pub enum Failure {
 
     /// Somebody else published.
     #[error(
-        "{url} has head {theirs} of this catalog, newer than head {ours} here; bring your files up to date, run odi-sign pull, then publish again"
+        "{url} has head {theirs} of this catalog, newer than head {ours} here; bring your files up to date, run odi-sign pull, then this again"
     )]
     MovedOn {
         /// Who says so.
@@ -231,7 +231,7 @@ pub enum Failure {
     },
     /// Somebody else published under the same number.
     #[error(
-        "{url} has another head {seq} ({theirs}) than this tree ({ours}); run odi-sign pull --replace, then publish again"
+        "{url} has another head {seq} ({theirs}) than this tree ({ours}); run odi-sign pull --replace, then this again"
     )]
     Diverged {
         /// Who says so.

@@ -1,5 +1,5 @@
-//! Whether the catalog moved on elsewhere: asked of its origins and directories before a new head is made, so that two
-//! maintainers with a tree each do not fork it.
+//! Whether the catalog moved on elsewhere: asked of its origins and directories before a new head or root is signed, so that
+//! two maintainers with a tree each do not fork it, and a new epoch's numbers begin above every head that is out there.
 //!
 //! A server that cannot be asked is named and does not stop a publish: the lock guards one tree, compare-and-swap
 //! guards a directory, and a catalog must be publishable while its own web server is down.
@@ -15,19 +15,31 @@ use super::odi_folder::OdiFolder;
 use super::published::Published;
 use super::remote::{Place, Remote, RemoteError};
 
+/// Whom to ask, beside the origins of the newest head.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Others<'a> {
+    /// These directories.
+    pub(crate) directories: &'a [Url],
+    /// Nobody at all, not even the origins.
+    pub(crate) offline: bool,
+}
+
 /// Asks the origins of the newest head, new ones, and these directories. Returns what the maintainer should know.
 pub(crate) fn ask(
     odi: &OdiFolder,
     published: &Published,
     new_origins: &[String],
-    directories: &[Url],
+    others: Others<'_>,
 ) -> Result<Vec<String>, Failure> {
+    if others.offline {
+        return Ok(Vec::new());
+    }
     let known = published.former.iter().flat_map(|head| head.origins.clone());
     let origins: BTreeSet<String> = known.chain(new_origins.iter().cloned()).collect();
     let mut places: Vec<Place> =
         origins.iter().filter_map(|origin| Url::parse(origin).ok()).map(|url| Place::origin(&url)).collect();
     let catalog = published.catalog();
-    places.extend(directories.iter().map(|url| Place::directory(url, &catalog)));
+    places.extend(others.directories.iter().map(|url| Place::directory(url, &catalog)));
     let mut notes = Vec::new();
     if places.is_empty() {
         return Ok(notes);

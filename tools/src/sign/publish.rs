@@ -20,7 +20,7 @@ use super::lock::TreeLock;
 use super::next_head::{Sealed, check_signers, draft, seal};
 use super::next_manifest::NextManifest;
 use super::odi_folder::OdiFolder;
-use super::others;
+use super::others::{self, Others};
 use super::outcome::HeadOutcome;
 use super::pending;
 use super::progress::Progress;
@@ -76,11 +76,8 @@ pub fn publish(disk: &dyn TreeDisk, request: &PublishRequest<'_>) -> Result<Head
     // Read under the lock: whoever held it before may have published.
     let mut published = Published::load(&odi)?;
     let finished = pending::settle(disk, &odi, &mut published, request.discard_waiting)?;
-    let notes = if request.offline {
-        Vec::new()
-    } else {
-        others::ask(&odi, &published, &request.description.origins, request.directories)?
-    };
+    let others = Others { directories: request.directories, offline: request.offline };
+    let notes = others::ask(&odi, &published, &request.description.origins, others)?;
     retention::sweep_temporaries(disk, &odi)?;
 
     let mut survey = survey_tree(&odi, &lock, request)?;

@@ -6,6 +6,7 @@ use super::cli::{self, Init, Label, TrustChange, WhyRevoked};
 use super::description::Description;
 use super::init::InitRequest;
 use super::key_file::{self, KeyFileError};
+use super::others::Others;
 use super::revise::LabelTarget;
 use super::trust_change::{self, RoleChange};
 
@@ -42,6 +43,10 @@ pub(crate) fn description(args: &cli::Description) -> Description {
         title: args.title.clone(),
         home: args.home.as_ref().map(ToString::to_string),
     }
+}
+
+pub(crate) fn others(args: &cli::Others) -> Others<'_> {
+    Others { directories: &args.directory, offline: args.offline }
 }
 
 pub(crate) fn label_target(args: &Label) -> LabelTarget {

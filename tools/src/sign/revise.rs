@@ -15,6 +15,7 @@ use super::manifest_nodes;
 use super::next_head::{Sealed, check_signers, draft, seal};
 use super::next_manifest::NextManifest;
 use super::odi_folder::{OdiFolder, read_bounded};
+use super::others::{self, Others};
 use super::outcome::HeadOutcome;
 use super::pending;
 use super::published::Published;
@@ -22,20 +23,35 @@ use super::retention;
 use super::signers::BoxedSigner;
 use super::tree_disk::{Batch, TreeDisk};
 
+/// Where a head is revised, by whom and when.
+#[derive(Clone, Copy)]
+pub(crate) struct Revision<'a> {
+    /// Where it is written.
+    pub(crate) disk: &'a dyn TreeDisk,
+    /// The catalog's tree.
+    pub(crate) tree: &'a Path,
+    /// The keys that sign.
+    pub(crate) signers: &'a [BoxedSigner],
+    /// Who is asked first whether the catalog moved on.
+    pub(crate) others: Others<'a>,
+    /// The time of day.
+    pub(crate) now: Timestamp,
+}
+
 /// Makes a head with the former one's manifest.
 fn revise(
-    disk: &dyn TreeDisk,
-    tree: &Path,
+    revision: Revision<'_>,
     roles: &[RoleName],
-    signers: &[BoxedSigner],
     change: impl FnOnce(&OdiFolder, &Published, &mut Batch<'_>, HeadBuilder) -> Result<HeadBuilder, Failure>,
 ) -> Result<HeadOutcome, Failure> {
+    let Revision { disk, tree, signers, .. } = revision;
     let odi = OdiFolder::of(tree);
     check_signers(&Published::load(&odi)?, roles, signers)?;
     let _lock = TreeLock::take(tree)?;
     let mut published = Published::load(&odi)?;
     let finished = pending::settle(disk, &odi, &mut published, false)?;
     published.head(&odi)?;
+    let notes = others::ask(&odi, &published, &[], revision.others)?;
     let manifest = NextManifest::begin(&odi, &published)?;
     let mut batch = Batch::new(disk);
     let mut refused = None;
@@ -57,19 +73,18 @@ fn revise(
     }
     let mut outcome = HeadOutcome::sealed(&published, &sealed);
     outcome.finished = finished;
+    outcome.notes = notes;
     Ok(outcome)
 }
 
 /// Points a label at a head, the newest unless said, or removes it.
 pub(crate) fn label(
-    disk: &dyn TreeDisk,
-    tree: &Path,
+    revision: Revision<'_>,
     (name, target): (&str, LabelTarget),
-    signers: &[BoxedSigner],
-    now: Timestamp,
     expires: Duration,
 ) -> Result<HeadOutcome, Failure> {
-    revise(disk, tree, &[RoleName::Release], signers, |odi, published, _, builder| {
+    let now = revision.now;
+    revise(revision, &[RoleName::Release], |odi, published, _, builder| {
         let builder = builder.times(now, now.plus(expires));
         let newest = published.head(odi)?;
         match target {
@@ -108,15 +123,9 @@ pub(crate) struct Withdrawal<'a> {
 /// Adds to the catalog's revocation list.
 ///
 /// A revoke key may change nothing else, so the head keeps the former one's expiry as long as that lasts.
-pub(crate) fn revoke(
-    disk: &dyn TreeDisk,
-    tree: &Path,
-    withdrawal: &Withdrawal<'_>,
-    signers: &[BoxedSigner],
-    now: Timestamp,
-) -> Result<HeadOutcome, Failure> {
-    let roles = [RoleName::Release, RoleName::Revoke];
-    revise(disk, tree, &roles, signers, |odi, published, batch, builder| {
+pub(crate) fn revoke(revision: Revision<'_>, withdrawal: &Withdrawal<'_>) -> Result<HeadOutcome, Failure> {
+    let now = revision.now;
+    revise(revision, &[RoleName::Release, RoleName::Revoke], |odi, published, batch, builder| {
         let newest = published.head(odi)?;
         let mut list = revocations(odi, published)?;
         for what in revoked(odi, published, withdrawal)? {

@@ -25,7 +25,7 @@ use super::publish::{PublishRequest, publish};
 use super::pull::pull;
 use super::push::push;
 use super::requests;
-use super::revise::{self, Withdrawal};
+use super::revise::{self, Revision, Withdrawal};
 use super::sign_waiting::sign_waiting;
 use super::signers::{self, BoxedSigner};
 use super::tree_disk::RealTreeDisk;
@@ -70,14 +70,18 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Verify(args) => show.outcome(&verify_target(&args)?.judge(now)?),
         Command::Label(args) => {
             let signers = signers::open(&args.key, &mut passphrases)?;
+            let others = requests::others(&args.others);
+            let revision = Revision { disk: &disk, tree: &args.tree, signers: &signers, others, now };
             let label = (args.label.as_str(), requests::label_target(&args));
-            show.outcome(&revise::label(&disk, &args.tree, label, &signers, now, args.expires)?)
+            show.outcome(&revise::label(revision, label, args.expires)?)
         }
         Command::Revoke(args) => {
             let signers = signers::open(&args.key, &mut passphrases)?;
+            let others = requests::others(&args.others);
+            let revision = Revision { disk: &disk, tree: &args.tree, signers: &signers, others, now };
             let reason = requests::reason(args.reason);
             let withdrawal = Withdrawal { what: &args.what, paths: args.paths, reason };
-            show.outcome(&revise::revoke(&disk, &args.tree, &withdrawal, &signers, now)?)
+            show.outcome(&revise::revoke(revision, &withdrawal)?)
         }
         Command::Trust(command) => show.outcome(&trust(command, &mut passphrases)?),
         Command::Push(args) => show.outcome(&push(&args.tree, &args.urls)?),
@@ -94,7 +98,8 @@ fn trust(command: Trust, passphrases: &mut PassphraseSource) -> Result<TrustOutc
         Trust::Change(args) => {
             let change = requests::trust_change(&args)?;
             let signers = signers::open(&args.root_key, passphrases)?;
-            trust_change::change(&RealTreeDisk, &args.tree, &change, &signers, SystemClock.now())
+            let others = requests::others(&args.others);
+            trust_change::change(&RealTreeDisk, &args.tree, &change, &signers, others, SystemClock.now())
         }
         Trust::Countersign(args) => {
             let signers = signers::open(&args.root_key, passphrases)?;
@@ -172,8 +177,8 @@ fn publish_tree(args: &Publish, signers: &[BoxedSigner]) -> Result<HeadOutcome, 
         renew: args.renew,
         rehash: args.rehash,
         discard_waiting: args.discard_waiting,
-        directories: &args.directory,
-        offline: args.offline,
+        directories: &args.others.directory,
+        offline: args.others.offline,
         keep_replaced: args.keep_replaced,
         description: &requests::description(&args.description),
         cache: cache.as_deref(),

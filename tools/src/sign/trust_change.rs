@@ -19,6 +19,7 @@ use super::history::head_at;
 use super::init::witness;
 use super::lock::TreeLock;
 use super::odi_folder::{OdiFolder, read_bounded};
+use super::others::{self, Others};
 use super::outcome::date;
 use super::published::{Published, ROOT_BYTES_MAX, read_head};
 use super::root_steps::{self, RootStep};
@@ -54,14 +55,19 @@ pub(crate) fn change(
     tree: &Path,
     change: &TrustChange,
     signers: &[BoxedSigner],
+    others: Others<'_>,
     now: Timestamp,
 ) -> Result<TrustOutcome, Failure> {
     let odi = OdiFolder::of(tree);
-    let published = Published::load(&odi)?;
+    Published::load(&odi)?;
     let _lock = TreeLock::take(tree)?;
+    // Read under the lock: whoever held it before may have published.
+    let published = Published::load(&odi)?;
+    let notes = others::ask(&odi, &published, &[], others)?;
     let mut next = draft(&odi, &published, change, now)?;
     root_steps::sign(&mut next, Some(published.trust.root()), signers)?;
-    finish(disk, &odi, Some(&published.trust), &next)
+    let outcome = finish(disk, &odi, Some(&published.trust), &next)?;
+    Ok(TrustOutcome { notes, ..outcome })
 }
 
 /// Adds signatures to the root that waits.
@@ -172,6 +178,8 @@ pub(crate) struct TrustOutcome {
     floor: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     waits: Option<WaitsShown>,
+    /// What the maintainer should know, such as servers that could not be asked.
+    notes: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -224,12 +232,16 @@ impl TrustOutcome {
                 RootStep::Done => None,
                 RootStep::Waits { have, need } => Some(WaitsShown { signatures: have, threshold: need }),
             },
+            notes: Vec::new(),
         }
     }
 }
 
 impl fmt::Display for TrustOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for note in &self.notes {
+            writeln!(f, "Note: {note}.")?;
+        }
         let Self { name, version, epoch, .. } = self;
         write!(f, "{name} root {version} of epoch {epoch}, good until {}", date(self.expires))?;
         if let Some(WaitsShown { signatures, threshold }) = &self.waits {

@@ -7,6 +7,8 @@
 
 #[path = "support/maintainer.rs"]
 mod maintainer;
+#[path = "support/skip.rs"]
+mod skip;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -15,6 +17,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use maintainer::Maintainer;
 use serde_json::Value;
+use skip::skip;
 
 /// Runs `odi-sign` with a passphrase on its standard input, told to read it from there.
 fn with_passphrase(m: &Maintainer, arguments: &[&str], passphrase: &str) -> Output {
@@ -72,7 +75,10 @@ fn keys_of_ssh_keygen_are_keys() {
         .args(["-q", "-t", "ed25519", "-N", "", "-C", "me@here", "-f"])
         .arg(&key)
         .status();
-    let Ok(made) = made else { return };
+    let made = match made {
+        Ok(made) => made,
+        Err(error) => return skip(&format!("ssh-keygen does not run: {error}")),
+    };
     assert!(made.success());
     let public = m.path().join("id.pub");
     let (key, public) = (key.to_str().unwrap(), public.to_str().unwrap());
@@ -87,16 +93,16 @@ struct Agent {
 }
 
 impl Agent {
-    /// `None` where there is no ssh-agent.
-    fn start(m: &Maintainer) -> Option<Self> {
+    /// An error where there is no ssh-agent.
+    fn start(m: &Maintainer) -> std::io::Result<Self> {
         let socket = m.path().join("agent").to_str().unwrap().to_owned();
         let mut command = Command::new("ssh-agent");
         command.args(["-D", "-a", &socket]).stdout(Stdio::piped());
-        let mut process = command.spawn().ok()?;
+        let mut process = command.spawn()?;
         // It prints its socket once it listens.
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        Some(Self { process, socket })
+        Ok(Self { process, socket })
     }
 }
 
@@ -114,7 +120,10 @@ fn a_key_in_an_agent_signs() {
     let (code, said) = m.failure(&publish);
     assert_eq!(code, 4);
     assert!(said.contains("SSH_AUTH_SOCK is not set"), "{said}");
-    let Some(agent) = Agent::start(&m) else { return };
+    let agent = match Agent::start(&m) {
+        Ok(agent) => agent,
+        Err(error) => return skip(&format!("ssh-agent does not run: {error}")),
+    };
     let not_held = m.command(&publish).env("SSH_AUTH_SOCK", &agent.socket).output().unwrap();
     assert_eq!(not_held.status.code(), Some(4));
     assert!(String::from_utf8_lossy(&not_held.stderr).contains("does not hold"));

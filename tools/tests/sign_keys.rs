@@ -250,3 +250,15 @@ fn root_keys_countersign_until_both_thresholds_are_met() {
     assert_eq!(m.json(&["publish", "TREE", "--key", "REL"])["seq"], 2);
     m.ok(&["verify", "TREE"]);
 }
+
+#[test]
+fn whoever_names_witnesses_is_warned() {
+    let m = Maintainer::new();
+    m.write("x", "x");
+    let init = ["init", "TREE", "--name", "demo", "--root-key", "ROOT", "--release-key", "RELPUB"];
+    let said = m.text(&[&init[..], &["--witness", "RELPUB"]].concat());
+    assert!(said.contains("WARNING: directories do not cosign heads yet"), "{said}");
+    assert!(said.contains("quorum of 1 every `odi get` will call this catalog STALE"), "{said}");
+    let silent = Maintainer::new();
+    assert!(!silent.text(&init).contains("WARNING"));
+}

@@ -71,6 +71,7 @@ pub fn init(
         name: request.name.clone(),
         root_expires: root.claims().expires,
         waits: step != RootStep::Done,
+        warnings: witness_warning(root.claims()).into_iter().collect(),
     })
 }
 
@@ -82,6 +83,18 @@ fn draft(request: &InitRequest, now: Timestamp) -> Result<Unverified<Root>, Fail
         .witnesses(request.witnesses.iter().map(witness), request.witness_quorum)
         .build()
         .map_err(Failure::Invalid)
+}
+
+/// What to say to whoever names witnesses while no directory cosigns.
+pub(crate) fn witness_warning(root: &Root) -> Option<String> {
+    if root.witnesses.is_empty() {
+        return None;
+    }
+    let consequence = match root.witness_quorum {
+        0 => "witnesses change nothing".to_owned(),
+        quorum => format!("with a witness quorum of {quorum} every `odi get` will call this catalog STALE"),
+    };
+    Some(format!("directories do not cosign heads yet, so {consequence}"))
 }
 
 /// A witness is called what its key line calls it.

@@ -36,10 +36,15 @@ pub struct InitOutcome {
     pub root_expires: Timestamp,
     /// Whether more root keys must countersign before anything can be published.
     pub waits: bool,
+    /// What will surprise the maintainer, such as witnesses that do not cosign.
+    pub warnings: Vec<String>,
 }
 
 impl fmt::Display for InitOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for warning in &self.warnings {
+            writeln!(f, "WARNING: {warning}.")?;
+        }
         if self.waits {
             writeln!(f, "Drafted catalog {}: {}", self.name, self.id)?;
             return write!(f, "More root keys must sign: odi-sign trust countersign TREE --root-key KEY");

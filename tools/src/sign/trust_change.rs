@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use super::failure::Failure;
 use super::history::head_at;
-use super::init::witness;
+use super::init::{witness, witness_warning};
 use super::lock::TreeLock;
 use super::odi_folder::{OdiFolder, read_bounded};
 use super::others::{self, Others};
@@ -63,8 +63,11 @@ pub(crate) fn change(
     let _lock = TreeLock::take(tree)?;
     // Read under the lock: whoever held it before may have published.
     let published = Published::load(&odi)?;
-    let notes = others::ask(&odi, &published, &[], others)?;
+    let mut notes = others::ask(&odi, &published, &[], others)?;
     let mut next = draft(&odi, &published, change, now)?;
+    if !change.add_witnesses.is_empty() || change.witness_quorum.is_some() {
+        notes.extend(witness_warning(next.claims()));
+    }
     root_steps::sign(&mut next, Some(published.trust.root()), signers)?;
     let outcome = finish(disk, &odi, Some(&published.trust), &next)?;
     Ok(TrustOutcome { notes, ..outcome })

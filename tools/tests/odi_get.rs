@@ -86,8 +86,11 @@ impl World {
         let work = tempfile::tempdir().unwrap();
         let tree = work.path().join("tree");
         fs::create_dir_all(&tree).unwrap();
-        fs::write(tree.join("large.bin"), (0..LARGE).map(|n| (n * n % 251) as u8).collect::<Vec<_>>())
-            .unwrap();
+        fs::write(
+            tree.join("large.bin"),
+            (0..LARGE).map(|n| u8::try_from(n * n % 251).unwrap()).collect::<Vec<_>>(),
+        )
+        .unwrap();
         fs::write(tree.join("small.txt"), vec![b'x'; 100_000]).unwrap();
         let origin = Origin::start(tree.clone()).await.unwrap();
         let origin_url = Url::parse(&origin.url()).unwrap();

@@ -106,7 +106,7 @@ impl Followers {
     }
 
     fn see(&mut self, head: &Unverified<Head>) {
-        let known = *self.seen.entry(head.claims().seq).or_insert(head.id());
+        let known = *self.seen.entry(head.claims().seq).or_insert_with(|| head.id());
         assert_eq!(known, head.id(), "head {} means two things", head.claims().seq);
     }
 }

@@ -1,5 +1,7 @@
 //! Following the wanted catalogs: one task each, by long poll at a directory, falling back to the others and to the origin.
 //!
+//! Beside the long poll the other directories, and rarely the origins, are asked too: a directory that keeps silent about a new head
+//! delays it, and hides it from nobody.
 //! Whoever is asked, only what the catalog's own keys signed is adopted, and the former state serves on through every failure.
 //! With each catalog goes its [`Scan`]; both end with the relay.
 
@@ -28,6 +30,8 @@ const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_se
 const GAP: Duration = Duration::from_secs(1);
 /// Between two looks at a source that does not hold its answer.
 const POLL: Duration = Duration::from_secs(60);
+/// Between two looks at the directories that are not followed by long poll, and at origins.
+const COMPARE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(600));
 
 /// Follows whatever directories offer and the operator wants, until `stop`.
 pub async fn run(relay: Arc<Relay>, stop: CancellationToken) {
@@ -96,7 +100,8 @@ async fn open(relay: &Relay, id: CatalogId, name: CatalogName) -> Result<Arc<Cat
 async fn follow(relay: Arc<Relay>, catalog: Arc<Catalog>, stop: CancellationToken) {
     let fetcher = Fetcher::new(Arc::new(relay.client.clone()), FetchLimits::default());
     let follower = Follower { relay, catalog, client: SyncClient::new(fetcher) };
-    stop.run_until_cancelled(follower.follow()).await;
+    let both = async { tokio::join!(follower.follow(), follower.compare()) };
+    stop.run_until_cancelled(both).await;
 }
 
 struct Follower {
@@ -142,23 +147,51 @@ impl Follower {
         }
     }
 
-    /// Directories that offer the catalog, in the order of the configuration, then the origins of the newest head; and
-    /// whether the source holds its answer until there is news.
+    /// Asks those whom [`Self::follow`] does not reach while the first directory answers.
+    async fn compare(&self) {
+        let mut offered = self.relay.wanted_changed.listen();
+        // At the start `follow` is the one to ask origins, should no directory answer.
+        let mut origins_due = Instant::now() + COMPARE.1;
+        loop {
+            let origins_too = Instant::now() >= origins_due;
+            if origins_too {
+                origins_due = Instant::now() + COMPARE.1;
+            }
+            let (directories, origins) = (self.directories(), self.origins());
+            let asked = directories.into_iter().skip(1).chain(origins.into_iter().filter(|_| origins_too));
+            for source in asked {
+                if let Err(error) = self.look(&source).await {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::debug!(catalog = %self.catalog.name, source = %source.base(), error, "not compared");
+                }
+            }
+            // A directory that has just begun to offer the catalog need not wait its turn.
+            let _ = tokio::time::timeout(COMPARE.0, offered.rung()).await;
+        }
+    }
+
+    /// Directories that offer the catalog, then the origins of the newest head; and whether the source holds its answer
+    /// until there is news.
     fn sources(&self) -> Vec<(SyncSource, bool)> {
+        let directories = self.directories().into_iter().map(|source| (source.waiting(LONG_POLL), true));
+        directories.chain(self.origins().into_iter().map(|source| (source, false))).collect()
+    }
+
+    /// Directories that offer the catalog, in the order of the configuration.
+    fn directories(&self) -> Vec<SyncSource> {
         let id = self.catalog.id();
         let offering = self
             .relay
             .directories
             .iter()
             .filter(|directory| directory.link().catalogs.values().any(|offered| offered == id));
-        let mut sources: Vec<(SyncSource, bool)> = offering
-            .map(|directory| (SyncSource::directory(directory.url.to_url(), id).waiting(LONG_POLL), true))
-            .collect();
-        if let Some(head) = self.catalog.state().newest() {
-            let origins = head.head.origins.iter().filter_map(|origin| Url::parse(origin).ok());
-            sources.extend(origins.map(|origin| (SyncSource::origin(origin), false)));
-        }
-        sources
+        offering.map(|directory| SyncSource::directory(directory.url.to_url(), id)).collect()
+    }
+
+    fn origins(&self) -> Vec<SyncSource> {
+        let state = self.catalog.state();
+        let origins = state.newest().map(|head| head.head.origins.as_slice()).unwrap_or_default();
+        origins.iter().filter_map(|origin| Url::parse(origin).ok()).map(SyncSource::origin).collect()
     }
 
     async fn look(&self, source: &SyncSource) -> Result<SyncOutcome, SyncError> {

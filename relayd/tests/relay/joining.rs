@@ -140,3 +140,19 @@ async fn a_directory_that_never_tells_assignments_is_announced_to_all_the_same()
     lab.directory.until(|| serves(&lab)).await;
     relay.until("ready", |status| status.directories[0].state == RelayState::Ready).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_directory_that_keeps_silent_about_a_new_head_does_not_hide_it() {
+    let mut lab = Lab::start(&[("a", b"a")]).await;
+    let other = FakeDirectory::start(42).await;
+    let relay = Relay::start(&[&lab.directory, &other], tempfile::tempdir().unwrap(), "1 GB").await;
+    relay.until_full(1).await;
+    // The first directory goes on offering state 1, and holds every question for a newer one.
+    lab.publisher.publish(&[("a", Some(b"a fix"))]);
+    lab.origin.put(lab.publisher.files.clone());
+    other.offer("sample", &lab.publisher);
+    // The relay looks at what is offered when it joins.
+    let relay = relay.restart().await;
+    relay.until_full(2).await;
+    assert_eq!(lab.get(&format!("{}/sample/a", relay.url)).await.body.as_deref(), Some(&b"a fix"[..]));
+}

@@ -1,8 +1,9 @@
 //! What leaves the store: what was taken back, trees that nothing needs any more, and more than may be carried.
 
+use std::path::Path;
 use std::time::Duration;
 
-use odi_manifest::{ArtifactPath, BlobId, Revoked};
+use odi_manifest::{ArtifactPath, BlobId, Revoked, Tree};
 use odi_wire::http::StatusCode;
 use odi_wire::layout::LayoutPath;
 
@@ -134,4 +135,63 @@ async fn carried_artifacts_stay_within_their_bound_whatever_the_trees_take() {
     for (path, bytes) in &artifacts {
         assert_eq!(world.body(&format!("/world/{path}")).await, *bytes, "what went is fetched again");
     }
+}
+
+#[tokio::test]
+async fn nothing_is_swept_behind_a_damaged_tree() {
+    let mut publisher = Publisher::new();
+    let names: Vec<String> = (0..2000).map(|n| format!("file-{n:04}")).collect();
+    let mut tops = Vec::new();
+    let mut artifacts: Vec<(&str, &[u8])> =
+        names.iter().map(|name| (name.as_str(), b"x".as_slice())).collect();
+    publisher.publish(&artifacts);
+    let origin = publisher.serve().await;
+    let mut world = World::start(&publisher.id, Some(&origin.url())).await;
+    world.until_served(1).await;
+    tops.push(publisher.newest().tree);
+    for (seq, text) in [(2, b"1"), (3, b"2"), (4, b"3")] {
+        artifacts[0].1 = text;
+        publisher.publish(&artifacts);
+        tops.push(publisher.newest().tree);
+        world.pull(&publisher.id, seq).await;
+        world.until_served(seq).await;
+    }
+    let newest = format!("/{}/file-0001", publisher.newest().pin());
+    assert_eq!(world.body(&newest).await, b"x");
+    drop(origin);
+    world.stop().await;
+    let leaf = {
+        let store = world.store();
+        let nodes = store.nodes();
+        let tree = Tree::open(&nodes, tops[3]).unwrap();
+        let last = tree.node_ids(&nodes).last().unwrap().unwrap();
+        assert_ne!(last, tops[3], "more than one node");
+        store.node(&last).unwrap().unwrap()
+    };
+    assert!(damage(&world.data_dir().join("data/store"), &leaf), "the node lies in no file");
+    world.go_on().await;
+    assert_eq!(world.get(&newest).await.status, StatusCode::OK, "the top is whole");
+    let former = "/world@1/file-0001";
+    assert_eq!(world.get(former).await.status, StatusCode::FOUND);
+    world.clock.advance(Duration::from_secs(7201));
+    world.until(async || world.get(former).await.status == StatusCode::NOT_FOUND).await;
+    world.stop().await;
+    let store = world.store();
+    for top in tops {
+        assert!(store.has_node(&top).unwrap(), "{top}");
+    }
+}
+
+/// Turns a bit of these bytes in the file below a folder that has them; whether one has.
+fn damage(folder: &Path, bytes: &[u8]) -> bool {
+    std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).any(|path| {
+        if path.is_dir() {
+            return damage(&path, bytes);
+        }
+        let mut held = std::fs::read(&path).unwrap();
+        let Some(at) = held.windows(bytes.len()).position(|window| window == bytes) else { return false };
+        held[at + bytes.len() / 2] ^= 1;
+        std::fs::write(&path, held).unwrap();
+        true
+    })
 }

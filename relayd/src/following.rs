@@ -124,7 +124,10 @@ impl Follower {
                         let advanced = matches!(outcome, SyncOutcome::Advanced(_));
                         if !advanced {
                             let pause = if holds { GAP.saturating_sub(began.elapsed()) } else { POLL };
-                            tokio::time::sleep(pause).await;
+                            tokio::time::sleep(pause.min(GAP)).await;
+                            // Lost nodes need not wait for the next head.
+                            let torn = self.catalog.followed.torn();
+                            let _ = tokio::time::timeout(pause.saturating_sub(GAP), torn).await;
                         }
                         break;
                     }

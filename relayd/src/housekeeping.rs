@@ -27,7 +27,7 @@ pub async fn run(relay: Arc<Relay>, stop: CancellationToken) {
     let mending = async {
         loop {
             tokio::time::sleep(EVENTS_EVERY).await;
-            mend(&relay);
+            mend(&relay).await;
         }
     };
     let tidying = async {
@@ -55,20 +55,35 @@ pub async fn run(relay: Arc<Relay>, stop: CancellationToken) {
 }
 
 /// What the store dropped as damaged is announced no longer, and fetched again by the pass that this starts.
-fn mend(relay: &Relay) {
+async fn mend(relay: &Relay) {
     let events = relay.store.take_events();
     if events.is_empty() {
         return;
     }
     let catalogs = relay.catalogs.all();
+    let mut nodes_lost = false;
     for event in events {
         match event {
             Event::ChunkLost { blob, chunk, .. } => {
                 tracing::warn!(%blob, ?chunk, "damaged on disk; it is fetched again");
                 catalogs.iter().for_each(|catalog| catalog.accounts().lost(&blob));
             }
-            Event::NodeLost { node } => tracing::warn!(%node, "a tree node was damaged on disk"),
-            Event::Overflow { lost } => tracing::warn!(lost, "more damage than could be listed"),
+            Event::NodeLost { node } => {
+                tracing::warn!(%node, "a tree node was damaged on disk; it is fetched again");
+                nodes_lost = true;
+            }
+            Event::Overflow { lost } => {
+                tracing::warn!(lost, "more damage than could be listed");
+                nodes_lost = true;
+            }
+        }
+    }
+    if nodes_lost {
+        for catalog in &catalogs {
+            // Its follower waits for this.
+            if let Err(error) = catalog.followed.doubt().await {
+                tracing::error!(catalog = %catalog.name, error = &error as &dyn std::error::Error, "cannot read a tree");
+            }
         }
     }
     catalogs.iter().for_each(|catalog| catalog.changed.ring());

@@ -11,6 +11,7 @@ mod client;
 mod error;
 mod followed;
 mod head_line;
+mod intact;
 mod records;
 mod retained;
 mod source;

@@ -463,6 +463,92 @@ async fn a_directory_without_diffs_gives_node_by_node_only_what_is_new() {
     assert!((2..=6).contains(&asked) && asked < all, "{asked} of {all} nodes");
 }
 
+/// A directory that has the nodes of a catalog, and neither diffs nor whole trees.
+async fn directory_of_nodes(published: &PublishedCatalog) -> (ScriptedServer, SyncSource) {
+    let (nodes, files, id) = (published.nodes.clone(), published.files().clone(), published.id());
+    let server = ScriptedServer::start(move |seen| {
+        let path = seen.target.strip_prefix(&api_base(&id)).unwrap_or_default();
+        let path = path.split('?').next().unwrap_or_default();
+        match path.parse() {
+            Ok(LayoutPath::Node(node)) => {
+                nodes.encoded(&node).map_or_else(Script::absent, |node| Script::status(200, node))
+            }
+            Ok(LayoutPath::Diff { .. } | LayoutPath::Full(_)) | Err(_) => Script::absent(),
+            Ok(_) => files.get(path).map_or_else(Script::absent, |file| Script::status(200, file.clone())),
+        }
+    })
+    .await
+    .unwrap();
+    let source = SyncSource::directory(Url::parse(&server.url()).unwrap(), &published.id());
+    (server, source)
+}
+
+/// Flips a byte of a node in the store's packs.
+fn damage(follower: &Follower, node: &[u8]) {
+    let mut found = 0;
+    for file in std::fs::read_dir(follower.folder.path().join("store/packs")).unwrap() {
+        let path = file.unwrap().path();
+        let mut bytes = std::fs::read(&path).unwrap();
+        if let Some(at) = bytes.windows(node.len()).position(|window| window == node) {
+            bytes[at + node.len() / 2] ^= 1;
+            std::fs::write(&path, bytes).unwrap();
+            found += 1;
+        }
+    }
+    assert_eq!(found, 1);
+}
+
+#[tokio::test]
+async fn lost_nodes_are_fetched_again_under_the_same_head() {
+    let mut published = PublishedCatalog::new("debian", 1);
+    let many: Vec<Op> = (0..3000).map(|number| put(&format!("pool/{number:05}.deb"), b"x")).collect();
+    published.publish(&many);
+    let origin = Origin::of(&published).await;
+    let mut follower = Follower::of(&published);
+    follower.advance(&origin).await;
+    let (directory, nodes) = directory_of_nodes(&published).await;
+    let ids: Vec<_> =
+        published.tree().node_ids(&published.nodes as &dyn Nodes).map(|id| id.unwrap()).collect();
+    let [_, inner_or_leaf, .., last_leaf] = ids[..] else { panic!("too few nodes") };
+    let asked = || directory.seen().iter().filter(|seen| seen.target.contains("/nodes/")).count();
+
+    for (at, lost) in [inner_or_leaf, last_leaf].into_iter().enumerate() {
+        // Found by a look for rot; found at the next start.
+        for restarts in [false, true] {
+            follower.restart();
+            damage(&follower, &published.nodes.encoded(&lost).unwrap());
+            assert_eq!(follower.catalog().store().scrub(u64::MAX).unwrap().bad, 1);
+            if restarts {
+                follower.restart();
+            } else {
+                assert!(follower.catalog().doubt().await.unwrap());
+            }
+            let state = follower.catalog().state();
+            let newest = state.newest().expect("what is left is served");
+            assert!(state.is_torn(&newest.id));
+            let kept = if at == 0 { "pool/02999.deb" } else { "pool/00000.deb" };
+            assert!(matches!(follower.resolve(kept), Resolved::Entry { .. }));
+
+            let before = asked();
+            let outcome = follower.client.follow(follower.catalog(), &nodes, NOW).await.unwrap();
+            assert!(matches!(outcome, SyncOutcome::Advanced(_)));
+            assert_eq!(asked() - before, 1, "only what was lost is asked for");
+            assert!(!follower.catalog().doubt().await.unwrap());
+            follower.restart();
+            assert_eq!(follower.paths().len(), 3000);
+            let again = follower.client.follow(follower.catalog(), &nodes, NOW).await.unwrap();
+            assert!(matches!(again, SyncOutcome::Unchanged));
+        }
+    }
+    // An origin has no single nodes.
+    damage(&follower, &published.nodes.encoded(&last_leaf).unwrap());
+    assert_eq!(follower.catalog().store().scrub(u64::MAX).unwrap().bad, 1);
+    assert!(follower.catalog().doubt().await.unwrap());
+    follower.advance(&origin).await;
+    follower.restart();
+    assert_eq!(follower.paths().len(), 3000);
+}
+
 #[tokio::test]
 async fn a_foreign_ancestor_proves_no_descent() {
     let base = published(2);

@@ -22,7 +22,7 @@ use super::followed::trust_of;
 use super::head_line::HeadLine;
 use super::records::Asker;
 use super::tree_sync::{TreeSearch, apply};
-use super::{FollowedCatalog, RetainedHead, SyncError, TreeFault};
+use super::{CatalogState, FollowedCatalog, RetainedHead, SyncError, TreeFault};
 use crate::layout::LayoutPath;
 use crate::message::Push;
 use crate::off_worker::off_worker;
@@ -84,7 +84,7 @@ impl<'a> Adopting<'a> {
             return Ok(SyncOutcome::Unchanged);
         };
         self.get_list(candidate.revocations).await?;
-        let (tree, faults) = self.find_tree(&believed, &candidate, state.retained()).await?;
+        let (tree, faults) = self.find_tree(&believed, &candidate, &state).await?;
         check_sums(&candidate, &tree)?;
         let store = self.catalog.store().clone();
         off_worker(move || store.flush()).await?;
@@ -133,7 +133,9 @@ impl<'a> Adopting<'a> {
         believed: &CatalogTrust,
         candidate: &Verified<Head>,
     ) -> Result<Option<Judged>, SyncError> {
-        let held = self.catalog.state().newest().is_some_and(|newest| newest.id == candidate.id());
+        let state = self.catalog.state();
+        let newest = state.newest().filter(|newest| !state.is_torn(&newest.id));
+        let held = newest.is_some_and(|newest| newest.id == candidate.id());
         loop {
             match judge(&believed.trust, believed.newest.as_ref(), candidate, &self.proof, self.now)? {
                 Adoption::Same if held => return Ok(None),
@@ -193,8 +195,9 @@ impl<'a> Adopting<'a> {
         &mut self,
         believed: &CatalogTrust,
         candidate: &Verified<Head>,
-        held: &[Arc<RetainedHead>],
+        state: &CatalogState,
     ) -> Result<(Tree, Vec<TreeFault>), SyncError> {
+        let held = state.intact();
         let mut tried = Vec::new();
         if let Some(diff) = self.supply.push.and_then(|push| push.diff.clone())
             && let Some(base) =
@@ -215,7 +218,7 @@ impl<'a> Adopting<'a> {
         };
         let (trust, store, line) = (&believed.trust, self.catalog.store(), &mut self.line);
         let mut search = TreeSearch { asker, trust, store, line, tried };
-        let tree = search.find(&wanted, held).await?;
+        let tree = search.find(&wanted, &held, held.len() < state.retained().len()).await?;
         Ok((tree, search.tried))
     }
 

@@ -70,7 +70,13 @@ impl SyncClient {
         let asker = Asker { fetcher: &self.fetcher, source };
         follow_roots(catalog, &asker, now).await?;
         let held = catalog.state().newest().map(|head| head.seq());
-        let Some(head) = asker.newest_head(held).await? else { return Ok(SyncOutcome::Unchanged) };
+        let head = tokio::select! {
+            biased;
+            // What is lost is fetched again under the same head, for which no source need wait.
+            () = catalog.torn() => asker.newest_head(None).await?,
+            head = asker.newest_head(held) => head?,
+        };
+        let Some(head) = head else { return Ok(SyncOutcome::Unchanged) };
         let mut adopting = Adopting::new(catalog, Supply { asker: Some(asker), push: None }, now);
         let candidate = candidate(catalog, &head, &mut adopting).await?;
         adopting.adopt(candidate).await

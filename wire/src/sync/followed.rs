@@ -14,6 +14,7 @@ use odi_store::{CatalogTrust, Ledger, Store, StoreNodes};
 use tokio::sync::{Mutex, MutexGuard, watch};
 
 use super::SyncError;
+use super::intact::TreeWalk;
 use super::retained::{RETAINED_MAX, RetainedHead, expire};
 use crate::off_worker::off_worker;
 
@@ -29,6 +30,8 @@ pub struct FollowedCatalog {
     state: RwLock<Arc<CatalogState>>,
     changing: Mutex<()>,
     news: watch::Sender<u64>,
+    /// Whether the newest state is torn.
+    torn: watch::Sender<bool>,
 }
 
 /// What is believed and servable at one moment.
@@ -37,6 +40,8 @@ pub struct CatalogState {
     believed: Option<Arc<CatalogTrust>>,
     /// Newest first. None of them is voided by a root.
     retained: Vec<Arc<RetainedHead>>,
+    /// Those of them whose trees are not all here: what can be read is served, and nothing is built on them.
+    torn: Vec<HeadId>,
 }
 
 /// Where an unpinned path leads.
@@ -70,11 +75,12 @@ impl FollowedCatalog {
         now: Timestamp,
     ) -> Result<Arc<Self>, SyncError> {
         let believed = ledger.load(&id);
-        let mut state = CatalogState { believed, retained: Vec::new() };
-        state.retained = find_retained(&id, &state, &store.nodes(), &ledger, now)?;
+        let mut state = CatalogState { believed, ..CatalogState::default() };
+        find_retained(&id, &mut state, &store, &ledger, now)?;
         let news = watch::Sender::new(state.newest().map_or(0, |head| head.seq()));
+        let torn = watch::Sender::new(state.newest_is_torn());
         let state = RwLock::new(Arc::new(state));
-        Ok(Arc::new(Self { id, store, ledger, state, changing: Mutex::default(), news }))
+        Ok(Arc::new(Self { id, store, ledger, state, changing: Mutex::default(), news, torn }))
     }
 
     /// The catalog.
@@ -128,6 +134,27 @@ impl FollowedCatalog {
         self.show(next);
     }
 
+    /// Looks for nodes of servable states that the store has lost, and says whether any are missing. The next look at
+    /// a source then fetches what the newest state lacks; until then what is left is served.
+    ///
+    /// # Errors
+    /// The store could not be read.
+    pub async fn doubt(&self) -> Result<bool, SyncError> {
+        let _change = self.change().await;
+        let mut next = CatalogState::clone(&self.state());
+        let (store, heads) = (self.store.clone(), next.retained.clone());
+        next.torn = off_worker(move || torn_among(&store, &heads)).await?;
+        let found = !next.torn.is_empty();
+        self.show(next);
+        Ok(found)
+    }
+
+    /// Waits until nodes of the newest state are known to be lost.
+    pub async fn torn(&self) {
+        // The sender lives in `self`, so the wait ends only with that.
+        let _ = self.torn.subscribe().wait_for(|torn| *torn).await;
+    }
+
     /// The right to change the catalog.
     pub(super) async fn change(&self) -> MutexGuard<'_, ()> {
         self.changing.lock().await
@@ -140,9 +167,10 @@ impl FollowedCatalog {
         newest: Option<Arc<RetainedHead>>,
         now: Timestamp,
     ) {
-        let mut next = CatalogState { believed: Some(believed), retained: self.state().retained.clone() };
+        let mut next = CatalogState { believed: Some(believed), ..CatalogState::clone(&self.state()) };
         if let Some(newest) = newest {
             next.retained.retain(|head| head.id != newest.id);
+            next.torn.retain(|id| *id != newest.id);
             next.retained.insert(0, newest);
         }
         next.drop_fallen();
@@ -150,10 +178,12 @@ impl FollowedCatalog {
         self.show(next);
     }
 
-    fn show(&self, next: CatalogState) {
-        let seq = next.newest().map_or(0, |head| head.seq());
+    fn show(&self, mut next: CatalogState) {
+        next.torn.retain(|id| next.retained.iter().any(|head| head.id == *id));
+        let (seq, torn) = (next.newest().map_or(0, |head| head.seq()), next.newest_is_torn());
         *self.state.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
         self.news.send_if_modified(|newest| std::mem::replace(newest, seq) != seq);
+        self.torn.send_if_modified(|before| std::mem::replace(before, torn) != torn);
     }
 
     /// Runs a call of the ledger where it may block.
@@ -167,19 +197,14 @@ impl FollowedCatalog {
             .map_err(|source| SyncError::Ledger { catalog: self.id, source: Box::new(source) })
     }
 
-    /// Names every node of every servable state, for the store's reclaim. Blocks on the disk.
+    /// Names every node of every servable state, for the store's reclaim; what is lost, and what only lost nodes name,
+    /// is passed over. Blocks on the disk.
     ///
     /// # Errors
-    /// A node cannot be read. Nothing may be reclaimed then.
+    /// The store cannot be read. Nothing may be reclaimed then.
     pub fn mark_nodes(&self, mark: &mut dyn FnMut(&NodeId)) -> Result<(), NodesError> {
-        let nodes = self.nodes();
-        for head in &self.state().retained {
-            mark(&head.tree.root);
-            for id in head.tree.node_ids(&nodes) {
-                mark(&id?);
-            }
-        }
-        Ok(())
+        let mut walk = TreeWalk::new(&self.store);
+        self.state().retained.iter().try_for_each(|head| walk.is_intact(&head.tree, mark).map(drop))
     }
 }
 
@@ -194,6 +219,21 @@ impl CatalogState {
     #[must_use]
     pub fn retained(&self) -> &[Arc<RetainedHead>] {
         &self.retained
+    }
+
+    /// Whether nodes of this servable state are known to be lost.
+    #[must_use]
+    pub fn is_torn(&self, id: &HeadId) -> bool {
+        self.torn.contains(id)
+    }
+
+    fn newest_is_torn(&self) -> bool {
+        self.newest().is_some_and(|head| self.is_torn(&head.id))
+    }
+
+    /// The servable states that another tree may be built on, newest first.
+    pub(super) fn intact(&self) -> Vec<Arc<RetainedHead>> {
+        self.retained.iter().filter(|head| !self.is_torn(&head.id)).cloned().collect()
     }
 
     /// What the ledger believes; nothing before the first root.
@@ -309,17 +349,16 @@ fn settle(found: Option<(Arc<RetainedHead>, Entry)>, settled: bool, revoked: Opt
     }
 }
 
-/// After a start: the newest head, and former ones whose trees are still whole. A tree is whole if all that differs
-/// from the next newer one is there, since that one is whole.
+/// After a start: the newest head, be it torn, and former ones whose trees are still whole.
 fn find_retained(
     id: &CatalogId,
-    state: &CatalogState,
-    nodes: &StoreNodes,
+    state: &mut CatalogState,
+    store: &Store,
     ledger: &Ledger,
     now: Timestamp,
-) -> Result<Vec<Arc<RetainedHead>>, SyncError> {
-    let Some(believed) = &state.believed else { return Ok(Vec::new()) };
-    let mut found: Vec<Arc<RetainedHead>> = Vec::new();
+) -> Result<(), SyncError> {
+    let Some(believed) = state.believed.clone() else { return Ok(()) };
+    let (nodes, mut walk) = (store.nodes(), TreeWalk::new(store));
     for (seq, head_id) in believed.line.iter().rev().take(FOUND_AGAIN_MAX.min(RETAINED_MAX)) {
         let read = |source| SyncError::Ledger { catalog: *id, source: Box::new(source) };
         let Some(envelope) = ledger.head(id, *seq).map_err(read)? else { break };
@@ -328,24 +367,33 @@ fn find_retained(
         if Mark::of(&believed.trust, &head).is_fallen(&believed.trust) {
             continue;
         }
-        let tree = match Tree::open(nodes, head.tree) {
+        let tree = match Tree::open(&nodes, head.tree) {
             Ok(tree) => tree,
             // Without its tree the newest head is fetched again, and so is nothing that it differs from.
             Err(NodesError::Missing(_)) => break,
             Err(error) => return Err(error.into()),
         };
-        if let Some(newer) = found.last()
-            && !is_whole(nodes, &tree, &newer.tree)
-        {
-            break;
+        if !walk.is_intact(&tree, &mut |_| {})? {
+            if !state.retained.is_empty() {
+                break;
+            }
+            state.torn.push(*head_id);
         }
-        found.push(Arc::new(RetainedHead::new(head, tree, now)));
+        state.retained.push(Arc::new(RetainedHead::new(head, tree, now)));
     }
-    Ok(found)
+    Ok(())
 }
 
-fn is_whole(nodes: &StoreNodes, tree: &Tree, newer: &Tree) -> bool {
-    Tree::diff(nodes, tree, newer).all(|op| op.is_ok())
+/// The heads whose trees lack nodes. Blocking.
+fn torn_among(store: &Store, heads: &[Arc<RetainedHead>]) -> Result<Vec<HeadId>, NodesError> {
+    let mut walk = TreeWalk::new(store);
+    let mut torn = Vec::new();
+    for head in heads {
+        if !walk.is_intact(&head.tree, &mut |_| {})? {
+            torn.push(head.id);
+        }
+    }
+    Ok(torn)
 }
 
 /// The trust root, without which nothing can be judged.

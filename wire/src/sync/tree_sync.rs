@@ -55,11 +55,13 @@ pub(super) struct TreeSearch<'a> {
 }
 
 impl TreeSearch<'_> {
-    /// Finds the tree of `head`, starting from states that are held, the likeliest first.
+    /// Finds the tree of `head`, starting from states that are held whole, the likeliest first. If there are torn ones,
+    /// the store has most of the tree, and single nodes are asked for before a whole stream of them.
     pub(super) async fn find(
         &mut self,
         head: &Unverified<Head>,
         held: &[Arc<RetainedHead>],
+        mending: bool,
     ) -> Result<Tree, SyncError> {
         let wanted = head.claims().tree;
         if wanted == Tree::empty().root {
@@ -76,10 +78,18 @@ impl TreeSearch<'_> {
                 return Ok(tree);
             }
         }
+        let has_nodes = self.asker.source.has_nodes();
+        if mending
+            && has_nodes
+            && let Some(tree) = self.node_by_node(wanted).await
+        {
+            return Ok(tree);
+        }
         if let Some(tree) = self.whole(head).await? {
             return Ok(tree);
         }
-        if self.asker.source.has_nodes()
+        if !mending
+            && has_nodes
             && let Some(tree) = self.node_by_node(wanted).await
         {
             return Ok(tree);

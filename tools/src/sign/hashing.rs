@@ -1,8 +1,8 @@
 //! BLAKE3, chunk lists and SHA-256 of many files, one read each, on all cores.
 //!
 //! Workers take files from one list, the largest first, so that no big file starts last and alone. Each reuses one
-//! buffer that stays in its core's cache between the read and the two hashes. When fewer files than cores are left,
-//! a large file is shared: one thread hashes BLAKE3, another SHA-256, from the same buffers.
+//! buffer that stays in its core's cache between the read and the two hashes. One file is
+//! one worker's, however large: SHA-256 cannot be split.
 //!
 //! A file is compared with its own metadata before and after; one that differs is a [`Problem`], never a guess.
 

@@ -85,7 +85,7 @@ fn redirect(to: &str, errand: &Errand<'_>, reason: Reason) -> Result<Response, R
         .with_header(HeaderName::from_static("x-odi-reason"), HeaderValue::from_static(reason.as_str())))
 }
 
-/// Adds what the entry says of the bytes: `Digest` is what aria2 reads on a redirect (mirrors.md 4.4).
+/// Adds what the entry says of the bytes: `Digest` is what aria2 reads on a redirect.
 pub(super) fn described(response: Response, entry: &Entry) -> Result<Response, Refusal> {
     let digest = format!("SHA-256={}", data_encoding::BASE64.encode(entry.sha256.as_bytes()));
     let digest = HeaderValue::from_str(&digest).map_err(|_| Refusal::Internal)?;

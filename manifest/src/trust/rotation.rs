@@ -1,6 +1,6 @@
 //! One root after another: exactly the next version, signed by the old keys and by the new.
 //!
-//! Each rule closes a hole that an update system had (trust.md 1.3): "not lower" instead of "exactly one more", old
+//! Each rule closes a hole that an update system had: "not lower" instead of "exactly one more", old
 //! keys alone, new keys alone. An expired root may be passed over on the way; only the newest one's date counts.
 
 use super::{ROOTS_MAX, RootRefusal, TrustRoot};

@@ -12,6 +12,8 @@
 //!   relay's two keys.
 //! - Generations of registrations and of inventories rise strictly: a replayed statement changes nothing.
 //! - A re-registration waits beside the proved one and replaces it only once it is proved itself.
+//! - Registering again counts like registering: it resets no wait, and no host gets more challenges for it.
+//! - Nothing is kept of an inventory whose relay is unproven or that names URLs which it has not proved.
 //! - Memory is bounded by [`RosterLimits`], whoever registers.
 
 mod lapse;
@@ -28,6 +30,13 @@ pub use limits::RosterLimits;
 pub use member::{Announcement, Member, Pending, Registration, Standing};
 
 use crate::network::Network;
+use crate::throttle::{Pace, Throttle};
+
+/// How many challenges each host may get, by its name as URLs have it.
+type Hosts = Throttle<String>;
+
+/// How many hosts are told apart.
+const HOSTS_MAX: usize = 50_000;
 
 /// Why a statement of a relay is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,6 +53,9 @@ pub enum RosterRefusal {
     /// Too many relays of that network are registered.
     #[error("too many relays of that network are registered")]
     NetworkFull,
+    /// It names URLs for which no challenge was answered.
+    #[error("the inventory names a URL that the relay has not proved")]
+    UnprovenUrls,
     /// Too many relays wait for their challenge.
     #[error("too many relays of that network wait for their challenge")]
     TooManyUnproven,
@@ -54,6 +66,8 @@ pub enum RosterRefusal {
 pub enum Announced {
     /// This directory has no registration of the relay.
     Unknown,
+    /// The relay has to prove its URLs first; nothing of the announcement is kept.
+    Unproven,
     /// The relay stands here, until then.
     Lease {
         /// Where it stands.
@@ -64,17 +78,19 @@ pub enum Announced {
 }
 
 /// All relays that the directory knows.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Roster {
     limits: RosterLimits,
     members: BTreeMap<PublicKey, Member>,
+    hosts: Hosts,
 }
 
 impl Roster {
     /// An empty roster.
     #[must_use]
-    pub const fn new(limits: RosterLimits) -> Self {
-        Self { limits, members: BTreeMap::new() }
+    pub fn new(limits: RosterLimits) -> Self {
+        let pace = Pace { burst: limits.host_challenges, per_minute: limits.host_challenges_per_minute };
+        Self { limits, members: BTreeMap::new(), hosts: Throttle::new(pace, HOSTS_MAX) }
     }
 
     /// Puts back a registration that was proved before a restart. It has no lease until the relay announces itself.
@@ -94,12 +110,17 @@ impl Roster {
         network: Network,
         now: Timestamp,
     ) -> Result<Standing, RosterRefusal> {
-        if let Some(member) = self.members.get_mut(&registration.relay) {
+        if let Some(member) = self.members.get(&registration.relay) {
             let known = member.generation();
             if registration.generation <= known {
                 return Err(RosterRefusal::StaleGeneration { known });
             }
-            member.propose(registration, now);
+            if !member.waits_from(network) {
+                self.admits_waiting(network)?;
+            }
+        }
+        if let Some(member) = self.members.get_mut(&registration.relay) {
+            member.propose(registration, network);
             return Ok(member.standing(now));
         }
         self.admits(network)?;
@@ -118,10 +139,13 @@ impl Roster {
         if of_network().count() >= self.limits.relays_per_network {
             return Err(RosterRefusal::NetworkFull);
         }
-        if of_network().filter(|member| !member.is_proved()).count() >= self.limits.unproven_per_network {
-            return Err(RosterRefusal::TooManyUnproven);
-        }
-        Ok(())
+        self.admits_waiting(network)
+    }
+
+    /// Whether one more registration of a network may wait for its challenge.
+    fn admits_waiting(&self, network: Network) -> Result<(), RosterRefusal> {
+        let waiting = self.members.values().filter(|member| member.waits_from(network)).count();
+        if waiting >= self.limits.unproven_per_network { Err(RosterRefusal::TooManyUnproven) } else { Ok(()) }
     }
 
     /// The challenge of that generation was answered with both keys. Whether it still was the one in question.
@@ -139,7 +163,7 @@ impl Roster {
     /// Takes an inventory, whose signature and expiry the caller has checked.
     ///
     /// # Errors
-    /// It is a replay.
+    /// It is a replay, or names URLs that the relay has not proved.
     pub fn announce(
         &mut self,
         relay: &PublicKey,
@@ -148,7 +172,7 @@ impl Roster {
     ) -> Result<Announced, RosterRefusal> {
         let lease = self.limits.lease;
         let Some(member) = self.members.get_mut(relay) else { return Ok(Announced::Unknown) };
-        let until = member.announce(announcement, lease, now)?;
+        let Some(until) = member.announce(announcement, lease, now)? else { return Ok(Announced::Unproven) };
         Ok(Announced::Lease { standing: member.standing(now), until })
     }
 
@@ -188,7 +212,7 @@ impl Roster {
 
     /// The challenges and probes to send now. Each is marked as under way, so that none is handed out twice.
     pub fn due(&mut self, now: Timestamp) -> Vec<Due> {
-        lapse::due(&mut self.members, &self.limits, now)
+        lapse::due(&mut self.members, &mut self.hosts, &self.limits, now)
     }
 
     /// The relays with a running lease that have proved themselves.

@@ -1,9 +1,10 @@
 //! Token buckets: one for what the whole directory may cause, and one per network for what a caller may.
 //!
-//! Pure: the time is passed in. A [`NetworkThrottle`] forgets the networks that have been quiet longest once it is
-//! full, so its memory is bounded whatever calls; a forgotten network begins again with a full bucket.
+//! Pure: the time is passed in. A [`Throttle`] forgets the keys that have been quiet longest once it is
+//! full, so its memory is bounded whatever calls; a forgotten one begins again with a full bucket.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::time::Duration;
 
 use odi_manifest::Timestamp;
@@ -53,33 +54,36 @@ impl TokenBucket {
     }
 }
 
-/// One bucket per network, for at most `networks_max` of them.
+/// One bucket per network.
+pub(crate) type NetworkThrottle = Throttle<Network>;
+
+/// One bucket per key, for at most `keys_max` of them.
 #[derive(Debug)]
-pub(crate) struct NetworkThrottle {
+pub(crate) struct Throttle<K> {
     pace: Pace,
-    networks_max: usize,
-    buckets: HashMap<Network, TokenBucket>,
+    keys_max: usize,
+    buckets: HashMap<K, TokenBucket>,
 }
 
-impl NetworkThrottle {
-    /// No network has called yet.
+impl<K: Eq + Hash> Throttle<K> {
+    /// Every bucket is full.
     #[must_use]
-    pub(crate) fn new(pace: Pace, networks_max: usize) -> Self {
-        Self { pace, networks_max, buckets: HashMap::new() }
+    pub(crate) fn new(pace: Pace, keys_max: usize) -> Self {
+        Self { pace, keys_max, buckets: HashMap::new() }
     }
 
-    /// Takes a permit of a network.
+    /// Takes a permit of a key.
     ///
     /// # Errors
-    /// The network has none left; the error says how long until its next.
-    pub(crate) fn take(&mut self, network: Network, now: Timestamp) -> Result<(), Duration> {
-        if self.buckets.len() >= self.networks_max && !self.buckets.contains_key(&network) {
+    /// It has none left; the error says how long until its next.
+    pub(crate) fn take(&mut self, key: K, now: Timestamp) -> Result<(), Duration> {
+        if self.buckets.len() >= self.keys_max && !self.buckets.contains_key(&key) {
             self.forget_quiet_half();
         }
-        self.buckets.entry(network).or_insert_with(|| TokenBucket::new(self.pace, now)).take(now)
+        self.buckets.entry(key).or_insert_with(|| TokenBucket::new(self.pace, now)).take(now)
     }
 
-    /// Half at a time, so that a flood of new networks costs a sort only every `networks_max / 2` calls.
+    /// Half at a time, so that a flood of new keys costs a sort only every `keys_max / 2` calls.
     fn forget_quiet_half(&mut self) {
         let mut times: Vec<Timestamp> = self.buckets.values().map(|bucket| bucket.refilled).collect();
         let middle = times.len() / 2;

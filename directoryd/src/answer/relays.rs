@@ -90,13 +90,14 @@ pub(super) async fn announce(directory: &Directory, mut request: Request) -> Res
 }
 
 fn lease_reply(directory: &Directory, relay: &PublicKey, announced: Announced, now: Timestamp) -> LeaseReply {
-    let Announced::Lease { standing, until } = announced else {
-        return LeaseReply {
-            state: RelayState::Unknown,
-            lease_until: Timestamp(0),
-            assignment_gen: 0,
-            reason: None,
-        };
+    let nothing = |state| LeaseReply { state, lease_until: Timestamp(0), assignment_gen: 0, reason: None };
+    let (standing, until) = match announced {
+        Announced::Unknown => return nothing(RelayState::Unknown),
+        Announced::Unproven => {
+            let reason = "nothing is kept of an inventory before the challenge is answered".to_owned();
+            return LeaseReply { reason: Some(reason), ..nothing(RelayState::Unproven) };
+        }
+        Announced::Lease { standing, until } => (standing, until),
     };
     let assignment_gen = directory.relays.assignment_generation(relay, &directory.offers(), now);
     let reason =
@@ -181,6 +182,7 @@ fn opened<T: Statement>(body: &[u8]) -> Result<Verified<T>, Refusal> {
 
 fn refused(refusal: RosterRefusal) -> Refusal {
     match refusal {
+        RosterRefusal::UnprovenUrls => Refusal::Unprocessable(refusal.to_string().into()),
         RosterRefusal::StaleGeneration { .. } => Refusal::Conflict(refusal.to_string().into()),
         RosterRefusal::Full | RosterRefusal::NetworkFull | RosterRefusal::TooManyUnproven => {
             Refusal::unavailable(refusal.to_string(), FULL_RETRY)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use odi_manifest::{PublicKey, Timestamp};
 
-use super::{Member, Registration, RosterLimits};
+use super::{Hosts, Member, Registration, RosterLimits};
 
 /// Something to send to a relay now.
 #[derive(Clone, Debug)]
@@ -26,6 +26,7 @@ pub struct Lapsed {
 
 pub(super) fn due(
     members: &mut BTreeMap<PublicKey, Member>,
+    hosts: &mut Hosts,
     limits: &RosterLimits,
     now: Timestamp,
 ) -> Vec<Due> {
@@ -34,7 +35,9 @@ pub(super) fn due(
         if due.len() >= limits.due_at_once {
             break;
         }
-        if let Some(registration) = member.take_challenge(limits, now) {
+        if let Some(registration) =
+            member.take_challenge(limits, now, |host| hosts.take(host.to_owned(), now))
+        {
             due.push(Due::Challenge(Box::new(registration)));
         }
         if member.take_probe(limits, now) {

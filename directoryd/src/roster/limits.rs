@@ -15,6 +15,10 @@ pub struct RosterLimits {
     pub lease: Duration,
     /// Challenges sent for one registration before it is dropped. With the doubled waits that is about ten minutes.
     pub challenges: u32,
+    /// Challenges that one host gets at once, whoever registered it.
+    pub host_challenges: u32,
+    /// How many more it gets in a minute.
+    pub host_challenges_per_minute: u32,
     /// The wait after the first failed challenge or probe; it doubles.
     pub retry: Duration,
     /// The longest such wait.
@@ -43,6 +47,8 @@ impl Default for RosterLimits {
             unproven_per_network: 8,
             lease: Duration::from_secs(60),
             challenges: 8,
+            host_challenges: 64,
+            host_challenges_per_minute: 12,
             retry: Duration::from_secs(5),
             retry_max: Duration::from_secs(300),
             under_way: Duration::from_secs(60),

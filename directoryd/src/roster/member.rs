@@ -59,8 +59,7 @@ pub enum Standing {
 pub struct Pending {
     /// What was registered.
     pub registration: Registration,
-    failures: u32,
-    next: Timestamp,
+    from: Network,
     given_up: bool,
 }
 
@@ -72,6 +71,9 @@ pub struct Member {
     registered: Timestamp,
     proved: Option<Registration>,
     pending: Option<Pending>,
+    /// Challenges that failed since one was answered, and when the next may go out: registering again changes neither.
+    challenge_failures: u32,
+    challenge_next: Timestamp,
     announced: Option<Announcement>,
     /// Kept beside `announced`, because leaving ends that and must not be undone by a replay.
     inventory_generation: u64,
@@ -86,7 +88,7 @@ pub struct Member {
 impl Member {
     pub(super) fn new(registration: Registration, network: Network, now: Timestamp) -> Self {
         let relay = registration.relay;
-        let pending = Pending { registration, failures: 0, next: now, given_up: false };
+        let pending = Pending { registration, from: network, given_up: false };
         Self { pending: Some(pending), ..Self::bare(relay, network, now) }
     }
 
@@ -102,6 +104,8 @@ impl Member {
             registered,
             proved: None,
             pending: None,
+            challenge_failures: 0,
+            challenge_next: Timestamp(0),
             announced: None,
             inventory_generation: 0,
             lease_until: Timestamp(0),
@@ -145,6 +149,11 @@ impl Member {
     #[must_use]
     pub const fn pending(&self) -> Option<&Pending> {
         self.pending.as_ref()
+    }
+
+    /// Whether a registration that came from that network waits for its challenge.
+    pub(super) fn waits_from(&self, network: Network) -> bool {
+        self.pending.as_ref().is_some_and(|pending| pending.from == network)
     }
 
     /// Its URLs: the proved ones, or else those it claims.
@@ -214,8 +223,8 @@ impl Member {
         self.announced.as_ref()
     }
 
-    pub(super) fn propose(&mut self, registration: Registration, now: Timestamp) {
-        self.pending = Some(Pending { registration, failures: 0, next: now, given_up: false });
+    pub(super) fn propose(&mut self, registration: Registration, from: Network) {
+        self.pending = Some(Pending { registration, from, given_up: false });
     }
 
     pub(super) fn proved(&mut self, generation: u64, now: Timestamp) -> bool {
@@ -229,11 +238,19 @@ impl Member {
                     self.probe_failures = 0;
                     self.probe_next = now;
                 }
+                self.challenge_failures = 0;
+                self.challenge_next = now;
                 self.proved = Some(pending.registration);
+                if self.announced.as_ref().is_some_and(|said| !self.has_proved(&said.inventory.urls)) {
+                    // Others would be told of URLs that it has given up.
+                    self.announced = None;
+                }
                 self.reason = None;
                 true
             }
             other => {
+                // An older one was answered: nothing speaks against asking for the newer one now.
+                self.challenge_next = now;
                 self.pending = other;
                 false
             }
@@ -247,27 +264,37 @@ impl Member {
         now: Timestamp,
         limits: &RosterLimits,
     ) {
+        self.challenge_failures = self.challenge_failures.saturating_add(1);
+        self.challenge_next = now.plus(backoff(limits.retry, limits.retry_max, self.challenge_failures));
         let Some(pending) = &mut self.pending else { return };
-        if pending.registration.generation != generation {
-            return;
+        if pending.registration.generation == generation {
+            pending.given_up = self.challenge_failures >= limits.challenges;
+            self.reason = Some(why.to_owned());
         }
-        pending.failures += 1;
-        pending.next = now.plus(backoff(limits.retry, limits.retry_max, pending.failures));
-        pending.given_up = pending.failures >= limits.challenges;
-        self.reason = Some(why.to_owned());
     }
 
+    fn has_proved(&self, urls: &[PublicUrl]) -> bool {
+        self.proved.as_ref().is_some_and(|proved| urls.iter().all(|url| proved.urls.contains(url)))
+    }
+
+    /// Takes an inventory; `None` if nothing is kept of it, because the relay has not proved the URLs that it names yet.
     pub(super) fn announce(
         &mut self,
         announcement: Announcement,
         lease: Duration,
         now: Timestamp,
-    ) -> Result<Timestamp, RosterRefusal> {
+    ) -> Result<Option<Timestamp>, RosterRefusal> {
+        if !self.is_proved() {
+            return Ok(None);
+        }
+        if !self.has_proved(&announcement.inventory.urls) {
+            return Err(RosterRefusal::UnprovenUrls);
+        }
         self.rises(announcement.inventory.generation)?;
         self.inventory_generation = announcement.inventory.generation;
         self.lease_until = now.plus(lease).min(announcement.inventory.exp);
         self.announced = Some(announcement);
-        Ok(self.lease_until)
+        Ok(Some(self.lease_until))
     }
 
     pub(super) fn leave(&mut self, generation: u64) -> Result<(), RosterRefusal> {
@@ -304,10 +331,26 @@ impl Member {
         self.reason = Some(why.to_owned());
     }
 
-    /// Takes the pending registration if its challenge is to be sent now, and marks that as under way.
-    pub(super) fn take_challenge(&mut self, limits: &RosterLimits, now: Timestamp) -> Option<Registration> {
-        let pending = self.pending.as_mut().filter(|pending| !pending.given_up && pending.next <= now)?;
-        pending.next = now.plus(limits.under_way);
+    /// Takes the pending registration if its challenge is to be sent now, and marks that as under way. `admit` says for
+    /// a host that it gets another challenge, or how long it is spared.
+    pub(super) fn take_challenge(
+        &mut self,
+        limits: &RosterLimits,
+        now: Timestamp,
+        mut admit: impl FnMut(&str) -> Result<(), Duration>,
+    ) -> Option<Registration> {
+        let pending = self.pending.as_ref().filter(|pending| !pending.given_up)?;
+        if self.challenge_next > now {
+            return None;
+        }
+        for url in &pending.registration.urls {
+            if let Err(wait) = admit(url.to_url().host_str().unwrap_or_default()) {
+                self.challenge_next = now.plus(wait);
+                self.reason = Some("too many challenges go to that host; this one waits".to_owned());
+                return None;
+            }
+        }
+        self.challenge_next = now.plus(limits.under_way);
         Some(pending.registration.clone())
     }
 
@@ -343,6 +386,8 @@ impl Member {
     pub(super) fn drop_given_up(&mut self) {
         if self.pending.as_ref().is_some_and(|pending| pending.given_up) {
             self.pending = None;
+            // The next registration gets one challenge, after the longest wait.
+            self.challenge_failures = self.challenge_failures.saturating_sub(1);
         }
     }
 }

@@ -83,12 +83,15 @@ fn a_relay_takes_traffic_only_after_challenge_lease_and_probe() {
     let relay = key(1);
     let selectable = |roster: &Roster| roster.selectable(at(0)).count();
     roster.register(registration(relay, 1, "http://a.example"), network(1), at(0)).unwrap();
-    roster.announce(&relay, announcement(1, FAR), at(0)).unwrap();
+    let early = roster.announce(&relay, announcement(1, FAR), at(0));
+    assert_eq!(early, Ok(Announced::Unproven));
+    assert!(roster.member(&relay).unwrap().announced().is_none(), "nothing is kept of an unproven relay's");
     assert_eq!((standing(&roster, &relay, 0), selectable(&roster)), (Standing::Unproven, 0));
     assert!(matches!(roster.due(at(0))[..], [Due::Challenge(_)]), "nothing is probed before the challenge");
     assert!(roster.due(at(1)).is_empty(), "a challenge under way is not sent twice");
     assert!(roster.proved(&relay, 1, at(1)));
     assert_eq!((standing(&roster, &relay, 1), selectable(&roster)), (Standing::Probation, 0));
+    roster.announce(&relay, announcement(1, FAR), at(1)).unwrap();
     assert!(matches!(roster.due(at(1))[..], [Due::Probe(_)]));
     roster.probe_matched(&relay, at(2));
     assert_eq!(standing(&roster, &relay, 2), Standing::Ready);
@@ -228,4 +231,67 @@ fn what_was_proved_survives_a_restart_and_is_forgotten_after_a_week() {
     assert_eq!(standing(&roster, &relay, 1), Standing::Probation);
     assert!(roster.sweep(at(86_400)).is_empty());
     assert_eq!(roster.sweep(at(8 * 86_400)), [Lapsed { relay, was_proved: true }]);
+}
+
+#[test]
+fn registering_again_neither_hastens_challenges_nor_renews_them() {
+    let mut roster = Roster::new(RosterLimits::default());
+    let attacker = key(1);
+    let mut challenges = 0;
+    let mut generation = 0;
+    for second in 0..3600 {
+        generation += 1;
+        let again = registration(attacker, generation, "http://victim.example");
+        roster.register(again, network(1), at(second)).unwrap();
+        for due in roster.due(at(second)) {
+            let Due::Challenge(registration) = due else { panic!("nothing else is ever sent") };
+            challenges += 1;
+            roster.challenge_failed(&attacker, registration.generation, "404", at(second));
+        }
+        if roster.sweep(at(second)).len() == 1 {
+            break;
+        }
+    }
+    assert_eq!(challenges, 8);
+}
+
+#[test]
+fn a_proved_relay_that_registers_again_waits_like_any_other() {
+    let (mut roster, _) = ready();
+    let limits = *roster.limits();
+    for n in 2..2 + u16::try_from(limits.unproven_per_network).unwrap() {
+        roster.register(registration(key(n), 1, "http://b.example"), network(1), at(0)).unwrap();
+    }
+    let again = registration(key(1), 2, "http://victim.example");
+    assert_eq!(roster.register(again, network(1), at(0)), Err(RosterRefusal::TooManyUnproven));
+}
+
+#[test]
+fn a_host_gets_only_so_many_challenges_whoever_registers_it() {
+    let limits =
+        RosterLimits { host_challenges: 3, host_challenges_per_minute: 6, ..RosterLimits::default() };
+    let mut roster = Roster::new(limits);
+    for n in 0..10u16 {
+        let url = format!("http://victim.example:{}", 8000 + n);
+        roster.register(registration(key(n), 1, &url), network(u32::from(n)), at(0)).unwrap();
+    }
+    roster.register(registration(key(20), 1, "http://other.example"), network(20), at(0)).unwrap();
+    assert_eq!(roster.due(at(0)).len(), 4, "three there, and another host's own");
+    assert_eq!(roster.due(at(9)).len(), 0);
+    assert_eq!(roster.due(at(10)).len(), 1, "one every ten seconds");
+}
+
+#[test]
+fn an_inventory_names_only_urls_that_were_proved() {
+    let (mut roster, relay) = ready();
+    let mut foreign = announcement(2, FAR);
+    foreign.inventory.urls = vec![PublicUrl::parse("http://victim.example").unwrap()];
+    assert_eq!(roster.announce(&relay, foreign, at(1)), Err(RosterRefusal::UnprovenUrls));
+    let mut own = announcement(2, FAR);
+    own.inventory.urls = vec![PublicUrl::parse("http://a.example").unwrap()];
+    assert!(roster.announce(&relay, own, at(1)).is_ok());
+    // Once it has moved, what it said of its former URL is passed on no more.
+    roster.register(registration(relay, 2, "http://b.example"), network(1), at(2)).unwrap();
+    assert!(roster.proved(&relay, 2, at(2)));
+    assert!(roster.member(&relay).unwrap().announced().is_none());
 }

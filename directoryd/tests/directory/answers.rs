@@ -137,6 +137,7 @@ async fn a_relay_that_fails_its_probes_gets_no_clients() {
         relay.hold(&pin, &[("big", &big)]);
         relay.behave(conduct);
         assert_eq!(relay.register(&world).await, StatusCode::ACCEPTED);
+        relay.until(&world, odi_wire::message::RelayState::Probation).await;
         relay.announce(&world, &publisher.id, &[publisher.newest().id()]).await;
         relay.until(&world, state).await;
         world.until(async || relay.asked().iter().any(|target| target.ends_with("/big"))).await;

@@ -449,6 +449,7 @@ impl FakeRelay {
     /// Registers, announces and waits until the directory sends it traffic.
     pub(crate) async fn join(&mut self, world: &World, catalog: &CatalogId, heads: &[HeadId]) {
         assert_eq!(self.register(world).await, StatusCode::ACCEPTED);
+        self.until(world, RelayState::Probation).await;
         self.announce(world, catalog, heads).await;
         self.until(world, RelayState::Ready).await;
     }

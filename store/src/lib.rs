@@ -53,6 +53,7 @@ pub use events::{EVENTS_MAX, Event};
 pub use eviction::{Candidate, Line, Tally};
 pub use ingest::{IngestBuffer, Ingested, Ticket};
 pub use ledger::{CatalogTrust, Ledger, LedgerError, ledger_folder};
+pub use marking::NodeHold;
 pub use options::{PACK_BYTES_MAX, StoreOptions};
 pub use partial::{Partial, Progress};
 pub use pins::{PIN_NAME_BYTES_MAX, PinName, PinNameError};

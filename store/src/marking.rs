@@ -2,19 +2,56 @@
 //!
 //! Whatever is written after the start has a higher ordinal and counts as marked; whatever somebody comes to need
 //! meanwhile is marked by them, and the writer has the last word, since it alone evicts.
+//!
+//! A tree that is being put together is named by nobody yet, and shares nodes with trees that may expire meanwhile. So
+//! a reclaim that overlaps a [`NodeHold`] anywhere takes no nodes at all.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::row::Ordinal;
+use crate::store::{Shared, Store};
 
 #[derive(Debug, Default)]
 pub(crate) struct Marking {
     active: AtomicBool,
     bits: Mutex<Vec<u64>>,
     evicted: AtomicU64,
+    holds: Mutex<Holds>,
     /// One reclaim, eviction or scrub at a time.
     turn: Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct Holds {
+    now: usize,
+    /// Whether there was any since the last reclaim started.
+    since_start: bool,
+}
+
+/// While it lives, and until the end of any reclaim that runs meanwhile, no reclaim takes tree nodes.
+#[derive(Debug)]
+pub struct NodeHold {
+    shared: Arc<Shared>,
+}
+
+impl Store {
+    /// For whoever puts a tree together: keeps all nodes, those that are here and those to come, until it is dropped.
+    /// By then somebody must name them to a reclaim. Blobs are not kept by it.
+    #[must_use]
+    pub fn hold_nodes(&self) -> NodeHold {
+        let mut holds = self.shared().marking.holds();
+        holds.now += 1;
+        holds.since_start = true;
+        drop(holds);
+        NodeHold { shared: Arc::clone(self.shared()) }
+    }
+}
+
+impl Drop for NodeHold {
+    fn drop(&mut self) {
+        self.shared.marking.holds().now -= 1;
+    }
 }
 
 /// A reclaim's turn; over when dropped.
@@ -29,6 +66,9 @@ impl Marking {
         let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let words = usize::try_from(end.div_ceil(64)).expect("ordinals are below 2^32");
         *self.lock() = vec![if marked { u64::MAX } else { 0 }; words];
+        let mut holds = self.holds();
+        holds.since_start = holds.now > 0;
+        drop(holds);
         self.evicted.store(0, Ordering::Release);
         self.active.store(true, Ordering::SeqCst);
         Turn { marking: self, _turn: turn }
@@ -60,6 +100,15 @@ impl Marking {
     pub(crate) fn keeps(&self, ordinal: Ordinal) -> bool {
         let (word, bit) = place(ordinal);
         !self.is_active() || self.lock().get(word).is_none_or(|word| word & bit != 0)
+    }
+
+    /// As [`keeps`](Self::keeps), for a node.
+    pub(crate) fn keeps_node(&self, ordinal: Ordinal) -> bool {
+        self.holds().since_start || self.keeps(ordinal)
+    }
+
+    fn holds(&self) -> MutexGuard<'_, Holds> {
+        self.holds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn evicted(&self, count: u64) {

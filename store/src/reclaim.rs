@@ -44,7 +44,8 @@ pub struct Reclaimed {
 }
 
 impl Store {
-    /// Evicts what is neither needed, pinned, open nor new, and compacts.
+    /// Evicts what is neither needed, pinned, open nor new, and compacts. Nodes stay if a
+    /// [`NodeHold`](crate::NodeHold) lived at any time meanwhile.
     ///
     /// # Errors
     /// The store cannot read or write. What was evicted before stays evicted.
@@ -130,7 +131,7 @@ impl Store {
             let step = self.shared().index.nodes_after(after)?;
             let Some((last, _)) = step.last() else { break };
             after = Some(*last);
-            let idle = |ordinal: Ordinal| !marking.keeps(ordinal);
+            let idle = |ordinal: Ordinal| !marking.keeps_node(ordinal);
             let nodes = step.iter().filter(|(_, row)| idle(row.ordinal)).map(|(node, _)| *node).collect();
             self.push([Change::Evict { blobs: Vec::new(), nodes }])?;
         }

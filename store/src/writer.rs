@@ -51,7 +51,7 @@ fn sync(shared: &Shared, packs: &BTreeSet<PackId>, next_pack: PackId) -> Result<
 /// Makes the rows that refer to them durable.
 fn commit(shared: &Shared, batch: &Batch) -> Result<Outcome, StoreError> {
     let keeps_blob = |blob: &_, ordinal| shared.marking.keeps(ordinal) || shared.leases.holds(blob);
-    let keeps_node = |ordinal| shared.marking.keeps(ordinal);
+    let keeps_node = |ordinal| shared.marking.keeps_node(ordinal);
     let guard = Guard { hour: shared.hour(), keeps_blob: &keeps_blob, keeps_node: &keeps_node };
     shared.index.commit(&batch.changes, Mode::Live, &guard)
 }

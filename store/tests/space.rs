@@ -119,6 +119,36 @@ fn reclaim_frees_what_nobody_needs_and_keeps_the_rest() {
     assert_eq!(read(&store, &blobs[6]).as_ref(), Some(&all[6]));
 }
 
+/// Needs nothing, and puts a tree together while it is asked.
+struct Gathers<'s>(&'s Store);
+
+impl Live for Gathers<'_> {
+    fn blobs(&self, _: &mut dyn FnMut(&BlobId)) {}
+
+    fn nodes(&self, _: &mut dyn FnMut(&NodeId)) {
+        drop(self.0.hold_nodes());
+    }
+}
+
+#[test]
+fn a_reclaim_takes_no_nodes_while_or_after_a_tree_is_put_together_beside_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let node = pattern(8000, 5);
+    let id = NodeId::of(&node);
+    store.put_nodes([(&id, node.as_slice())]).unwrap();
+    let blob = put(&store, &pattern(500, 6));
+    let nothing = Only(BTreeSet::new(), BTreeSet::new());
+    let hold = store.hold_nodes();
+    assert_eq!(store.reclaim(&nothing).unwrap().evicted, 1, "the blob");
+    assert!(!store.contains(&blob) && store.has_node(&id).unwrap());
+    drop(hold);
+    assert_eq!(store.reclaim(&Gathers(&store)).unwrap().evicted, 0, "its marks may be older than the tree");
+    assert!(store.has_node(&id).unwrap());
+    assert_eq!(store.reclaim(&nothing).unwrap().evicted, 1);
+    assert!(!store.has_node(&id).unwrap());
+}
+
 #[test]
 fn reclaim_runs_beside_ingest_and_loses_nothing_that_was_acknowledged() {
     let dir = tempfile::tempdir().unwrap();

@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use odi_fixtures::{Ending, PUBLISHED_FROM, PublishedCatalog, Script, ScriptedServer, head_in, put, remove};
 use odi_manifest::{
-    Because, HeadId, HeadRefusal, Nodes, Op, Reason, Revocation, RevocationList, Revoked, SigningKey,
-    Timestamp, Tree, skip_target,
+    Because, BlobId, HeadId, HeadRefusal, NodeId, Nodes, Op, Reason, Revocation, RevocationList, Revoked,
+    SigningKey, Timestamp, Tree, skip_target,
 };
-use odi_store::{Ledger, RealDisk, Store, StoreOptions, ledger_folder};
+use odi_store::{Ledger, Live, RealDisk, Store, StoreOptions, ledger_folder};
 use odi_wire::client::{Client, ClientPolicy};
 use odi_wire::fetch::{FetchLimits, Fetcher, SourceFault};
 use odi_wire::layout::{LayoutPath, api_base};
@@ -547,6 +547,49 @@ async fn lost_nodes_are_fetched_again_under_the_same_head() {
     follower.advance(&origin).await;
     follower.restart();
     assert_eq!(follower.paths().len(), 3000);
+}
+
+/// Needs what a followed catalog serves.
+struct Served(Arc<FollowedCatalog>);
+
+impl Live for Served {
+    fn blobs(&self, _: &mut dyn FnMut(&BlobId)) {}
+
+    fn nodes(&self, mark: &mut dyn FnMut(&NodeId)) {
+        self.0.mark_nodes(mark).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_reclaim_leaves_a_tree_that_is_being_fetched_alone() {
+    let mut published = PublishedCatalog::new("debian", 1);
+    let many: Vec<Op> = (0..3000).map(|number| put(&format!("pool/{number:05}.deb"), b"x")).collect();
+    published.publish(&many);
+    let follower = Follower::of(&published);
+    let (nodes, files, id) = (published.nodes.clone(), published.files().clone(), published.id());
+    let catalog = Arc::clone(follower.catalog());
+    let server = ScriptedServer::start(move |seen| {
+        let path = seen.target.strip_prefix(&api_base(&id)).unwrap_or_default();
+        let path = path.split('?').next().unwrap_or_default();
+        match path.parse() {
+            Ok(LayoutPath::Node(node)) => {
+                // Every node so far is durable and no state names it.
+                catalog.store().flush().unwrap();
+                catalog.store().reclaim(&Served(Arc::clone(&catalog))).unwrap();
+                Script::status(200, nodes.encoded(&node).unwrap())
+            }
+            Ok(LayoutPath::Diff { .. } | LayoutPath::Full(_)) | Err(_) => Script::absent(),
+            Ok(_) => files.get(path).map_or_else(Script::absent, |file| Script::status(200, file.clone())),
+        }
+    })
+    .await
+    .unwrap();
+    let source = SyncSource::directory(Url::parse(&server.url()).unwrap(), &id);
+    let outcome = follower.client.follow(follower.catalog(), &source, NOW).await.unwrap();
+    assert!(matches!(outcome, SyncOutcome::Advanced(_)));
+    assert!(!follower.catalog().doubt().await.unwrap());
+    assert_eq!(follower.paths().len(), 3000);
+    drop(server);
 }
 
 #[tokio::test]

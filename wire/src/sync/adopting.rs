@@ -1,7 +1,7 @@
 //! One adoption: proof of descent, revocation list, tree, then the ledger, then the world.
 //!
-//! The right to change the catalog is needed for the last two only; what was judged before is judged again if the
-//! catalog has changed meanwhile.
+//! No reclaim takes nodes from beginning to end. The right to change the catalog is needed for the last two only; what
+//! was judged before is judged again if the catalog has changed meanwhile.
 //!
 //! | a crash after | leaves |
 //! |---|---|
@@ -78,6 +78,8 @@ impl<'a> Adopting<'a> {
 
     /// Adopts a verified head, unless it must not be followed or is held already.
     pub(super) async fn adopt(&mut self, candidate: Verified<Head>) -> Result<SyncOutcome, SyncError> {
+        // Until the state is shown no reclaim is told of its nodes, nor of those that it shares with what expires.
+        let _nodes = self.catalog.store().hold_nodes();
         let state = self.catalog.state();
         let believed = Arc::clone(trust_of(&state)?);
         let Some(judged) = self.judge(&believed, &candidate).await? else {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use odi_manifest::{CHUNK_BYTES, CatalogId, Child, Entry, HeadId, PublicKey, Timestamp};
-use odi_wire::message::{CatalogInventory, PublicUrl};
+use odi_wire::message::{CatalogInventory, Inventory, PublicUrl};
 use odi_wire::route::{location, pinned_path};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +19,7 @@ use crate::directory::{Directory, Nodes};
 use crate::probe::{Verdict, probe};
 use crate::roster::{Due, Member, Registration, Standing};
 use crate::select;
+use crate::state_rules;
 
 /// How often the roster and the waiting states are looked at.
 const TICK: Duration = Duration::from_secs(1);
@@ -60,42 +61,45 @@ pub(crate) async fn tend(directory: Arc<Directory>, stop: CancellationToken) {
         }
         let lapsed = directory.relays.roster().sweep(now);
         directory.relays.forget(lapsed).await;
-        serve_ready_states(&directory);
+        serve_ready_states(&directory).await;
     }
     errands.shutdown().await;
 }
 
 /// Lets the newest adopted state that the rules allow take over, and drops states whose time is up.
-fn serve_ready_states(directory: &Directory) {
+async fn serve_ready_states(directory: &Directory) {
     let now = directory.clock.now();
     for catalog in directory.catalogs() {
-        let relays = directory.relays_of(&catalog.id(), now);
-        let turned = catalog.turn_over(now, |state| {
-            let changed = state.changed.as_deref();
-            let count = relays.len().max(directory.relays_expected(now));
-            match changed {
-                // Too many to look at one by one: only time decides, or that nobody follows.
-                None => crate::state_rules::may_serve(
-                    state.adopted,
-                    now,
-                    state.is_carried(),
-                    count,
-                    std::iter::once(0),
-                ),
-                Some(changed) => crate::state_rules::may_serve(
-                    state.adopted,
-                    now,
-                    state.is_carried(),
-                    count,
-                    changed.iter().map(|blob| {
-                        relays.iter().filter(|holding| select::holds(holding, blob, &[state.id])).count()
-                    }),
-                ),
+        if catalog.view().waiting() == 0 {
+            if catalog.turn_over(now, |_| false) {
+                directory.upkeep_due.notify_one();
             }
-        });
+            continue;
+        }
+        let relays = directory.inventories_of(&catalog.id(), now);
+        let expected = directory.relays_expected(now);
+        // Thousands of changed blobs are looked for at every relay.
+        let turned = blocking(move || {
+            let id = catalog.id();
+            let holdings: Vec<&CatalogInventory> =
+                relays.iter().filter_map(|inventory| inventory.catalog(&id)).collect();
+            catalog.turn_over(now, |state| may_serve(state, &holdings, expected, now))
+        })
+        .await;
         if turned {
             directory.upkeep_due.notify_one();
         }
+    }
+}
+
+fn may_serve(state: &State, holdings: &[&CatalogInventory], expected: usize, now: Timestamp) -> bool {
+    let relays = holdings.len().max(expected);
+    let holders = |blob| holdings.iter().filter(|holding| select::holds(holding, blob, &[state.id])).count();
+    let (adopted, carried) = (state.adopted, state.is_carried());
+    match state.changed.as_deref() {
+        // Too many to look at one by one: only time decides, or that nobody follows.
+        None => state_rules::may_serve(adopted, now, carried, relays, std::iter::once(0)),
+        Some(changed) => state_rules::may_serve(adopted, now, carried, relays, changed.iter().map(holders)),
     }
 }
 
@@ -159,7 +163,7 @@ struct Target {
 struct Claim {
     catalog: Arc<Catalog>,
     state: Arc<State>,
-    holding: CatalogInventory,
+    inventory: Arc<Inventory>,
     url: PublicUrl,
 }
 
@@ -183,8 +187,8 @@ async fn targets(directory: &Arc<Directory>, relay: &PublicKey) -> Vec<Target> {
 impl Claim {
     fn target(&self, nodes: &Nodes, draws: &mut impl Iterator<Item = u32>) -> Option<Target> {
         let (path, entry) = walk(nodes, &self.state, draws)?;
-        let probed =
-            entry.size <= PROBED_BYTES_MAX && select::holds(&self.holding, &entry.blob, &[self.state.id]);
+        let holding = self.inventory.catalog(&self.catalog.id())?;
+        let probed = entry.size <= PROBED_BYTES_MAX && select::holds(holding, &entry.blob, &[self.state.id]);
         let url = Url::parse(&location(&self.url.to_url(), &pinned_path(&self.state.pin, &path))).ok()?;
         probed.then(|| Target { catalog: Arc::clone(&self.catalog), url, entry })
     }
@@ -195,14 +199,14 @@ fn claims(directory: &Directory, relay: &PublicKey) -> Vec<Claim> {
     let Some(member) = roster.member(relay) else { return Vec::new() };
     let Some(url) = member.urls().first() else { return Vec::new() };
     let claim = |catalog: &Arc<Catalog>| {
-        let holding = member.holding(&catalog.id())?;
-        let full: HeadId = holding.full?;
+        let inventory = &member.announced()?.inventory;
+        let full: HeadId = inventory.catalog(&catalog.id())?.full?;
         let view = catalog.view();
         let state = view.known().find(|state| state.id == full)?;
         Some(Claim {
             catalog: Arc::clone(catalog),
             state: Arc::clone(state),
-            holding: holding.clone(),
+            inventory: Arc::clone(inventory),
             url: url.clone(),
         })
     };
@@ -226,10 +230,12 @@ fn walk(nodes: &Nodes, state: &State, draws: &mut impl Iterator<Item = u32>) -> 
 }
 
 impl Directory {
-    /// What live relays that were not caught lying say that they hold of a catalog.
-    pub(crate) fn relays_of(&self, catalog: &CatalogId, now: Timestamp) -> Vec<CatalogInventory> {
+    /// The inventories, with something of a catalog in them, of live relays that were not caught lying.
+    pub(crate) fn inventories_of(&self, catalog: &CatalogId, now: Timestamp) -> Vec<Arc<Inventory>> {
         let roster = self.relays.roster();
         let honest = |member: &&Member| member.standing(now) != Standing::Quarantined;
-        roster.live(now).filter(honest).filter_map(|member| member.holding(catalog).cloned()).collect()
+        let following = roster.live(now).filter(honest).filter_map(Member::announced);
+        let following = following.filter(|said| said.inventory.catalog(catalog).is_some());
+        following.map(|said| Arc::clone(&said.inventory)).collect()
     }
 }

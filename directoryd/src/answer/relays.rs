@@ -3,6 +3,7 @@
 //! Every statement is judged in the same order: the caller's pace, size, signature, audience, time, and only then the
 //! roster, so that a stranger costs one signature check at most.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use odi_manifest::{CatalogId, PublicKey, RecordKind, Timestamp, Verified};
@@ -84,7 +85,7 @@ pub(super) async fn announce(directory: &Directory, mut request: Request) -> Res
         return Err(Refusal::Unprocessable("the inventory has expired; check both clocks".into()));
     }
     let relay = inventory.relay;
-    let announcement = Announcement { inventory: (*inventory).clone(), envelope: body };
+    let announcement = Announcement { inventory: Arc::new((*inventory).clone()), envelope: body };
     let announced = directory.relays.roster().announce(&relay, announcement, now).map_err(refused)?;
     Ok(json(StatusCode::OK, to_json(&lease_reply(directory, &relay, announced, now))))
 }

@@ -108,7 +108,7 @@ fn catalog_status(directory: &Directory, catalog: &Catalog, now: Timestamp) -> D
         served: view.newest().map(|state| head_status(state)),
         polled: standing.polled,
         stale: view.adopted().is_some_and(|state| state.head.expires <= now),
-        relays: u32::try_from(directory.relays_of(&catalog.id(), now).len()).unwrap_or(u32::MAX),
+        relays: u32::try_from(directory.inventories_of(&catalog.id(), now).len()).unwrap_or(u32::MAX),
         fault: standing.fault,
     }
 }

@@ -1,5 +1,6 @@
 //! One relay: its proved registration, the one that waits beside it, its lease and what probes found.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -35,8 +36,8 @@ pub struct Registration {
 /// An inventory after every check that needs no roster.
 #[derive(Clone, Debug)]
 pub struct Announcement {
-    /// What the relay says that it holds.
-    pub inventory: Inventory,
+    /// What the relay says that it holds: as large as its catalogs, and so shared.
+    pub inventory: Arc<Inventory>,
     /// The envelope as it came, for others to verify.
     pub envelope: Bytes,
 }

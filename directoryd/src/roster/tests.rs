@@ -1,6 +1,7 @@
 //! The roster's transitions, one story each, and its bounds under hostile registrations.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use odi_manifest::{CatalogId, HeadId, PublicKey, SigningKey, Timestamp};
 use odi_wire::message::{CatalogInventory, CatalogPattern, DerivedKey, IdRanges, Inventory, PublicUrl};
@@ -53,7 +54,7 @@ fn announcement(generation: u64, expires: u64) -> Announcement {
         caps: vec![],
         catalogs: vec![holding],
     };
-    Announcement { inventory, envelope: bytes::Bytes::new() }
+    Announcement { inventory: inventory.into(), envelope: bytes::Bytes::new() }
 }
 
 fn at(seconds: u64) -> Timestamp {
@@ -285,10 +286,10 @@ fn a_host_gets_only_so_many_challenges_whoever_registers_it() {
 fn an_inventory_names_only_urls_that_were_proved() {
     let (mut roster, relay) = ready();
     let mut foreign = announcement(2, FAR);
-    foreign.inventory.urls = vec![PublicUrl::parse("http://victim.example").unwrap()];
+    Arc::make_mut(&mut foreign.inventory).urls = vec![PublicUrl::parse("http://victim.example").unwrap()];
     assert_eq!(roster.announce(&relay, foreign, at(1)), Err(RosterRefusal::UnprovenUrls));
     let mut own = announcement(2, FAR);
-    own.inventory.urls = vec![PublicUrl::parse("http://a.example").unwrap()];
+    Arc::make_mut(&mut own.inventory).urls = vec![PublicUrl::parse("http://a.example").unwrap()];
     assert!(roster.announce(&relay, own, at(1)).is_ok());
     // Once it has moved, what it said of its former URL is passed on no more.
     roster.register(registration(relay, 2, "http://b.example"), network(1), at(2)).unwrap();

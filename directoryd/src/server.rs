@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use odi_manifest::{CatalogId, Clock, Timestamp};
-use odi_store::{Ledger, LedgerError, RealDisk, Store, StoreError, StoreOptions, ledger_folder};
+use odi_store::{Disk, Ledger, LedgerError, RealDisk, Store, StoreError, StoreOptions, ledger_folder};
 use odi_wire::client::{Client, ClientError, ClientPolicy};
 use odi_wire::fetch::{FetchLimits, Fetcher};
 use odi_wire::limits::Limits;
@@ -34,6 +34,8 @@ use crate::upkeep;
 
 /// How long a health check may still take at the end.
 const ADMIN_DRAIN: Duration = Duration::from_secs(1);
+/// How long a former process of this directory may take to let go of the store.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why a directory does not run, or runs no longer.
 #[derive(Debug, thiserror::Error)]
@@ -189,13 +191,13 @@ fn open_blocking(config: Config, clock: Arc<dyn Clock>, client: Client) -> Resul
     let mut fresh = [0; 32];
     getrandom::fill(&mut fresh).map_err(|error| data_dir(std::io::Error::other(error)))?;
     let identity = identity::load_or_make(&config.data_dir, fresh)?;
-    let disk = Arc::new(RealDisk);
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let options = StoreOptions {
         clock: Arc::clone(&clock),
         budget_bytes: upkeep::store_budget(config.carry),
         ..StoreOptions::default()
     };
-    let store = Store::open(disk.clone(), &config.data_dir.join("store"), options)?;
+    let store = Store::open_after(&disk, &config.data_dir.join("store"), &options, LOCK_PATIENCE)?;
     let ledger = Arc::new(Ledger::open(disk, &ledger_folder(&config.data_dir))?);
     let relays = Relays::open(&config.data_dir, now).map_err(data_dir)?;
     let fetcher = Fetcher::new(Arc::new(client.clone()), FetchLimits::default());

@@ -4,12 +4,12 @@
 //! [`Server::drain`]. A relay that lost one of them says so through [`Server::failed`] instead of limping on.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use odi_manifest::Clock;
-use odi_store::{RealDisk, Store, StoreError, StoreOptions};
+use odi_store::{Disk, RealDisk, Store, StoreError, StoreOptions};
 use odi_wire::client::{Client, ClientError, ClientPolicy};
 use odi_wire::limits::Limits;
 use odi_wire::message::RelayState;
@@ -34,8 +34,6 @@ use crate::{following, housekeeping, membership, private_file};
 
 /// How long a former process of this relay may take to let go of the store.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
-/// Between two attempts.
-const LOCK_RETRY: Duration = Duration::from_millis(20);
 
 /// Why a relay does not run, or no longer.
 #[derive(Debug, thiserror::Error)]
@@ -161,10 +159,10 @@ fn open(config: Config, clock: Arc<dyn Clock>) -> Result<Relay, ServerError> {
         .map_err(|source| ServerError::DataDir { path: config.data_dir.clone(), source })?;
     // First, for its lock guards the whole data folder: what a relay that is still ending writes to its ledger must be
     // there before ours is read, and must not be swept as litter.
-    let disk = Arc::new(RealDisk);
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let options =
         StoreOptions { budget_bytes: config.disk.0, clock: Arc::clone(&clock), ..StoreOptions::default() };
-    let store = open_store(disk.clone(), &config.data_dir.join("store"), options)?;
+    let store = Store::open_after(&disk, &config.data_dir.join("store"), &options, LOCK_PATIENCE)?;
     let ledger = odi_store::Ledger::open(disk, &odi_store::ledger_folder(&config.data_dir))?;
     let identity = Identity::open(&config.data_dir, Zeroizing::new(random()?))?;
     let me = identity.public_key();
@@ -208,17 +206,6 @@ fn open(config: Config, clock: Arc<dyn Clock>) -> Result<Relay, ServerError> {
         withdrawn: Withdrawn::default(),
         verifier: Mutex::new(Verifier::new(&urls, started)),
     })
-}
-
-/// Opens the store; while a relay that is just ending still has it, waits for it a little.
-fn open_store(disk: Arc<RealDisk>, folder: &Path, options: StoreOptions) -> Result<Store, StoreError> {
-    let deadline = Instant::now() + LOCK_PATIENCE;
-    loop {
-        match Store::open(disk.clone(), folder, options.clone()) {
-            Err(StoreError::Locked { .. }) if Instant::now() < deadline => std::thread::sleep(LOCK_RETRY),
-            opened => return opened,
-        }
-    }
 }
 
 fn random() -> Result<[u8; 32], ServerError> {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use odi_manifest::{BlobId, Node, NodeId};
 
@@ -63,6 +64,9 @@ pub(crate) struct Shared {
     pub(crate) _lock: Box<dyn DiskFile>,
 }
 
+/// Between two attempts at a store that is in use.
+const LOCK_RETRY: Duration = Duration::from_millis(20);
+
 impl Store {
     /// Opens the store in a folder, creating it if there is none, and recovers what a crash left.
     ///
@@ -73,6 +77,25 @@ impl Store {
         let shared = Arc::new(crate::open::open(disk, folder, options)?);
         let writer = crate::writer::spawn(Arc::clone(&shared));
         Ok(Self { inner: Arc::new(Inner { shared, pool, writer: Mutex::new(Some(writer)) }) })
+    }
+
+    /// The same; while a process that is just ending still has the store, waits for it up to `patience`.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_after(
+        disk: &Arc<dyn Disk>,
+        folder: &Path,
+        options: &StoreOptions,
+        patience: Duration,
+    ) -> Result<Self, StoreError> {
+        let deadline = Instant::now() + patience;
+        loop {
+            match Self::open(Arc::clone(disk), folder, options.clone()) {
+                Err(StoreError::Locked { .. }) if Instant::now() < deadline => std::thread::sleep(LOCK_RETRY),
+                opened => return opened,
+            }
+        }
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

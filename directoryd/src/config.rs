@@ -1,28 +1,23 @@
 //! The directory's configuration: what an operator writes, every further setting with a default.
 //!
-//! Two stages. [`raw`] is the file's shape, where an unknown key is an error that names the key and the line;
-//! [`Config`] is the judged form that the rest of the daemon takes. All faults of a file are reported together, each
-//! with its line.
+//! Two stages, as [`odi_wire::config`] has them: [`raw`] is the file's shape, [`Config`] the judged form that the rest of
+//! the daemon takes.
 
 mod judge;
-mod quantity;
 mod raw;
 
-use std::fmt;
 use std::net::SocketAddr;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
 use odi_manifest::{CatalogId, PublicKey};
+use odi_wire::config;
 use odi_wire::route::CatalogName;
 use url::Url;
 
-pub use quantity::{QuantityError, Size, parse_duration};
+pub use odi_wire::config::{ConfigError, Fault, PrivateAddresses, Size};
 
-/// A configuration longer than this was not written by a person.
-const FILE_BYTES_MAX: usize = 1 << 20;
 /// How often an origin is asked for its head unless the operator says otherwise.
 const POLL: Duration = Duration::from_secs(300);
 /// How much of the small artifacts a directory keeps unless the operator says otherwise.
@@ -73,58 +68,13 @@ pub struct PeerConfig {
     pub key: Option<PublicKey>,
 }
 
-/// Whether outbound requests may go to loopback and private networks (`--allow-private-addresses`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PrivateAddresses {
-    /// The rule on the open network.
-    Refused,
-    /// For tests and demonstrations.
-    Allowed,
-}
-
-/// One thing wrong with a configuration file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// Where, counted from 1; `None` if it is about no single line.
-    pub line: Option<usize>,
-    /// What, in words for the operator.
-    pub what: String,
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.line {
-            Some(line) => write!(f, "line {line}: {}", self.what),
-            None => f.write_str(&self.what),
-        }
-    }
-}
-
-/// A configuration that cannot be run.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file could not be read.
-    #[error("cannot read the configuration {}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The text was read and refused; every fault that was found.
-    #[error("{}", .0.iter().map(Fault::to_string).collect::<Vec<_>>().join("\n"))]
-    Faulty(Vec<Fault>),
-}
-
 impl Config {
     /// Reads and judges a configuration file.
     ///
     /// # Errors
     /// It cannot be read, or something in it cannot be run.
     pub fn load(path: &Path, private_addresses: PrivateAddresses) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-        Self::parse(&text, private_addresses)
+        Self::parse(&config::read(path)?, private_addresses)
     }
 
     /// Judges a configuration text.
@@ -132,18 +82,6 @@ impl Config {
     /// # Errors
     /// Something in it cannot be run; all faults are named.
     pub fn parse(text: &str, private_addresses: PrivateAddresses) -> Result<Self, ConfigError> {
-        if text.len() > FILE_BYTES_MAX {
-            let what = format!("longer than {FILE_BYTES_MAX} bytes");
-            return Err(ConfigError::Faulty(vec![Fault { line: None, what }]));
-        }
-        let raw = toml::from_str(text).map_err(|error| {
-            let line = error.span().map(|span| line_of(text, &span));
-            ConfigError::Faulty(vec![Fault { line, what: error.message().replace('\n', ", ") }])
-        })?;
-        judge::judge(text, raw, private_addresses).map_err(ConfigError::Faulty)
+        config::judge(text, private_addresses, judge::config)
     }
-}
-
-fn line_of(text: &str, span: &Range<usize>) -> usize {
-    1 + text.bytes().take(span.start).filter(|byte| *byte == b'\n').count()
 }

@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
 use odi_manifest::SigningKey;
+use odi_wire::private_file;
 use zeroize::Zeroizing;
-
-use crate::durable_file;
 
 const FILE: &str = "identity.key";
 
@@ -41,7 +40,7 @@ pub(crate) fn load_or_make(data_dir: &Path, fresh: [u8; 32]) -> Result<SigningKe
         Ok(text) => parse(&text).ok_or(IdentityError::Malformed { path }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let line = Zeroizing::new(format!("{}\n", HEXLOWER.encode(&*fresh)));
-            durable_file::replace(&path, line.as_bytes())
+            private_file::replace(&path, line.as_bytes())
                 .map_err(|source| IdentityError::File { path, source })?;
             Ok(SigningKey::from_seed(&fresh))
         }

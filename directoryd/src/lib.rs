@@ -33,7 +33,6 @@ mod tend;
 
 // Disk.
 mod blocking;
-mod durable_file;
 mod identity;
 mod upkeep;
 

@@ -4,12 +4,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use odi_directoryd::cli::{self, Arguments};
-use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    odi_wire::daemon::log_to_stderr();
     match cli::run(&arguments) {
         Ok(code) => code,
         Err(error) => {

@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use data_encoding::HEXLOWER;
 use odi_manifest::PublicKey;
 use odi_wire::message::{CatalogPattern, DerivedKey, PublicUrl};
+use odi_wire::private_file;
 use serde::{Deserialize, Serialize};
 
-use crate::durable_file;
 use crate::network::Network;
 use crate::roster::Registration;
 
@@ -91,7 +91,7 @@ impl RelayRecords {
             rate: registration.rate,
         };
         let bytes = serde_json::to_vec_pretty(&record).map_err(io::Error::other)?;
-        durable_file::replace(&self.path(&registration.relay), &bytes)
+        private_file::replace(&self.path(&registration.relay), &bytes)
     }
 
     /// Forgets a relay.
@@ -99,7 +99,7 @@ impl RelayRecords {
     /// # Errors
     /// The operating system's.
     pub(crate) fn remove(&self, relay: &PublicKey) -> io::Result<()> {
-        durable_file::remove(&self.path(relay))
+        private_file::remove(&self.path(relay))
     }
 
     fn path(&self, relay: &PublicKey) -> PathBuf {

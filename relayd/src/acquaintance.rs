@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 
 use odi_manifest::{CatalogId, PublicKey};
 use odi_wire::message::{PreSharedKey, PublicUrl};
+use odi_wire::private_file;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::hex32;
-use crate::private_file;
 
 /// The most names that are remembered of one directory.
 pub const NAMES_MAX: usize = 4096;

@@ -8,14 +8,12 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use odi_manifest::SystemClock;
-use tokio::signal::unix::{SignalKind, signal};
+use odi_wire::daemon::{self, EXIT_CONFIG, StopSignals};
 
 use crate::check::{self, Finding};
-use crate::config::{Config, ConfigError, PrivateAddresses};
+use crate::config::{Config, PrivateAddresses};
 use crate::server::Server;
 
-/// Exit code for a configuration that cannot be run (EX_CONFIG of sysexits.h).
-const EXIT_CONFIG: u8 = 78;
 /// How long open downloads may go on after SIGTERM or SIGINT.
 const DRAIN: Duration = Duration::from_secs(60);
 
@@ -48,13 +46,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         if arguments.allow_private_addresses { PrivateAddresses::Allowed } else { PrivateAddresses::Refused };
     let config = match Config::load(&arguments.config, private_addresses) {
         Ok(config) => config,
-        Err(ConfigError::Faulty(faults)) => {
-            for fault in faults {
-                tracing::error!("{}: {fault}", arguments.config.display());
-            }
-            return Ok(ExitCode::from(EXIT_CONFIG));
-        }
-        Err(error) => return Err(error.into()),
+        Err(error) => return Ok(daemon::refuse(&arguments.config, &error)),
     };
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
@@ -73,13 +65,11 @@ fn report(findings: &[Finding]) -> ExitCode {
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    let mut stop = StopSignals::listen().context("listen for SIGTERM and SIGINT")?;
     let mut server = Server::bind(config, Arc::new(SystemClock)).await?;
     let failure = tokio::select! {
         failure = server.failed() => Some(failure),
-        _ = terminate.recv() => None,
-        _ = interrupt.recv() => None,
+        () = stop.received() => None,
     };
     server.drain(DRAIN).await;
     failure.map_or(Ok(()), |failure| Err(failure.into()))

@@ -9,9 +9,8 @@ use std::sync::{Mutex, PoisonError};
 
 use data_encoding::HEXLOWER_PERMISSIVE;
 use odi_manifest::{PublicKey, Signer, SigningKey, Timestamp};
+use odi_wire::private_file;
 use zeroize::Zeroizing;
-
-use crate::private_file;
 
 /// How many generations one write of the ceiling allows: about a day of announcements.
 const RESERVED: u64 = 4096;

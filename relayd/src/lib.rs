@@ -11,7 +11,6 @@ pub mod wanted;
 // What is remembered across restarts.
 pub mod acquaintance;
 pub mod identity;
-pub mod private_file;
 
 // What is decided. Pure.
 pub mod admission;

@@ -13,6 +13,7 @@ use odi_store::{Disk, RealDisk, Store, StoreError, StoreOptions};
 use odi_wire::client::{Client, ClientError, ClientPolicy};
 use odi_wire::limits::Limits;
 use odi_wire::message::RelayState;
+use odi_wire::private_file;
 use odi_wire::request_signature::Verifier;
 use odi_wire::serve::{self, Running, ServeError, TrustedProxies};
 use tokio::task::{JoinError, JoinSet};
@@ -30,7 +31,7 @@ use crate::identity::{Identity, IdentityError};
 use crate::peers::Peers;
 use crate::relay::Relay;
 use crate::revoking::{self, Withdrawn};
-use crate::{following, housekeeping, membership, private_file};
+use crate::{following, housekeeping, membership};
 
 /// How long a former process of this relay may take to let go of the store.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);

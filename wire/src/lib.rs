@@ -23,6 +23,11 @@ pub mod layout;
 pub mod message;
 pub mod sync;
 
+// What both daemons are set up with.
+pub mod config;
+pub mod daemon;
+pub mod private_file;
+
 mod off_worker;
 
 /// The HTTP vocabulary. Daemons name its types through here, so that they depend on no HTTP library.

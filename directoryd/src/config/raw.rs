@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use odi_wire::config::RawTls;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -22,22 +23,6 @@ pub(super) struct RawConfig {
     pub(super) catalog: Vec<RawCatalog>,
     #[serde(default)]
     pub(super) peer: Vec<RawPeer>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawTls {
-    pub(super) certificate: Option<PathBuf>,
-    pub(super) key: Option<PathBuf>,
-    pub(super) acme: Option<RawAcme>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "known keys, so that the refusal names ACME and not an unknown key")]
-pub(super) struct RawAcme {
-    pub(super) contact: String,
-    pub(super) directory: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use odi_wire::config::RawTls;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -21,23 +22,7 @@ pub(super) struct RawConfig {
     pub(super) proxies: Vec<Spanned<String>>,
     pub(super) tls: Option<Spanned<RawTls>>,
     #[serde(default)]
-    pub(super) directory: Vec<Spanned<RawDirectory>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawTls {
-    pub(super) certificate: Option<PathBuf>,
-    pub(super) key: Option<PathBuf>,
-    pub(super) acme: Option<RawAcme>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "known keys, so that the refusal names ACME and not an unknown key")]
-pub(super) struct RawAcme {
-    pub(super) contact: String,
-    pub(super) directory: Option<String>,
+    pub(super) directory: Vec<RawDirectory>,
 }
 
 #[derive(Debug, Deserialize)]

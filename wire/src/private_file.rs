@@ -12,11 +12,17 @@ use std::path::Path;
 const BYTES_MAX: u64 = 16 << 20;
 
 /// Makes a folder that only its owner can enter, and those above it that are missing.
+///
+/// # Errors
+/// The operating system's.
 pub fn create_folder(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// Replaces the file's content, with mode 0600.
+/// Replaces the file's content, with mode 0600; durable once this returns.
+///
+/// # Errors
+/// The operating system's.
 pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let folder = path.parent().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
     let temporary = path.with_added_extension("new");
@@ -32,7 +38,22 @@ pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
+/// Removes the file for good; one that is not there is no error.
+///
+/// # Errors
+/// The operating system's.
+pub fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all()),
+    }
+}
+
 /// Reads the file; `None` if there is none.
+///
+/// # Errors
+/// The operating system's, or the file is larger than any of ours.
 pub fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     let file = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

@@ -1,6 +1,6 @@
-//! Amounts as an operator writes them: `10 GB`, `64 KiB`, `5m`, `1h30m`.
+//! Amounts as an operator writes them: `2 TB`, `400 Mbit/s`, `20 TB/month`, `1h30m`.
 //!
-//! Decimal and binary units are told apart (`GB` is 10^9, `GiB` is 2^30) and a fraction is exact: no floating point
+//! Decimal and binary units are told apart (`TB` is 10^12, `TiB` is 2^40) and a fraction is exact: no floating point
 //! decides how much of somebody's disk is used.
 
 use std::fmt;
@@ -14,15 +14,25 @@ pub struct QuantityError {
     expected: &'static str,
 }
 
-const SIZE: &str = "a size such as \"10 GB\" or \"500 MiB\"";
+const SIZE: &str = "a size such as \"2 TB\" or \"500 GiB\"";
+const RATE: &str = "a rate such as \"400 Mbit/s\" or \"50 MB/s\"";
+const TRANSFER: &str = "a monthly volume such as \"20 TB/month\"";
 const SPAN: &str = "a duration such as \"30s\", \"5m\" or \"1h30m\"";
 
 /// An amount of storage, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Size(pub u64);
 
+/// A transfer rate, in bytes per second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rate(pub u64);
+
+/// A volume per calendar month, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MonthlyTransfer(pub u64);
+
 impl Size {
-    /// Reads `10 GB`, `1.5 GiB`, `4096 B`.
+    /// Reads `2 TB`, `1.5 GiB`, `4096 B`.
     ///
     /// # Errors
     /// The text is no number with a unit of bytes, or the product does not fit 64 bits.
@@ -31,14 +41,47 @@ impl Size {
     }
 }
 
+impl Rate {
+    /// Reads `400 Mbit/s` or `50 MB/s`. Less than eight bits a second is no rate.
+    ///
+    /// # Errors
+    /// The text is no such rate, or it does not fit 64 bits of bytes.
+    pub fn parse(text: &str) -> Result<Self, QuantityError> {
+        text.trim_end()
+            .strip_suffix("/s")
+            .and_then(|amount| {
+                let per_second = match amount.trim_end().strip_suffix("bit") {
+                    Some(bits) => scaled(&format!("{bits}B"))? / 8,
+                    None => bytes(amount)?,
+                };
+                (per_second > 0).then_some(Self(per_second))
+            })
+            .ok_or_else(|| QuantityError { text: text.to_owned(), expected: RATE })
+    }
+}
+
+impl MonthlyTransfer {
+    /// Reads `20 TB/month`.
+    ///
+    /// # Errors
+    /// The text is no such volume, or it does not fit 64 bits of bytes.
+    pub fn parse(text: &str) -> Result<Self, QuantityError> {
+        text.trim_end()
+            .strip_suffix("/month")
+            .and_then(bytes)
+            .map(Self)
+            .ok_or_else(|| QuantityError { text: text.to_owned(), expected: TRANSFER })
+    }
+}
+
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const UNITS: [(u64, &str); 5] = [
-            (10u64.pow(15), "PB"),
-            (10u64.pow(12), "TB"),
-            (10u64.pow(9), "GB"),
-            (10u64.pow(6), "MB"),
-            (1000, "kB"),
+            (1_000_000_000_000_000, "PB"),
+            (1_000_000_000_000, "TB"),
+            (1_000_000_000, "GB"),
+            (1_000_000, "MB"),
+            (1_000, "kB"),
         ];
         match UNITS.iter().find(|(unit, _)| self.0 >= *unit) {
             None => write!(f, "{} B", self.0),
@@ -84,8 +127,13 @@ fn seconds(text: &str) -> Option<u64> {
     (larger_than != u64::MAX).then_some(total)
 }
 
-/// `number unit`, rounded down; `None` if either part is malformed or the product overflows.
 fn bytes(text: &str) -> Option<u64> {
+    // "bit" is no unit of storage; only a rate may be written in bits.
+    scaled(text).filter(|_| text.trim_end().ends_with('B'))
+}
+
+/// `number unit` in the unit's base, rounded down; `None` if either part is malformed or the product overflows.
+fn scaled(text: &str) -> Option<u64> {
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
@@ -95,9 +143,9 @@ fn bytes(text: &str) -> Option<u64> {
         return None;
     }
     let whole: u128 = whole.parse().ok()?;
-    let parts = 10_u128.pow(u32::try_from(fraction.len()).ok()?);
+    let fraction_of = 10_u128.pow(u32::try_from(fraction.len()).ok()?);
     let fraction: u128 = fraction.parse().ok()?;
-    let total = whole.checked_mul(unit)?.checked_add(fraction * unit / parts)?;
+    let total = whole.checked_mul(unit)?.checked_add(fraction * unit / fraction_of)?;
     u64::try_from(total).ok()
 }
 
@@ -120,18 +168,34 @@ mod tests {
     #[test]
     fn sizes_read_as_written() {
         for (text, bytes) in [
-            ("10 GB", 10_000_000_000),
-            ("1.5GiB", 1_610_612_736),
+            ("2 TB", 2_000_000_000_000),
+            ("2TB", 2_000_000_000_000),
+            ("1.5 GiB", 1_610_612_736),
             ("4096 B", 4096),
             ("64 KiB", 65_536),
+            ("64 kB", 64_000),
+            ("0.000000001 GB", 1),
             ("0 B", 0),
         ] {
             assert_eq!(Size::parse(text), Ok(Size(bytes)), "{text}");
         }
-        for text in ["", "10", "GB", "10 G", "-1 B", "1. GB", ".5 GB", "1.2.3 B", "99999999 PB", "10 Mbit"] {
+        for text in
+            ["", "2", "TB", "2 T", "-1 B", "2 XB", "1. TB", ".5 TB", "1.2.3 B", "99999999 PB", "2 Mbit"]
+        {
             assert!(Size::parse(text).is_err(), "{text}");
         }
-        assert_eq!(Size(1_550_000).to_string(), "1.5 MB");
+    }
+
+    #[test]
+    fn rates_count_bits_or_bytes() {
+        assert_eq!(Rate::parse("400 Mbit/s"), Ok(Rate(50_000_000)));
+        assert_eq!(Rate::parse("1 Gbit/s"), Ok(Rate(125_000_000)));
+        assert_eq!(Rate::parse("50 MB/s"), Ok(Rate(50_000_000)));
+        for text in ["400 Mbit", "400 Mb/s", "7 bit/s", "0 B/s", "fast/s"] {
+            assert!(Rate::parse(text).is_err(), "{text}");
+        }
+        assert_eq!(MonthlyTransfer::parse("20 TB/month"), Ok(MonthlyTransfer(20_000_000_000_000)));
+        assert!(MonthlyTransfer::parse("20 TB/year").is_err());
     }
 
     #[test]
@@ -144,5 +208,12 @@ mod tests {
         {
             assert!(parse_duration(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn sizes_print_with_one_decimal() {
+        assert_eq!(Size(2_000_000_000_000).to_string(), "2.0 TB");
+        assert_eq!(Size(1_550_000).to_string(), "1.5 MB");
+        assert_eq!(Size(999).to_string(), "999 B");
     }
 }

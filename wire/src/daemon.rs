@@ -1,0 +1,59 @@
+//! What both daemons do alike between their command line and the operating system: logs, exit codes, signals.
+
+use std::error::Error;
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::ConfigError;
+
+/// Exit code for a configuration that cannot be run (EX_CONFIG of sysexits.h).
+pub const EXIT_CONFIG: u8 = 78;
+
+/// Writes logs to standard error, as much as `RUST_LOG` says. Called once, first.
+pub fn log_to_stderr() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+}
+
+/// Logs everything that is wrong with a configuration, a line each.
+#[must_use]
+pub fn refuse(file: &Path, error: &ConfigError) -> ExitCode {
+    match error {
+        ConfigError::Faulty(faults) => {
+            for fault in faults {
+                tracing::error!("{}: {fault}", file.display());
+            }
+        }
+        ConfigError::Unreadable { .. } => tracing::error!(error = error as &dyn Error, "no configuration"),
+    }
+    ExitCode::from(EXIT_CONFIG)
+}
+
+/// The operator's and the system's wish that the process ends: SIGTERM and SIGINT.
+#[derive(Debug)]
+pub struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    /// Hears them from now on, instead of dying of them. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn listen() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits for the next one.
+    pub async fn received(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

@@ -8,6 +8,7 @@ use odi_store::{BlobReader, Ledger, Store};
 use odi_wire::client::Client;
 use odi_wire::refusal::Refusal;
 use odi_wire::request_signature::Verifier;
+use odi_wire::serve::Throttle;
 
 use crate::admission::{Followed, admit};
 use crate::bell::Bell;
@@ -45,6 +46,8 @@ pub struct Relay {
     pub fill: Arc<Fill>,
     /// The directories of the configuration, in its order.
     pub directories: Vec<Arc<Directory>>,
+    /// What may be sent, and what was.
+    pub throttle: Arc<Throttle>,
     /// Rung when there is something new to announce.
     pub announce: Arc<Bell>,
     /// Rung when directories offer other catalogs than before.

@@ -15,7 +15,7 @@ use odi_wire::limits::Limits;
 use odi_wire::message::RelayState;
 use odi_wire::private_file;
 use odi_wire::request_signature::Verifier;
-use odi_wire::serve::{self, Running, ServeError, TrustedProxies};
+use odi_wire::serve::{self, Running, ServeError, Throttle, TrustedProxies};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
@@ -92,8 +92,11 @@ impl Server {
     /// [`ServerError`] says which part does not start.
     pub async fn bind(config: Config, clock: Arc<dyn Clock>) -> Result<Self, ServerError> {
         let proxies = TrustedProxies::new(config.proxies.clone());
-        let listening = serve::Server::bind(&config.listen, Limits::default()).await?.trusting(proxies);
-        let opening = tokio::task::spawn_blocking(move || open(config, clock)).await;
+        let throttle = Arc::new(Throttle::default());
+        throttle.set_rate(config.bandwidth.map(|rate| rate.0));
+        let listening = serve::Server::bind(&config.listen, Limits::default()).await?;
+        let listening = listening.trusting(proxies).limited_by(Arc::clone(&throttle));
+        let opening = tokio::task::spawn_blocking(move || open(config, clock, throttle)).await;
         let relay = match opening {
             Ok(relay) => Arc::new(relay?),
             Err(error) => std::panic::resume_unwind(error.into_panic()),
@@ -155,7 +158,7 @@ impl Server {
     }
 }
 
-fn open(config: Config, clock: Arc<dyn Clock>) -> Result<Relay, ServerError> {
+fn open(config: Config, clock: Arc<dyn Clock>, throttle: Arc<Throttle>) -> Result<Relay, ServerError> {
     private_file::create_folder(&config.data_dir)
         .map_err(|source| ServerError::DataDir { path: config.data_dir.clone(), source })?;
     // First, for its lock guards the whole data folder: what a relay that is still ending writes to its ledger must be
@@ -202,6 +205,7 @@ fn open(config: Config, clock: Arc<dyn Clock>) -> Result<Relay, ServerError> {
         peers,
         fill,
         directories,
+        throttle,
         announce: Arc::new(Bell::default()),
         wanted_changed: Bell::default(),
         withdrawn: Withdrawn::default(),

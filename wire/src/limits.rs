@@ -34,6 +34,12 @@ pub const NONCES_MAX: usize = 16 * 1024;
 /// caches within P5's 15 minutes.
 pub const PINNED_CACHE_LIFETIME: Duration = Duration::from_secs(15 * 60);
 
+/// The most bytes that an answer may send before its turn comes again, where the rate of a server is limited: one chunk.
+pub const PACE_PIECE_BYTES: u64 = 256 * 1024;
+
+/// How many client networks a limited server remembers that have just had more than their share.
+pub const PACE_LANES_MAX: usize = 16 * 1024;
+
 /// What one server spends on its callers. All are per process, or per connection where it says so.
 #[derive(Clone, Debug)]
 pub struct Limits {

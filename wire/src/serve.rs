@@ -14,14 +14,17 @@ mod forwarded;
 mod listen;
 mod message;
 mod open_files;
+mod pacer;
 mod server;
 mod stall;
+mod throttle;
 
 pub use body::{Body, BodyError};
 pub use forwarded::TrustedProxies;
 pub use listen::{Listen, TcpListen};
 pub use message::{Request, Response, Scheme};
 pub use server::{Drained, Running, ServeError, Server, Service};
+pub use throttle::{Spent, Throttle};
 
 pub(crate) use stall::StallMeter;
 

@@ -6,6 +6,8 @@
 
 #[path = "serving/in_memory.rs"]
 mod in_memory;
+#[path = "serving/pacing.rs"]
+mod pacing;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -88,7 +88,7 @@ impl Drop for Permit {
 }
 
 /// One household has a /64 of IPv6, so that is what counts as one address.
-fn network_of(addr: IpAddr) -> IpAddr {
+pub(super) fn network_of(addr: IpAddr) -> IpAddr {
     match addr.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64))),
         v4 => v4,

@@ -8,6 +8,8 @@ use bytes::Bytes;
 use futures_util::stream::{BoxStream, Stream, StreamExt};
 use http_body::{Frame, SizeHint};
 
+use super::throttle::Flow;
+
 /// What a response carries. Its length is always known beforehand, so that `Content-Length` is exact.
 #[derive(Default)]
 pub enum Body {
@@ -77,7 +79,7 @@ impl Body {
     /// The stream's own error, or a length other than promised or over `max_bytes`.
     pub async fn collect(self, max_bytes: u64) -> Result<Bytes, BodyError> {
         let promised = self.len();
-        let mut sized = SizedBody::new(self);
+        let mut sized = SizedBody::new(self, None);
         let mut all = Vec::new();
         while let Some(piece) = std::future::poll_fn(|cx| sized.poll_data(cx)).await {
             let piece = piece?;
@@ -120,22 +122,44 @@ impl From<&'static str> for Body {
     }
 }
 
-/// A [`Body`] that holds its producer to the promised length.
+/// A [`Body`] that holds its producer to the promised length, and waits for its turn where the server is limited.
 pub(super) struct SizedBody {
     body: Body,
     promised: u64,
-    sent: u64,
+    /// What its producer has given.
+    given: u64,
+    /// What of it has not been sent.
+    held: Bytes,
+    flow: Option<Flow>,
 }
 
 impl SizedBody {
-    pub(super) fn new(body: Body) -> Self {
-        Self { promised: body.len(), body, sent: 0 }
+    pub(super) fn new(body: Body, flow: Option<Flow>) -> Self {
+        Self { promised: body.len(), body, given: 0, held: Bytes::new(), flow }
     }
 
+    /// The next piece, when the whole server's budget lets it go.
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        if self.held.is_empty() {
+            match std::task::ready!(self.poll_given(cx)) {
+                Some(Ok(bytes)) => self.held = bytes,
+                other => return Poll::Ready(other),
+            }
+        }
+        let Some(flow) = &mut self.flow else {
+            return Poll::Ready(Some(Ok(std::mem::take(&mut self.held))));
+        };
+        let passed = std::task::ready!(flow.poll_pass(cx, self.held.len()));
+        Poll::Ready(Some(match passed {
+            Ok(piece) => Ok(self.held.split_to(piece.min(self.held.len()))),
+            Err(spent) => Err(BodyError::source(spent)),
+        }))
+    }
+
+    fn poll_given(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
         let piece = match &mut self.body {
             Body::Empty => None,
-            Body::Full(bytes) => Some(Ok(std::mem::take(bytes))).filter(|_| self.sent == 0),
+            Body::Full(bytes) => Some(Ok(std::mem::take(bytes))).filter(|_| self.given == 0),
             Body::Stream { stream, .. } => loop {
                 match std::task::ready!(stream.poll_next_unpin(cx)) {
                     Some(Ok(empty)) if empty.is_empty() => {}
@@ -145,18 +169,18 @@ impl SizedBody {
         };
         Poll::Ready(match piece {
             Some(Ok(bytes)) => {
-                self.sent = self.sent.saturating_add(bytes.len() as u64);
-                let over = self.sent > self.promised;
+                self.given = self.given.saturating_add(bytes.len() as u64);
+                let over = self.given > self.promised;
                 Some(if over { Err(self.length_error()) } else { Ok(bytes) })
             }
             Some(Err(error)) => Some(Err(error)),
-            None if self.sent < self.promised => Some(Err(self.length_error())),
+            None if self.given < self.promised => Some(Err(self.length_error())),
             None => None,
         })
     }
 
     const fn length_error(&self) -> BodyError {
-        BodyError::Length { promised: self.promised, got: self.sent }
+        BodyError::Length { promised: self.promised, got: self.given }
     }
 }
 
@@ -181,11 +205,12 @@ impl http_body::Body for SizedBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.sent >= self.promised
+        self.given >= self.promised && self.held.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.promised.saturating_sub(self.sent))
+        let sent = self.given.saturating_sub(self.held.len() as u64);
+        SizeHint::with_exact(self.promised.saturating_sub(sent))
     }
 }
 

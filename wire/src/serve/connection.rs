@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING};
-use http::{Method, StatusCode, Version};
+use http::{HeaderMap, Method, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -21,6 +21,7 @@ use super::forwarded::TrustedProxies;
 use super::message::{Progress, Request, RequestBody, Response, Scheme};
 use super::server::Service;
 use super::stall::{StallMeter, WriteGuard};
+use super::throttle::{Flow, Throttle};
 use crate::limits::{Limits, TARGET_BYTES_MAX};
 use crate::refusal::Refusal;
 
@@ -29,6 +30,8 @@ pub(super) struct Shared<S> {
     pub(super) service: Arc<S>,
     pub(super) limits: Limits,
     pub(super) proxies: TrustedProxies,
+    /// What all connections together may send.
+    pub(super) throttle: Option<Arc<Throttle>>,
     /// Cancelled when the server drains: finish the request at hand, then close.
     pub(super) draining: CancellationToken,
 }
@@ -74,18 +77,22 @@ async fn exchange<S: Service>(
 ) -> hyper::Response<SizedBody> {
     let is_head = request.method() == Method::HEAD;
     let mut closes = false;
-    let response = match framing(&request) {
+    let (response, caller) = match framing(&request) {
         Err(refusal) => {
             closes = true;
-            refusal.into_response()
+            (refusal.into_response(), peer)
         }
         Ok(()) => {
             let progress = Progress::begin();
             let request = admit(shared, request, peer, scheme, progress.clone());
-            answer(shared, request, progress).await
+            let caller = request.peer;
+            (answer(shared, request, progress).await, caller)
         }
     };
-    let mut sent = sized(response, is_head);
+    let mut sent = sized(response, is_head, |headers, body| {
+        let throttle = shared.throttle.as_ref()?;
+        Some(Flow::begin(throttle, caller.ip(), head_bytes(headers), body))
+    });
     if closes {
         sent.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -164,7 +171,17 @@ async fn answer<S: Service>(shared: &Shared<S>, request: Request, progress: Prog
     }
 }
 
-fn sized(response: Response, is_head: bool) -> hyper::Response<SizedBody> {
+/// About what a response's head takes: its status line, `Date` and `Connection`, and its fields.
+fn head_bytes(headers: &HeaderMap) -> u64 {
+    const FIXED: u64 = 96;
+    headers.iter().map(|(name, value)| (name.as_str().len() + value.len() + 4) as u64).sum::<u64>() + FIXED
+}
+
+fn sized(
+    response: Response,
+    is_head: bool,
+    flow: impl FnOnce(&HeaderMap, &Body) -> Option<Flow>,
+) -> hyper::Response<SizedBody> {
     let Response { status, headers, mut body } = response;
     let mut sent = hyper::Response::new(());
     *sent.status_mut() = status;
@@ -181,5 +198,6 @@ fn sized(response: Response, is_head: bool) -> hyper::Response<SizedBody> {
     if is_head {
         body = Body::Empty;
     }
-    sent.map(|()| SizedBody::new(body))
+    let flow = flow(sent.headers(), &body);
+    sent.map(|()| SizedBody::new(body, flow))
 }

@@ -14,6 +14,7 @@ use super::forwarded::TrustedProxies;
 use super::listen::{Listen, TcpListen};
 use super::message::{Request, Response};
 use super::open_files;
+use super::throttle::Throttle;
 use crate::limits::Limits;
 
 /// Sent to a connection over a limit, before it is closed.
@@ -52,6 +53,7 @@ pub struct Server<L: Listen = TcpListen> {
     listeners: Vec<(L, SocketAddr)>,
     limits: Limits,
     proxies: TrustedProxies,
+    throttle: Option<Arc<Throttle>>,
 }
 
 impl Server {
@@ -71,7 +73,7 @@ impl Server {
             };
             listeners.push(bind.await.map_err(|source| ServeError::Bind { addr: *addr, source })?);
         }
-        Ok(Self { listeners, limits, proxies: TrustedProxies::default() })
+        Ok(Self { listeners, limits, proxies: TrustedProxies::default(), throttle: None })
     }
 }
 
@@ -79,13 +81,20 @@ impl<L: Listen> Server<L> {
     /// Serves other listeners than plain TCP; each with the address it is known by.
     #[must_use]
     pub fn over(listeners: Vec<(L, SocketAddr)>, limits: Limits) -> Self {
-        Self { listeners, limits, proxies: TrustedProxies::default() }
+        Self { listeners, limits, proxies: TrustedProxies::default(), throttle: None }
     }
 
     /// Believes these proxies about who asks and how; they may open more connections than one address otherwise may.
     #[must_use]
     pub fn trusting(mut self, proxies: TrustedProxies) -> Self {
         self.proxies = proxies;
+        self
+    }
+
+    /// Holds all that is sent, over every connection, to this budget.
+    #[must_use]
+    pub fn limited_by(mut self, throttle: Arc<Throttle>) -> Self {
+        self.throttle = Some(throttle);
         self
     }
 
@@ -104,6 +113,7 @@ impl<L: Listen> Server<L> {
             service,
             limits: self.limits,
             proxies: self.proxies,
+            throttle: self.throttle.clone(),
             draining: draining.clone(),
         });
         let mut accepting = JoinSet::new();
@@ -115,7 +125,11 @@ impl<L: Listen> Server<L> {
                 addr,
             ));
         }
-        Running { accepting, draining, admission, local_addrs }
+        let mut pacing = JoinSet::new();
+        if let Some(throttle) = self.throttle {
+            pacing.spawn(throttle.run());
+        }
+        Running { accepting, pacing, draining, admission, local_addrs }
     }
 }
 
@@ -124,6 +138,8 @@ impl<L: Listen> Server<L> {
 pub struct Running {
     /// One task per listener, each owning its connections.
     accepting: JoinSet<()>,
+    /// Wakes the answers that waited for their turn; ends after the last connection.
+    pacing: JoinSet<()>,
     draining: CancellationToken,
     admission: Arc<Admission>,
     local_addrs: Vec<SocketAddr>,
@@ -151,10 +167,11 @@ impl Running {
 
     /// Waits until an accept loop has died: a server that no longer accepts must not look healthy.
     pub async fn failed(&mut self) -> ServeError {
-        match self.accepting.join_next().await {
-            Some(joined) => ServeError::AcceptLoopEnded { source: joined.err() },
+        tokio::select! {
+            Some(joined) = self.accepting.join_next() => ServeError::AcceptLoopEnded { source: joined.err() },
+            Some(joined) = self.pacing.join_next() => ServeError::AcceptLoopEnded { source: joined.err() },
             // It has no listeners, or died before: nothing further can fail.
-            None => std::future::pending().await,
+            else => std::future::pending().await,
         }
     }
 
@@ -167,6 +184,7 @@ impl Running {
             Err(_) => self.admission.open_connections(),
         };
         self.accepting.shutdown().await;
+        self.pacing.shutdown().await;
         if cut > 0 {
             tracing::warn!(cut, "connections were cut at the end of the drain");
         }

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use odi_wire::serve::{Limits, Listen, Running, Scheme, Server, Service};
+use odi_wire::serve::{Limits, Listen, Running, Scheme, Server, Service, Throttle};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::sync::{Mutex, mpsc};
 
@@ -43,10 +43,23 @@ pub(crate) struct Network {
 
 impl Network {
     pub(crate) fn serve(service: impl Service, limits: Limits) -> Self {
+        Self::start(service, |server| server, limits)
+    }
+
+    /// The same, held to a budget.
+    pub(crate) fn serve_limited(service: impl Service, throttle: &Arc<Throttle>) -> Self {
+        Self::start(service, |server| server.limited_by(Arc::clone(throttle)), Limits::default())
+    }
+
+    fn start(
+        service: impl Service,
+        with: impl FnOnce(Server<Pipes>) -> Server<Pipes>,
+        limits: Limits,
+    ) -> Self {
         let (dial, incoming) = mpsc::channel(100);
         let pipes = Pipes { incoming: Mutex::new(incoming) };
         let addr = SocketAddr::from(([192, 0, 2, 0], 80));
-        let running = Server::over(vec![(pipes, addr)], limits).spawn(Arc::new(service));
+        let running = with(Server::over(vec![(pipes, addr)], limits)).spawn(Arc::new(service));
         Self { running, dial: Some(dial) }
     }
 

@@ -1,0 +1,434 @@
+//! Who may send how much, when: a token bucket shared fairly between clients. Pure; `now` counts from any fixed moment.
+//!
+//! Invariants
+//! - Over any time `t` no more than `rate * t`, the burst and one piece are granted; a late look gives back what was missed.
+//! - Clients (lanes) that wait share equally by bytes, whatever the number of their connections; one that has not sent lately
+//!   goes next, and so waits for one piece at most. What nobody else asks for goes to whoever does.
+//! - Nothing is granted beyond the allowance, which whoever counts transfer extends.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::hash::Hash;
+use std::time::Duration;
+
+use crate::limits::{PACE_LANES_MAX, PACE_PIECE_BYTES};
+
+/// Sent at once after a pause: this time's worth of the rate, at least one piece.
+const BURST: Duration = Duration::from_millis(10);
+/// A look this late gives back everything that was missed meanwhile; a later one only this much.
+const LATE_MAX: Duration = Duration::from_millis(250);
+/// At a low rate a piece takes this long, so that nobody waits long behind another's.
+const PIECE_TIME: Duration = Duration::from_millis(50);
+/// The smallest piece.
+const PIECE_BYTES_MIN: u64 = 4 * 1024;
+const NANOS: i128 = 1_000_000_000;
+
+/// One that waits for its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Ticket(u64);
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+struct Piece {
+    bytes: u64,
+    /// Whether it must keep within the allowance.
+    metered: bool,
+}
+
+/// The bucket and the line before it. `L` names a lane.
+#[derive(Debug)]
+pub(super) struct Pacer<L> {
+    /// Bytes per second; `None` is no limit.
+    rate: Option<u64>,
+    /// What may be sent now, in bytes times nanoseconds; below zero by one piece at most.
+    credit: i128,
+    seen: Duration,
+    /// Bytes that may be granted before the allowance is extended.
+    allowance: u64,
+    /// How far the lane that was served last had come; lanes that come anew start here.
+    virtual_now: u64,
+    lanes: HashMap<L, Lane>,
+    /// Lanes with somebody waiting, by where their next piece starts.
+    turns: BTreeMap<(u64, Ticket), L>,
+    /// Lanes without, remembered until the others have caught up.
+    idle: BTreeSet<(u64, L)>,
+    last_ticket: u64,
+}
+
+#[derive(Debug, Default)]
+struct Lane {
+    /// Where its last piece ended.
+    finish: u64,
+    waiting: VecDeque<(Ticket, Piece)>,
+    turn: Option<(u64, Ticket)>,
+}
+
+impl<L: Clone + Eq + Hash + Ord> Pacer<L> {
+    /// A full bucket.
+    pub(super) fn new(rate: Option<u64>, allowance: u64, now: Duration) -> Self {
+        let mut pacer = Self {
+            rate,
+            credit: 0,
+            seen: now,
+            allowance,
+            virtual_now: 0,
+            lanes: HashMap::new(),
+            turns: BTreeMap::new(),
+            idle: BTreeSet::new(),
+            last_ticket: 0,
+        };
+        pacer.credit = pacer.burst();
+        pacer
+    }
+
+    /// The most that is asked for at once.
+    pub(super) fn piece_bytes(&self) -> u64 {
+        let fair = |rate: u64| rate / 1000 * u64::try_from(PIECE_TIME.as_millis()).unwrap_or(u64::MAX);
+        self.rate.map_or(PACE_PIECE_BYTES, |rate| fair(rate).clamp(PIECE_BYTES_MIN, PACE_PIECE_BYTES))
+    }
+
+    /// Asks for a piece; `None` if it may be sent now. One that is not `metered` is sent even if nothing is allowed any more.
+    pub(super) fn ask(&mut self, lane: &L, bytes: u64, metered: bool, now: Duration) -> Option<Ticket> {
+        let piece = Piece { bytes, metered };
+        self.refill(now);
+        if self.turns.is_empty() && self.affords(piece) {
+            // Nobody waits, so nobody is behind: what lanes have sent so far no longer matters.
+            self.lanes.clear();
+            self.idle.clear();
+            self.virtual_now = 0;
+            self.spend(bytes);
+            self.lanes.insert(lane.clone(), Lane { finish: bytes, ..Lane::default() });
+            self.idle.insert((bytes, lane.clone()));
+            return None;
+        }
+        self.last_ticket += 1;
+        let ticket = Ticket(self.last_ticket);
+        let known = self.lanes.entry(lane.clone()).or_default();
+        known.waiting.push_back((ticket, piece));
+        if known.turn.is_none() {
+            self.idle.remove(&(known.finish, lane.clone()));
+            let turn = (known.finish.max(self.virtual_now), ticket);
+            known.turn = Some(turn);
+            self.turns.insert(turn, lane.clone());
+        }
+        Some(ticket)
+    }
+
+    /// Grants what can be granted now, in order.
+    pub(super) fn grant(&mut self, now: Duration) -> Vec<Ticket> {
+        self.refill(now);
+        let mut granted = Vec::new();
+        while let Some((turn, lane)) = self.turns.first_key_value().map(|(turn, lane)| (*turn, lane.clone()))
+        {
+            let known = self.lanes.get(&lane).expect("a lane with a turn is known");
+            let (ticket, piece) = *known.waiting.front().expect("a lane with a turn has somebody waiting");
+            if !self.affords(piece) {
+                break;
+            }
+            let known = self.lanes.get_mut(&lane).expect("as before");
+            known.waiting.pop_front();
+            known.finish = turn.0.saturating_add(piece.bytes);
+            self.virtual_now = turn.0;
+            self.spend(piece.bytes);
+            self.next_turn(&lane, turn);
+            granted.push(ticket);
+        }
+        self.forget_idle();
+        granted
+    }
+
+    /// Forgets one that no longer waits.
+    pub(super) fn withdraw(&mut self, lane: &L, ticket: Ticket) {
+        let Some(known) = self.lanes.get_mut(lane) else { return };
+        known.waiting.retain(|(waiting, _)| *waiting != ticket);
+        if known.waiting.is_empty()
+            && let Some(turn) = known.turn
+        {
+            self.next_turn(lane, turn);
+            self.forget_idle();
+        }
+    }
+
+    /// When the next one may go, if one waits for time alone.
+    pub(super) fn next(&self) -> Option<Duration> {
+        let (_, lane) = self.turns.first_key_value()?;
+        let (_, piece) = self.lanes.get(lane)?.waiting.front()?;
+        if piece.metered && piece.bytes > self.allowance {
+            return None;
+        }
+        let Some(rate) = self.rate else { return Some(self.seen) };
+        let lacking = u128::try_from(1 - self.credit).unwrap_or(0);
+        let nanos = lacking.div_ceil(u128::from(rate.max(1)));
+        Some(self.seen + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)))
+    }
+
+    /// Another rate from now on.
+    pub(super) fn set_rate(&mut self, rate: Option<u64>, now: Duration) {
+        self.refill(now);
+        self.rate = rate;
+        self.credit = self.credit.min(self.burst());
+    }
+
+    /// Counts what is sent without asking: a head without a body.
+    pub(super) fn charge(&mut self, bytes: u64) {
+        if self.allowance != u64::MAX {
+            self.allowance = self.allowance.saturating_sub(bytes);
+        }
+    }
+
+    /// So much may be granted from now on.
+    pub(super) fn allow(&mut self, bytes: u64) {
+        self.allowance = bytes;
+    }
+
+    /// What is left of the allowance.
+    pub(super) fn allowance(&self) -> u64 {
+        self.allowance
+    }
+
+    /// How many wait.
+    #[cfg(test)]
+    fn waiting(&self) -> usize {
+        self.lanes.values().map(|lane| lane.waiting.len()).sum()
+    }
+
+    fn affords(&self, piece: Piece) -> bool {
+        (piece.bytes <= self.allowance || !piece.metered) && (self.rate.is_none() || self.credit > 0)
+    }
+
+    fn spend(&mut self, bytes: u64) {
+        self.charge(bytes);
+        if self.rate.is_some() {
+            self.credit -= i128::from(bytes) * NANOS;
+        }
+    }
+
+    fn refill(&mut self, now: Duration) {
+        let passed = now.saturating_sub(self.seen);
+        self.seen = self.seen.max(now);
+        let Some(rate) = self.rate else { return };
+        // Whoever waits must not lose what was earned while nobody looked; after a pause a burst is all there is.
+        let full = if self.turns.is_empty() { self.burst() } else { self.burst().max(worth(rate, LATE_MAX)) };
+        self.credit = self.credit.saturating_add(worth(rate, passed)).min(full);
+    }
+
+    fn burst(&self) -> i128 {
+        self.rate.map_or(0, |rate| worth(rate, BURST).max(i128::from(self.piece_bytes()) * NANOS))
+    }
+
+    fn next_turn(&mut self, lane: &L, former: (u64, Ticket)) {
+        self.turns.remove(&former);
+        let Some(known) = self.lanes.get_mut(lane) else { return };
+        known.turn = known.waiting.front().map(|(ticket, _)| (known.finish, *ticket));
+        match known.turn {
+            Some(turn) => _ = self.turns.insert(turn, lane.clone()),
+            None => _ = self.idle.insert((known.finish, lane.clone())),
+        }
+    }
+
+    /// A lane that the others have caught up with is like one that comes anew. Of too many the ones next to that go.
+    fn forget_idle(&mut self) {
+        while let Some((finish, _)) = self.idle.first()
+            && (*finish <= self.virtual_now || self.idle.len() > PACE_LANES_MAX)
+        {
+            if let Some((_, lane)) = self.idle.pop_first() {
+                self.lanes.remove(&lane);
+            }
+        }
+    }
+}
+
+fn worth(rate: u64, time: Duration) -> i128 {
+    i128::from(rate).saturating_mul(i128::try_from(time.as_nanos()).unwrap_or(i128::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const PIECE: u64 = PACE_PIECE_BYTES;
+    const RATE: u64 = 50_000_000;
+
+    fn at(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    /// Clients that always want more, each with so many connections, for ten seconds; bytes per client.
+    fn saturated(rate: u64, connections: &[usize], look_every: Duration) -> Vec<u64> {
+        let mut pacer = Pacer::new(Some(rate), u64::MAX, Duration::ZERO);
+        let piece = pacer.piece_bytes();
+        let mut owner = HashMap::new();
+        let mut sent = vec![0; connections.len()];
+        let (mut now, end) = (Duration::ZERO, Duration::from_secs(10));
+        let mut free: Vec<usize> =
+            connections.iter().enumerate().flat_map(|(client, n)| vec![client; *n]).collect();
+        while now < end {
+            while let Some(client) = free.pop() {
+                match pacer.ask(&client, piece, true, now) {
+                    None => {
+                        sent[client] += piece;
+                        free.push(client);
+                    }
+                    Some(ticket) => _ = owner.insert(ticket, client),
+                }
+            }
+            now = pacer.next().unwrap().max(now + look_every);
+            for ticket in pacer.grant(now) {
+                let client = owner.remove(&ticket).unwrap();
+                sent[client] += piece;
+                free.push(client);
+            }
+        }
+        sent
+    }
+
+    #[test]
+    fn the_rate_is_kept_within_a_percent_however_late_the_looks() {
+        for (rate, late) in [(100_000, 40), (RATE, 0), (RATE, 40), (1_250_000_000, 0), (1_250_000_000, 1)] {
+            let sent: u64 = saturated(rate, &[1, 3, 8], at(late)).iter().sum();
+            let due = rate * 10;
+            assert!(sent.abs_diff(due) <= due / 100 + PIECE * 2, "{sent} of {due} at {late} ms");
+        }
+    }
+
+    #[test]
+    fn clients_share_equally_however_many_connections_they_have() {
+        let sent = saturated(RATE, &[1, 1, 50, 7], Duration::ZERO);
+        let fair = RATE * 10 / 4;
+        for bytes in &sent {
+            assert!(bytes.abs_diff(fair) <= fair / 50, "{sent:?}");
+        }
+    }
+
+    #[test]
+    fn one_alone_takes_everything() {
+        let sent = saturated(RATE, &[1], Duration::ZERO);
+        assert!(sent[0].abs_diff(RATE * 10) < RATE / 20, "{sent:?}");
+    }
+
+    #[test]
+    fn whoever_comes_new_goes_next() {
+        let mut pacer = Pacer::new(Some(RATE), u64::MAX, at(0));
+        let mut greedy: Vec<Ticket> =
+            (0..200).filter_map(|_| pacer.ask(&"greedy", PIECE, true, at(0))).collect();
+        greedy.reverse();
+        let served = pacer.grant(at(20));
+        assert!(!served.is_empty() && served.iter().all(|ticket| greedy.pop() == Some(*ticket)));
+        let small = pacer.ask(&"small", 300, true, at(20)).unwrap();
+        let next = pacer.next().unwrap();
+        assert!(next < at(30), "{next:?}");
+        assert_eq!(pacer.grant(next)[0], small);
+    }
+
+    #[test]
+    fn a_small_answer_waits_for_nothing_while_the_bucket_has_something() {
+        let mut pacer = Pacer::new(Some(RATE), u64::MAX, at(0));
+        assert_eq!(pacer.ask(&1, PIECE - 1, true, at(0)), None);
+        assert_eq!(pacer.ask(&2, 300, true, at(0)), None);
+        assert_eq!(pacer.next(), None, "nobody waits, so nobody is woken");
+    }
+
+    #[test]
+    fn coming_back_on_another_connection_is_no_way_to_go_first() {
+        let mut pacer = Pacer::new(Some(RATE), u64::MAX, at(0));
+        let mut sent = [0_u64; 2];
+        let mut now = at(0);
+        let (mut patient, mut hasty) = (None, None);
+        for _ in 0..2000 {
+            for (client, held) in [(0, &mut patient), (1, &mut hasty)] {
+                while held.is_none() {
+                    *held = pacer.ask(&client, PIECE, true, now);
+                    sent[client] += if held.is_none() { PIECE } else { 0 };
+                }
+            }
+            now = pacer.next().unwrap();
+            for ticket in pacer.grant(now) {
+                let (client, held) =
+                    if patient == Some(ticket) { (0, &mut patient) } else { (1, &mut hasty) };
+                *held = None;
+                sent[client] += PIECE;
+            }
+            // The hasty one gives up whatever it waits for, and asks anew.
+            if let Some(ticket) = hasty.take() {
+                pacer.withdraw(&1, ticket);
+            }
+        }
+        assert!(sent[1] <= sent[0] + sent[0] / 10, "{sent:?}");
+    }
+
+    #[test]
+    fn nothing_goes_beyond_the_allowance_and_an_extension_lets_it_go_on() {
+        let mut pacer = Pacer::new(None, 1000, at(0));
+        assert_eq!(pacer.ask(&1, 600, true, at(0)), None);
+        let waits = pacer.ask(&1, 600, true, at(0)).unwrap();
+        assert_eq!((pacer.grant(at(9000)), pacer.next(), pacer.allowance()), (vec![], None, 400));
+        pacer.allow(601);
+        assert_eq!((pacer.grant(at(9000)), pacer.allowance()), (vec![waits], 1));
+    }
+
+    #[test]
+    fn another_rate_holds_from_now_on() {
+        let mut pacer = Pacer::new(Some(1_000_000), u64::MAX, at(0));
+        while pacer.ask(&1, 30_000, true, at(0)).is_none() {}
+        assert!(pacer.next().unwrap() < at(100));
+        pacer.set_rate(Some(10_000), at(0));
+        assert!(pacer.next().unwrap() > at(1000));
+        pacer.set_rate(None, at(1));
+        assert_eq!((pacer.next(), pacer.grant(at(1)).len()), (Some(at(1)), 1));
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Ask { lane: u8, bytes: u64 },
+        Wait { micros: u64 },
+        GiveUp { which: usize },
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            4 => (0_u8..6, 1_u64..=PIECE).prop_map(|(lane, bytes)| Step::Ask { lane, bytes }),
+            3 => (0_u64..200_000).prop_map(|micros| Step::Wait { micros }),
+            1 => any::<usize>().prop_map(|which| Step::GiveUp { which }),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+        #[test]
+        fn never_more_than_the_rate_and_nobody_is_lost(steps in proptest::collection::vec(step(), 1..200)) {
+            let rate = 2_000_000;
+            let mut pacer = Pacer::new(Some(rate), u64::MAX, at(0));
+            let mut now = at(0);
+            let (mut sent, mut waiting) = (0_u64, Vec::<(Ticket, u8, u64)>::new());
+            let credited = |now: Duration| worth(rate, now) / NANOS;
+            for step in steps {
+                match step {
+                    Step::Ask { lane, bytes } => match pacer.ask(&lane, bytes, true, now) {
+                        None => sent += bytes,
+                        Some(ticket) => waiting.push((ticket, lane, bytes)),
+                    },
+                    Step::Wait { micros } => now += Duration::from_micros(micros),
+                    Step::GiveUp { which } if !waiting.is_empty() => {
+                        let (ticket, lane, _) = waiting.swap_remove(which % waiting.len());
+                        pacer.withdraw(&lane, ticket);
+                    }
+                    Step::GiveUp { .. } => {}
+                }
+                for granted in pacer.grant(now) {
+                    let at = waiting.iter().position(|(ticket, ..)| *ticket == granted).unwrap();
+                    sent += waiting.swap_remove(at).2;
+                }
+                prop_assert!(i128::from(sent) <= credited(now) + i128::from(2 * PIECE), "{} at {:?}", sent, now);
+                prop_assert_eq!(pacer.waiting(), waiting.len());
+                prop_assert_eq!(pacer.next().is_some(), !waiting.is_empty());
+            }
+            while let Some(next) = pacer.next() {
+                let granted = pacer.grant(next);
+                prop_assert!(!granted.is_empty(), "a wake-up for nothing");
+                waiting.retain(|(ticket, ..)| !granted.contains(ticket));
+            }
+            prop_assert!(waiting.is_empty());
+        }
+    }
+}

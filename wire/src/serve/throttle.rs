@@ -1,0 +1,243 @@
+//! The one budget of all that a server sends: its rate, shared between clients, and its count.
+//!
+//! Every body passes through a [`Flow`] piece by piece, before the piece goes to its connection: so what is counted is never
+//! less than what was sent. Whoever must wait leaves a waker; one task looks when the next piece is due, and wakes those that
+//! may go and nobody else.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::admission::network_of;
+use super::body::Body;
+use super::pacer::{Pacer, Ticket};
+
+/// An answer in memory up to this size is sent beyond the allowance: refusals, redirects, what directories ask.
+const UNMETERED_BYTES_MAX: usize = 4 * 1024;
+
+/// What a server may send, and what it has sent. One for all listeners of a daemon; no limit until one is set.
+pub struct Throttle {
+    began: Instant,
+    state: Mutex<State>,
+    /// Somebody has begun to wait, or a limit has changed.
+    changed: Notify,
+    /// The allowance has fallen below half of what was last allowed.
+    low: Notify,
+}
+
+struct State {
+    pacer: Pacer<IpAddr>,
+    /// Who waits, and who may go and has not come back yet.
+    waiting: HashMap<Ticket, Option<Waker>>,
+    sent: u64,
+    /// What was last allowed.
+    allowed: u64,
+    spent: bool,
+}
+
+/// The budget is spent: nothing more is sent for now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the transfer budget is spent")]
+pub struct Spent;
+
+impl Default for Throttle {
+    fn default() -> Self {
+        let state = State {
+            pacer: Pacer::new(None, u64::MAX, Duration::ZERO),
+            waiting: HashMap::new(),
+            sent: 0,
+            allowed: u64::MAX,
+            spent: false,
+        };
+        Self { began: Instant::now(), state: Mutex::new(state), changed: Notify::new(), low: Notify::new() }
+    }
+}
+
+impl Throttle {
+    /// Sends at most so many bytes a second from now on; `None` as fast as the line goes.
+    pub fn set_rate(&self, bytes_per_second: Option<u64>) {
+        let now = self.began.elapsed();
+        self.state().pacer.set_rate(bytes_per_second, now);
+        self.changed.notify_one();
+    }
+
+    /// Sends at most so many bytes more from now on, until this is called again; `u64::MAX` is no limit.
+    pub fn allow(&self, bytes: u64) {
+        let mut state = self.state();
+        state.pacer.allow(bytes);
+        state.allowed = bytes;
+        state.spent = false;
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Allows nothing more and breaks off what is being sent, until [`Throttle::allow`] is called.
+    pub fn spend(&self) {
+        let mut state = self.state();
+        state.pacer.allow(0);
+        state.spent = true;
+        let wakers: Vec<Waker> = state.waiting.values_mut().filter_map(Option::take).collect();
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Bytes that were sent since the start, and how many more are allowed: heads and bodies, without what TLS and TCP add.
+    #[must_use]
+    pub fn sent(&self) -> (u64, u64) {
+        let state = self.state();
+        (state.sent, state.pacer.allowance())
+    }
+
+    /// How many answers wait for their turn now.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.state().waiting.len()
+    }
+
+    /// Waits until half of what was last allowed is used; it may also return early.
+    pub async fn low(&self) {
+        self.low.notified().await;
+    }
+
+    /// Wakes whoever may go, for ever. A server that is limited runs this beside its connections.
+    pub(super) async fn run(self: Arc<Self>) {
+        loop {
+            let next = self.state().pacer.next();
+            match next {
+                None => self.changed.notified().await,
+                Some(due) => {
+                    tokio::select! {
+                        () = tokio::time::sleep_until(self.began + due) => self.wake_due(),
+                        () = self.changed.notified() => {}
+                    }
+                }
+            }
+        }
+    }
+
+    fn wake_due(&self) {
+        let now = self.began.elapsed();
+        let wakers = self.state().grant(now);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count(&self, state: &mut State, bytes: u64) {
+        state.sent = state.sent.saturating_add(bytes);
+        self.tell_if_low(state);
+    }
+
+    fn tell_if_low(&self, state: &State) {
+        if state.allowed != u64::MAX && state.pacer.allowance() < state.allowed / 2 {
+            self.low.notify_one();
+        }
+    }
+}
+
+impl State {
+    /// Grants what is due; the wakers of those that may go.
+    fn grant(&mut self, now: Duration) -> Vec<Waker> {
+        let granted = self.pacer.grant(now);
+        granted.iter().filter_map(|ticket| self.waiting.remove(ticket).flatten()).collect()
+    }
+}
+
+impl fmt::Debug for Throttle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Throttle").field("sent", &self.sent()).finish_non_exhaustive()
+    }
+}
+
+/// One answer on its way through the [`Throttle`].
+pub(super) struct Flow {
+    throttle: Arc<Throttle>,
+    lane: IpAddr,
+    /// Whether it is held to the allowance. What says that the budget is spent must still go out.
+    metered: bool,
+    /// Bytes of the response's head, charged with the first piece.
+    head: u64,
+    waiting: Option<Waiting>,
+}
+
+struct Waiting {
+    ticket: Ticket,
+    piece: usize,
+    cost: u64,
+}
+
+impl Flow {
+    /// An answer to this address. One without a body is counted at once and waits for nobody.
+    pub(super) fn begin(throttle: &Arc<Throttle>, caller: IpAddr, head_bytes: u64, body: &Body) -> Self {
+        let metered = match body {
+            Body::Empty => false,
+            Body::Full(bytes) => bytes.len() > UNMETERED_BYTES_MAX,
+            Body::Stream { .. } => true,
+        };
+        let lane = network_of(caller);
+        let mut flow =
+            Self { throttle: Arc::clone(throttle), lane, metered, head: head_bytes, waiting: None };
+        if body.is_empty() {
+            let mut state = throttle.state();
+            state.pacer.charge(head_bytes);
+            flow.head = 0;
+            throttle.count(&mut state, head_bytes);
+        }
+        flow
+    }
+
+    /// Waits until some of so many bytes may be sent, and says how many. They count as sent.
+    pub(super) fn poll_pass(&mut self, cx: &mut Context<'_>, available: usize) -> Poll<Result<usize, Spent>> {
+        let throttle = Arc::clone(&self.throttle);
+        let mut state = throttle.state();
+        let waiting = match self.waiting.take() {
+            Some(waiting) if !state.waiting.contains_key(&waiting.ticket) => {
+                throttle.count(&mut state, waiting.cost);
+                return Poll::Ready(Ok(waiting.piece));
+            }
+            Some(waiting) => waiting,
+            None => {
+                let piece = available.min(usize::try_from(state.pacer.piece_bytes()).unwrap_or(usize::MAX));
+                let cost = (piece as u64).saturating_add(std::mem::take(&mut self.head));
+                match state.pacer.ask(&self.lane, cost, self.metered, throttle.began.elapsed()) {
+                    None => {
+                        throttle.count(&mut state, cost);
+                        return Poll::Ready(Ok(piece));
+                    }
+                    Some(ticket) => Waiting { ticket, piece, cost },
+                }
+            }
+        };
+        if state.spent && self.metered {
+            state.waiting.remove(&waiting.ticket);
+            state.pacer.withdraw(&self.lane, waiting.ticket);
+            return Poll::Ready(Err(Spent));
+        }
+        let first = state.waiting.insert(waiting.ticket, Some(cx.waker().clone())).is_none();
+        self.waiting = Some(waiting);
+        if first {
+            throttle.tell_if_low(&state);
+            drop(state);
+            throttle.changed.notify_one();
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Flow {
+    fn drop(&mut self) {
+        if let Some(waiting) = &self.waiting {
+            let mut state = self.throttle.state();
+            state.waiting.remove(&waiting.ticket);
+            state.pacer.withdraw(&self.lane, waiting.ticket);
+        }
+    }
+}

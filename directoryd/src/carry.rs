@@ -235,7 +235,8 @@ fn count(store: &Store) -> Result<u64, StoreError> {
     Ok(carried.into_inner().iter().filter_map(|blob| store.blob_size(blob)).sum())
 }
 
-/// The origin first: what is small costs it little. Then relays that say they hold it.
+/// The origin first: what is small costs it little. Then where the catalog says that it may be pulled from, and relays that
+/// say they hold it.
 fn sources(
     directory: &Directory,
     catalog: &Catalog,
@@ -244,9 +245,12 @@ fn sources(
     named_at: &[HeadId],
 ) -> Vec<Source> {
     let mut sources = Vec::new();
-    if let (Some(origin), Ok(path)) = (catalog.origin(), ArtifactPath::parse(path)) {
-        sources.push(Source::artifact(&origin, &path));
-        sources.push(Source::kept_blob(&origin, &entry.blob));
+    if let Ok(path) = ArtifactPath::parse(path) {
+        if let Some(origin) = catalog.origin() {
+            sources.push(Source::artifact(&origin, &path));
+            sources.push(Source::kept_blob(&origin, &entry.blob));
+        }
+        sources.extend(catalog.settings.now().pull_sources(&path));
     }
     let roster = directory.relays.roster();
     let holders = roster.selectable(directory.clock.now()).filter(|member| {

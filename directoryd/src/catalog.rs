@@ -3,7 +3,6 @@
 pub(crate) mod follow;
 pub(crate) mod kept;
 pub mod resolve;
-mod settings;
 pub mod view;
 mod withdrawn;
 
@@ -11,6 +10,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use odi_manifest::{BlobId, CatalogId, HeadId, Timestamp};
+use odi_wire::catalog_settings::SettingsInForce;
 use odi_wire::route::CatalogName;
 use odi_wire::sync::{CatalogState, FollowedCatalog};
 use tokio::sync::{Notify, watch};
@@ -24,8 +24,8 @@ pub struct Catalog {
     config: CatalogConfig,
     followed: Arc<FollowedCatalog>,
     view: watch::Sender<Arc<View>>,
-    /// Names under which a folder's own page may lie, from the catalog's settings.
-    index_names: Mutex<Arc<[String]>>,
+    /// The catalog's own settings.
+    pub(crate) settings: SettingsInForce,
     /// What is taken back by path, by content.
     withdrawn: Mutex<HashSet<BlobId>>,
     standing: Mutex<Standing>,
@@ -51,7 +51,7 @@ impl Catalog {
             config,
             followed,
             view: watch::Sender::new(Arc::new(view)),
-            index_names: Mutex::new(settings::index_names(None).into()),
+            settings: SettingsInForce::default(),
             withdrawn: Mutex::default(),
             standing: Mutex::default(),
             wake: Notify::new(),
@@ -130,15 +130,6 @@ impl Catalog {
         list.is_some_and(|list| list.revokes_blob(blob).is_some() || list.revokes_path(path).is_some())
     }
 
-    /// Names of index files, best first.
-    pub(crate) fn index_names(&self) -> Arc<[String]> {
-        Arc::clone(&lock(&self.index_names))
-    }
-
-    pub(crate) fn set_index_names(&self, names: Vec<String>) {
-        *lock(&self.index_names) = names.into();
-    }
-
     /// Adds an adopted state. It is served when the state rules say so.
     pub(crate) fn adopt(&self, state: Arc<State>) {
         self.view.send_modify(|view| *view = Arc::new(view.with_adopted(state)));
@@ -170,14 +161,15 @@ impl Catalog {
     pub(crate) fn turn_over(&self, now: Timestamp, ready: impl Fn(&State) -> bool) -> bool {
         let view = self.view();
         let next = view.next_served(ready);
-        let (_, lapsed) = view.pruned(now);
+        let keep = self.followed.retention();
+        let (_, lapsed) = view.pruned(keep, now);
         if next.is_none() && lapsed.is_empty() {
             return false;
         }
         self.view.send_modify(|view| {
             let served =
                 next.as_ref().map_or_else(|| view.as_ref().clone(), |state| view.with_served(state, now));
-            *view = Arc::new(served.pruned(now).0);
+            *view = Arc::new(served.pruned(keep, now).0);
         });
         if let Some(state) = next {
             tracing::info!(catalog = %self.name(), pin = %state.pin, "a new state is served");

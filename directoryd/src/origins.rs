@@ -103,13 +103,18 @@ async fn prove(
     entry: &Entry,
 ) -> Option<Url> {
     let path = ArtifactPath::parse(path).ok()?;
-    let at_path = Source::artifact(origin, &path).url;
     let list = directory.chunk_list(catalog, entry).await;
-    let verdict = probe(&directory.client, &at_path, entry, list.as_deref(), directory.draw()).await;
-    if verdict == Verdict::Matched {
-        return Some(at_path);
+    let settings = catalog.settings.now();
+    // What the catalog names for pulling is there to take the load off the origin.
+    let pulled = settings.pull_sources(&path).map(|source| source.url);
+    let same_scheme = pulled.filter(|url| url.scheme() == origin.scheme());
+    for url in same_scheme.chain([Source::artifact(origin, &path).url]) {
+        let verdict = probe(&directory.client, &url, entry, list.as_deref(), directory.draw()).await;
+        if verdict == Verdict::Matched {
+            return Some(url);
+        }
+        tracing::debug!(%url, ?verdict, "it does not have what the catalog says");
     }
-    tracing::debug!(url = %at_path, ?verdict, "the origin does not have what the catalog says");
     let kept = Source::kept_blob(origin, &entry.blob).url;
     has_length(directory, &kept, entry.size).await.then_some(kept)
 }

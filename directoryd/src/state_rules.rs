@@ -3,7 +3,7 @@
 //! Invariants
 //! - A client that follows the final URL stays in one state: a path whose blob differs among the retained heads is
 //!   never answered at its unpinned URL.
-//! - A head that was served once stays servable for [`RETAIN`] after another took its place.
+//! - A head that was served once stays servable for as long as the catalog was granted after another took its place.
 //! - Nothing here reads a clock or a tree: the caller passes what each retained head has at the path.
 
 use std::time::Duration;
@@ -14,8 +14,6 @@ use odi_manifest::{BlobId, Timestamp};
 pub const HOLDERS_MIN: usize = 2;
 /// How long a head waits for them at most.
 pub const SERVE_AFTER: Duration = Duration::from_secs(60);
-/// How long a head stays servable after it was superseded.
-pub const RETAIN: Duration = Duration::from_secs(2 * 3600);
 /// The largest artifact that a directory carries itself; a larger one is a relay's.
 pub const CARRIED_BYTES_MAX: u64 = 64 * 1024;
 
@@ -34,10 +32,10 @@ pub fn may_serve(
     now.since(adopted) >= SERVE_AFTER || carried && (enough == 0 || holders.all(|count| count >= enough))
 }
 
-/// Whether a head that was superseded at that time is still servable.
+/// Whether a head that was superseded at that time is still servable, where replaced ones are kept for so long.
 #[must_use]
-pub fn is_retained(superseded: Timestamp, now: Timestamp) -> bool {
-    now.since(superseded) < RETAIN
+pub fn is_retained(superseded: Timestamp, keep: Duration, now: Timestamp) -> bool {
+    now.since(superseded) < keep
 }
 
 /// What a path means among the retained heads.
@@ -146,8 +144,9 @@ mod tests {
 
     #[test]
     fn a_superseded_head_stays_for_two_hours() {
-        assert!(is_retained(Timestamp(0), Timestamp(7199)));
-        assert!(!is_retained(Timestamp(0), Timestamp(7200)));
-        assert!(is_retained(Timestamp(100), Timestamp(0)));
+        let keep = Duration::from_secs(7200);
+        assert!(is_retained(Timestamp(0), keep, Timestamp(7199)));
+        assert!(!is_retained(Timestamp(0), keep, Timestamp(7200)));
+        assert!(is_retained(Timestamp(100), keep, Timestamp(0)));
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use odi_manifest::{ArtifactPath, BlobId, CatalogId, HeadId, Pin, Timestamp};
+use odi_wire::catalog_settings::SettingsInForce;
 use odi_wire::message::{
     CatalogInventory, HeadStatus, INVENTORY_BLOBS_MAX, IdRanges, RelayCatalog, SERVED_HEADS_MAX,
 };
@@ -68,6 +69,8 @@ pub struct Catalog {
     pub followed: Arc<FollowedCatalog>,
     /// Rung when the heads or the assignment change, or something held was lost.
     pub changed: Bell,
+    /// The catalog's own settings.
+    pub settings: SettingsInForce,
     assigned: RwLock<Arc<Assigned>>,
     accounts: Mutex<Accounts>,
 }
@@ -81,6 +84,7 @@ impl Catalog {
             order,
             followed,
             changed: Bell::default(),
+            settings: SettingsInForce::default(),
             assigned: RwLock::new(Arc::new(Assigned::nothing())),
             accounts: Mutex::default(),
         }
@@ -169,6 +173,7 @@ impl Catalog {
             stale: state.is_stale(now),
             bad_entries: accounts.bad_entries,
             fault: accounts.fault(),
+            settings_fault: self.settings.fault(),
         }
     }
 }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use odi_manifest::{ArtifactPath, BlobId, CHUNK_BYTES, Clock, Entry, HeadId, Pin, PublicKey};
 use odi_store::{BlobReader, IngestError, PartialError, Store, StoreError};
-use odi_wire::fetch::{Fetch, FetchError, FetchLimits, Fetcher, Wanted};
+use odi_wire::fetch::{Fetch, FetchError, FetchLimits, Fetcher, Party, Source as Place, Wanted};
 use odi_wire::message::PublicUrl;
 use odi_wire::sync::RetainedHead;
 use tokio::sync::{Notify, Semaphore};
@@ -40,6 +40,8 @@ pub struct Job {
     pub pin: Pin,
     /// Base URLs of that head's origins, as signed.
     pub origins: Vec<Url>,
+    /// Where else the catalog says that this path may be pulled from.
+    pub pulls: Vec<Place>,
     /// Its path under that head.
     pub path: ArtifactPath,
     /// What the catalog says about it.
@@ -54,14 +56,29 @@ impl Job {
     pub fn new(catalog: &Arc<Catalog>, head: &RetainedHead, path: ArtifactPath, entry: &Entry) -> Self {
         let origin =
             |text: &String| Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        let pulls = catalog.settings.now().pull_sources(&path).collect();
         Self {
             catalog: Arc::clone(catalog),
             pin: head.pin,
+            pulls,
             origins: head.head.origins.iter().filter_map(origin).collect(),
             path,
             wanted: Wanted { blob: entry.blob, size: entry.size, sha256: Some(entry.sha256) },
             stranger: false,
         }
+    }
+
+    /// Where the maintainers themselves have it: where they say it may be pulled from, their tree, what they keep of it.
+    fn at_origins(&self) -> Vec<Place> {
+        let at_path = self.origins.iter().map(|origin| Place::artifact(origin, &self.path));
+        let kept = self.origins.iter().map(|origin| Place::kept_blob(origin, &self.wanted.blob));
+        self.pulls.iter().cloned().chain(at_path).chain(kept).collect()
+    }
+
+    /// Whether somebody is the maintainers' server, whose files may change without anybody lying.
+    fn is_origin(&self, party: &Party) -> bool {
+        let pulls = self.pulls.iter().map(|place| &place.url);
+        self.origins.iter().chain(pulls).any(|url| Party::of(url) == *party)
     }
 
     /// Whether the catalog has withdrawn the entry since the job was made.

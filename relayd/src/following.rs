@@ -18,9 +18,9 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::catalog::Catalog;
-use crate::chain;
 use crate::relay::Relay;
 use crate::scan::Scan;
+use crate::{chain, settings};
 
 /// How long a directory may hold its answer until there is a newer head.
 const LONG_POLL: Duration = Duration::from_secs(30);
@@ -100,8 +100,14 @@ async fn open(relay: &Relay, id: CatalogId, name: CatalogName) -> Result<Arc<Cat
 async fn follow(relay: Arc<Relay>, catalog: Arc<Catalog>, stop: CancellationToken) {
     let fetcher = Fetcher::new(Arc::new(relay.client.clone()), FetchLimits::default());
     let follower = Follower { relay, catalog, client: SyncClient::new(fetcher) };
-    let both = async { tokio::join!(follower.follow(), follower.compare()) };
-    stop.run_until_cancelled(both).await;
+    let all = async {
+        tokio::join!(
+            follower.follow(),
+            follower.compare(),
+            settings::keep(&follower.relay, &follower.catalog)
+        )
+    };
+    stop.run_until_cancelled(all).await;
 }
 
 struct Follower {

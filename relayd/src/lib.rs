@@ -37,6 +37,7 @@ pub mod revoking;
 pub mod scan;
 pub mod serve;
 pub mod server;
+pub mod settings;
 
 pub mod cli;
 

@@ -18,6 +18,7 @@ pub mod route;
 pub mod serve;
 
 // What ODI says over it.
+pub mod catalog_settings;
 pub mod fetch;
 pub mod layout;
 pub mod message;

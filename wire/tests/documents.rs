@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that unwraps wrongly fails")]
 
 use odi_manifest::{CatalogId, HeadId, Pin, SigningKey, Timestamp};
+use odi_wire::catalog_settings::ClientInstructions;
 use odi_wire::message::{
     BudgetStatus, CatalogSummary, DaemonKind, DirectoryLink, DirectoryStatus, DocumentError, HeadStatus,
     LeaseReply, RegistrationReply, RelayCatalog, RelayHolding, RelayState, RelayStatus, RelaySummary,
@@ -59,12 +60,24 @@ fn catalogs_and_relays_of_a_directory() {
     let HeadStatus { seq, head, pin, entries, bytes, expires } = head();
     let id = CatalogId::of(b"root");
     let (name, tags, title) = ("debian".into(), ["a".to_owned()].into(), Some("Debian".into()));
-    let catalog =
-        CatalogSummary { name, id, seq, head, pin, entries, bytes, expires, stale: false, tags, title };
-    assert_eq!(
-        keys(&catalog),
-        ["bytes", "entries", "expires", "head", "id", "name", "pin", "seq", "stale", "tags", "title"]
-    );
+    let clients = vec![ClientInstructions { name: "apt".into(), text: "deb".into() }];
+    let catalog = CatalogSummary {
+        name,
+        id,
+        seq,
+        head,
+        pin,
+        entries,
+        bytes,
+        expires,
+        stale: false,
+        tags,
+        title,
+        clients,
+    };
+    let expected =
+        ["bytes", "clients", "clients.name", "clients.text", "entries", "expires", "head", "id", "name"];
+    assert_eq!(keys(&catalog), [&expected[..], &["pin", "seq", "stale", "tags", "title"]].concat());
     let relay = RelaySummary {
         id: self::id(),
         urls: vec![],
@@ -96,6 +109,7 @@ fn status_of_a_relay() {
         stale: false,
         bad_entries: 0,
         fault: None,
+        settings_fault: None,
     };
     let status = RelayStatus {
         v: 1,

@@ -124,7 +124,7 @@ impl Visit<'_> {
         match (self.resolve(path.clone(), state).await?, place) {
             (Resolved::Artifact(found), Place::Artifact(_)) => self.artifact(&path, found).await,
             // A folder's name with its slash left out, or an artifact's with one too many.
-            (Resolved::Folder(_), Place::Artifact(_)) => self.with_slash(&path),
+            (Resolved::Folder(state), Place::Artifact(_)) => self.bare_folder(&path, state).await,
             (Resolved::Artifact(_) | Resolved::Absent, _) => Err(Refusal::NotFound),
             (Resolved::Withdrawn, _) => Err(Refusal::Gone),
             (Resolved::Folder(state), _) => self.folder(&path, state).await,
@@ -148,6 +148,32 @@ impl Visit<'_> {
         resolved.map_err(|error| super::internal(&error))
     }
 
+    /// A folder's name with its slash left out: what the catalog has answer there, else to the folder's own URL.
+    async fn bare_folder(&self, folder: &str, state: Arc<State>) -> Result<Response, Refusal> {
+        let settings = self.catalog.settings.now();
+        match self.index(folder, settings.index_without_slash(), &state).await? {
+            Some((path, found)) => self.artifact(&path, found).await,
+            None => self.with_slash(folder),
+        }
+    }
+
+    /// The first of these names that lies in a folder.
+    async fn index(
+        &self,
+        folder: &str,
+        names: &[String],
+        state: &Arc<State>,
+    ) -> Result<Option<(String, Found)>, Refusal> {
+        for name in names {
+            let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
+            let pinned = (self.asked == Asked::Pinned).then(|| Arc::clone(state));
+            if let Resolved::Artifact(found) = self.resolve(path.clone(), pinned).await? {
+                return Ok(Some((path, found)));
+            }
+        }
+        Ok(None)
+    }
+
     /// To the folder's own URL, so that relative links in its page lead where they should.
     fn with_slash(&self, path: &str) -> Result<Response, Refusal> {
         let last = path.rsplit('/').next().unwrap_or(path);
@@ -156,7 +182,8 @@ impl Visit<'_> {
 
     async fn artifact(&self, path: &str, found: Found) -> Result<Response, Refusal> {
         let caching = if self.asked == Asked::Pinned { Caching::Pinned } else { Caching::Unpinned };
-        let file = file_meta(path, &found.entry, caching);
+        let media = self.catalog.settings.now().media_type(path);
+        let file = file_meta(&found.entry, media, caching);
         let planned = plan(&self.request.method, &self.request.headers, &file);
         if matches!(planned.status, StatusCode::NOT_MODIFIED | StatusCode::PRECONDITION_FAILED) {
             return Ok(planned.respond_from(&bytes::Bytes::new()));
@@ -187,14 +214,11 @@ impl Visit<'_> {
     }
 
     async fn folder(&self, folder: &str, state: Arc<State>) -> Result<Response, Refusal> {
-        for index in self.catalog.index_names().iter() {
-            let path = if folder.is_empty() { index.clone() } else { format!("{folder}/{index}") };
-            let pinned = (self.asked == Asked::Pinned).then(|| Arc::clone(&state));
-            if let Resolved::Artifact(found) = self.resolve(path.clone(), pinned).await? {
-                return self.artifact(&path, found).await;
-            }
+        let settings = self.catalog.settings.now();
+        match self.index(folder, settings.index(), &state).await? {
+            Some((path, found)) => self.artifact(&path, found).await,
+            None => self.listing(folder, state).await,
         }
-        self.listing(folder, state).await
     }
 
     async fn listing(&self, folder: &str, state: Arc<State>) -> Result<Response, Refusal> {
@@ -221,13 +245,13 @@ fn place_under(pin: &Pin, place: &Place) -> String {
     }
 }
 
-fn file_meta(path: &str, entry: &Entry, caching: Caching) -> FileMeta {
+fn file_meta(entry: &Entry, media: MediaType, caching: Caching) -> FileMeta {
     FileMeta {
         size: entry.size,
         blob: entry.blob,
         sha256: Some(entry.sha256),
         mtime: Some(entry.mtime),
-        media: MediaType::of_path(path),
+        media,
         caching,
     }
 }

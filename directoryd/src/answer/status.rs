@@ -36,6 +36,11 @@ pub(super) fn well_known(directory: &Directory) -> Response {
 /// The catalogs by their newest adopted heads, which is what relays follow.
 pub(super) fn catalogs(directory: &Directory) -> Response {
     let now = directory.clock.now();
+    let first_url = directory.config.public_urls.first();
+    let url_of = |catalog: &Catalog| {
+        let base = first_url.map(|url| url.as_str().trim_end_matches('/')).unwrap_or_default();
+        format!("{base}/{}/", catalog.name())
+    };
     let summary = |catalog: &std::sync::Arc<Catalog>| {
         let view = catalog.view();
         let state = view.adopted()?;
@@ -51,6 +56,13 @@ pub(super) fn catalogs(directory: &Directory) -> Response {
             stale: state.head.expires <= now,
             tags: state.head.meta.tags.iter().cloned().collect(),
             title: state.head.meta.title.clone(),
+            clients: catalog
+                .settings
+                .now()
+                .clients()
+                .iter()
+                .map(|client| client.at(&url_of(catalog)))
+                .collect(),
         })
     };
     let summaries: Vec<CatalogSummary> = directory.catalogs().iter().filter_map(summary).collect();
@@ -110,6 +122,7 @@ fn catalog_status(directory: &Directory, catalog: &Catalog, now: Timestamp) -> D
         stale: view.adopted().is_some_and(|state| state.head.expires <= now),
         relays: u32::try_from(directory.inventories_of(&catalog.id(), now).len()).unwrap_or(u32::MAX),
         fault: standing.fault,
+        settings_fault: catalog.settings.fault(),
     }
 }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use odi_manifest::{Entry, Head, NodesError, Op, Timestamp, Tree, Unverified};
+use odi_wire::catalog_settings::{CatalogSettings, SETTINGS_BYTES_MAX, SETTINGS_PATH, SettingsError};
 use odi_wire::message::Push;
 use odi_wire::sync::{FollowedCatalog, PushOutcome, RetainedHead, SyncError, SyncSource};
 use tokio::task::JoinSet;
@@ -19,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::view::{CHANGED_MAX, State, View};
-use super::{Catalog, Standing, settings, withdrawn};
+use super::{Catalog, Standing, withdrawn};
 use crate::blocking::blocking;
 use crate::directory::Directory;
 use crate::state_rules::CARRIED_BYTES_MAX;
@@ -199,28 +200,42 @@ fn changed_state(
     Ok(state)
 }
 
-/// Gets ready for the newest adopted state before it is served: what is small, and how its folders are shown.
+/// Gets ready for the newest adopted state before it is served: its settings, which say where more is to be had, and what is
+/// small.
 async fn prepare(directory: &Arc<Directory>, catalog: &Arc<Catalog>) {
-    carry_ahead(directory, catalog).await;
     if let Some(state) = catalog.view().adopted() {
         read_settings(directory, catalog, state).await;
     }
+    carry_ahead(directory, catalog).await;
 }
 
 async fn read_settings(directory: &Arc<Directory>, catalog: &Arc<Catalog>, state: &State) {
     let (nodes, tree) = (directory.nodes.clone(), state.tree);
-    let entry = blocking(move || tree.get(&nodes, settings::PATH)).await;
-    let bytes = match entry {
-        Ok(Some(entry)) if entry.size <= CARRIED_BYTES_MAX => {
-            let fetched =
-                directory.carry.fetch(directory, catalog, settings::PATH, &entry, &[state.id]).await;
-            // Not to be had now: what was read of a former state goes on.
-            let Some(bytes) = fetched else { return };
-            Some(bytes)
+    let Ok(entry) = blocking(move || tree.get(&nodes, SETTINGS_PATH)).await else { return };
+    let revoked = |entry: &Entry| catalog.believed().revokes(SETTINGS_PATH, entry, state.head.seq).is_some();
+    match entry {
+        Some(entry) if !revoked(&entry) => {
+            if catalog.settings.has_read(&entry.blob) {
+                return;
+            }
+            let read = if entry.size > SETTINGS_BYTES_MAX {
+                Err(SettingsError::TooLarge(entry.size))
+            } else {
+                let named_at = [state.id];
+                let fetched =
+                    directory.carry.fetch(directory, catalog, SETTINGS_PATH, &entry, &named_at).await;
+                // Not to be had now: what was read of a former state goes on.
+                let Some(bytes) = fetched else { return };
+                CatalogSettings::read(&bytes)
+            };
+            if let Err(fault) = &read {
+                tracing::warn!(catalog = %catalog.name(), %fault, "the catalog's settings are not taken");
+            }
+            catalog.settings.take(entry.blob, read);
         }
-        _ => None,
-    };
-    catalog.set_index_names(settings::index_names(bytes.as_deref()));
+        _ => catalog.settings.take_none(),
+    }
+    catalog.followed().grant_retention(catalog.settings.now().keep());
 }
 
 /// Fetches the small artifacts that waiting states changed, so that they are here when a state is served.

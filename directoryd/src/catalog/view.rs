@@ -1,7 +1,7 @@
 //! The states of a catalog that a directory can answer from: pure, replaced as a whole, shared by every request.
 //!
 //! Invariants
-//! - `served` is newest first, and a state in it stays for [`state_rules::RETAIN`] after it was superseded, unless more
+//! - `served` is newest first, and a state in it stays for as long as the catalog was granted after it was superseded, unless more
 //!   than [`RETAINED_MAX`] others follow it in that time.
 //! - An adopted state waits in `waiting`, oldest first, until the state rules let it be served; each ages on its own, so
 //!   that a catalog published every second is not kept waiting for ever.
@@ -10,6 +10,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use odi_manifest::{BlobId, Entry, Head, HeadId, Mark, Pin, Timestamp, Tree, TrustRoot, Verified};
 use odi_wire::sync::{RETAINED_MAX, RetainedHead};
@@ -196,11 +197,11 @@ impl View {
 
     /// The view without states that need not be servable any more, and which those are.
     #[must_use]
-    pub fn pruned(&self, now: Timestamp) -> (Self, Vec<Arc<State>>) {
-        let (keep, dropped): (Vec<Kept>, Vec<Kept>) = self.served.iter().cloned().partition(|kept| {
-            kept.superseded.is_none_or(|superseded| state_rules::is_retained(superseded, now))
+    pub fn pruned(&self, keep: Duration, now: Timestamp) -> (Self, Vec<Arc<State>>) {
+        let (served, dropped): (Vec<Kept>, Vec<Kept>) = self.served.iter().cloned().partition(|kept| {
+            kept.superseded.is_none_or(|superseded| state_rules::is_retained(superseded, keep, now))
         });
-        let view = Self { served: keep, waiting: self.waiting.clone() };
+        let view = Self { served, waiting: self.waiting.clone() };
         (view, dropped.into_iter().map(|kept| kept.state).collect())
     }
 

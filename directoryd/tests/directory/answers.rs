@@ -148,24 +148,6 @@ async fn a_relay_that_fails_its_probes_gets_no_clients() {
 }
 
 #[tokio::test]
-async fn a_folder_shows_the_page_that_its_catalog_names() {
-    let mut publisher = Publisher::new();
-    publisher.publish(&[
-        ("odi-catalog.toml", b"index = [\"home.html\"]"),
-        ("simple/home.html", b"<p>packages</p>"),
-        ("other/index.html", b"<p>no index here</p>"),
-    ]);
-    let origin = publisher.serve().await;
-    let world = World::start(&publisher.id, Some(&origin.url())).await;
-    world.until_served(1).await;
-    world.until(async || world.body("/world/simple/").await == b"<p>packages</p>").await;
-    let page = world.get("/world/simple/").await;
-    let policy = page.headers["content-security-policy"].to_str().unwrap();
-    assert!(policy.contains("sandbox"), "{policy}");
-    assert!(String::from_utf8(world.body("/world/other/").await).unwrap().contains("Index of world/other/"));
-}
-
-#[tokio::test]
 async fn floods_of_costly_requests_are_slowed_and_cheap_ones_are_not() {
     let mut publisher = Publisher::new();
     publisher.publish(&[("a", b"one")]);

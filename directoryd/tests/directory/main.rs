@@ -5,6 +5,7 @@
 mod answers;
 mod registration;
 mod restart;
+mod settings;
 mod states;
 mod upkeep;
 mod world;

@@ -228,12 +228,7 @@ impl<'f> Round<'f> {
                     self.peers.get(index).and_then(place).into_iter().collect(),
                 )
             }
-            Source::Origin => {
-                let origins = self.job.origins.iter();
-                let at_path = origins.clone().map(|origin| Place::artifact(origin, &self.job.path));
-                let kept = origins.map(|origin| Place::kept_blob(origin, blob));
-                (fetcher.clone(), at_path.chain(kept).collect())
-            }
+            Source::Origin => (fetcher.clone(), self.job.at_origins()),
         }
     }
 
@@ -243,8 +238,7 @@ impl<'f> Round<'f> {
         F: Future<Output = Fetched<T>>,
     {
         let parties: Vec<Party> = places.iter().map(|place| Party::of(&place.url)).collect();
-        let to_origin =
-            places.iter().any(|place| self.job.origins.iter().any(|o| Party::of(o) == Party::of(&place.url)));
+        let to_origin = parties.iter().any(|party| self.job.is_origin(party));
         let _turn = if to_origin { self.fill.origin_requests.acquire().await.ok() } else { None };
         if let Some(first) = parties.first() {
             self.fill.sources().began(first.as_str());
@@ -274,8 +268,7 @@ impl<'f> Round<'f> {
             .collect();
         let mut sources = self.fill.sources();
         for guilty in report.guilty.iter().chain(wrong.iter().filter(|party| !right.contains(party))) {
-            let is_origin = self.job.origins.iter().any(|origin| Party::of(origin) == *guilty);
-            if !is_origin {
+            if !self.job.is_origin(guilty) {
                 tracing::warn!(party = guilty.as_str(), blob = %self.job.wanted.blob, "had wrong bytes; banned");
                 sources.convicted(guilty.as_str(), now);
             }
@@ -284,7 +277,7 @@ impl<'f> Round<'f> {
 
     /// Notes that the origin itself has other bytes than were signed.
     fn note_drift(&self, wrong: &[Party]) {
-        if wrong.iter().any(|party| self.job.origins.iter().any(|origin| Party::of(origin) == *party)) {
+        if wrong.iter().any(|party| self.job.is_origin(party)) {
             self.job.catalog.accounts().drifted(&self.job.path);
         }
     }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use odi_manifest::{Child, Entry, Nodes, NodesError, Pin};
+use odi_manifest::{ArtifactPath, Child, Entry, Nodes, NodesError, Pin};
 use odi_store::Store;
+use odi_wire::catalog_settings::CatalogSettings;
 use odi_wire::file_response::{Caching, FileMeta};
 use odi_wire::http::StatusCode;
-use odi_wire::media_type::MediaType;
 use odi_wire::refusal::Refusal;
 use odi_wire::route::{Place, Query, StateName, encode_path, pinned_path};
 use odi_wire::serve::{Request, Response};
@@ -29,7 +29,8 @@ const RETRY: Duration = Duration::from_secs(10);
 
 /// What a path means under one head.
 enum Meaning {
-    Artifact(Box<Entry>),
+    /// An artifact, and its path if that is not the place: a folder's own page.
+    Artifact(Box<Entry>, Option<ArtifactPath>),
     Folder(Vec<Child>, Option<String>),
     /// A folder whose slash the caller left out.
     FolderWithoutSlash,
@@ -106,7 +107,13 @@ struct Asked<'r> {
 impl Asked<'_> {
     async fn answer(&self, relay: &Relay, request: &Request) -> Result<Response, Refusal> {
         match self.meaning(&relay.store).await? {
-            Meaning::Artifact(entry) => self.file(relay, request, &entry).await,
+            Meaning::Artifact(entry, page) => {
+                let path = match (&page, self.place) {
+                    (Some(path), _) | (None, Place::Artifact(path)) => path,
+                    _ => return Err(Refusal::NotFound),
+                };
+                self.file(relay, request, path, &entry).await
+            }
             Meaning::Folder(children, next) => Ok(documents::folder(
                 request,
                 self.catalog,
@@ -133,6 +140,7 @@ impl Asked<'_> {
             place: self.place.clone(),
             after: self.query.after.clone(),
             pinned: self.caching == Caching::Pinned,
+            settings: self.catalog.settings.now(),
         };
         let nodes = store.nodes();
         let meant = match question.answer(&nodes.in_memory()) {
@@ -148,16 +156,21 @@ impl Asked<'_> {
         })
     }
 
-    async fn file(&self, relay: &Relay, request: &Request, entry: &Entry) -> Result<Response, Refusal> {
+    async fn file(
+        &self,
+        relay: &Relay,
+        request: &Request,
+        path: &ArtifactPath,
+        entry: &Entry,
+    ) -> Result<Response, Refusal> {
         let meta = FileMeta {
             size: entry.size,
             blob: entry.blob,
             sha256: Some(entry.sha256),
             mtime: Some(entry.mtime),
-            media: MediaType::of_path(self.place.as_str()),
+            media: self.catalog.settings.now().media_type(path.as_str()),
             caching: self.caching,
         };
-        let Place::Artifact(path) = self.place else { return Err(Refusal::NotFound) };
         let job = Job::new(self.catalog, self.head, path.clone(), entry);
         match relay.open_blob(&entry.blob).await? {
             Some(reader) => {
@@ -209,31 +222,55 @@ struct Question {
     place: Place,
     after: Option<String>,
     pinned: bool,
+    settings: Arc<CatalogSettings>,
 }
 
 impl Question {
     fn answer(&self, nodes: &dyn Nodes) -> Result<Meaning, NodesError> {
         if let Place::Artifact(path) = &self.place {
-            let mut found = self.state.resolve_at(nodes, &self.head, path.as_str())?;
-            if found == Resolved::Absent && !self.pinned {
-                // Gone from the newest state, and still in one that clients may be in the middle of.
-                found = self.state.resolve(nodes, path.as_str())?;
-            }
-            match found {
-                Resolved::Entry { entry, .. } => return Ok(Meaning::Artifact(Box::new(entry))),
+            match self.resolve(nodes, path.as_str())? {
+                Resolved::Entry { entry, .. } => return Ok(Meaning::Artifact(Box::new(entry), None)),
                 Resolved::Revoked(_) => return Ok(Meaning::Withdrawn),
                 Resolved::Absent => {}
             }
         }
         let folder = self.place.as_str();
         let listing = self.head.tree.list(nodes, folder, self.after.as_deref(), PAGE)?;
+        if listing.children.is_empty() && self.after.is_none() && !folder.is_empty() {
+            return Ok(Meaning::Nothing);
+        }
+        if let Some((path, entry)) = self.page(nodes, folder)? {
+            return Ok(Meaning::Artifact(Box::new(entry), Some(path)));
+        }
         Ok(match self.place {
-            _ if listing.children.is_empty() && self.after.is_none() && !folder.is_empty() => {
-                Meaning::Nothing
-            }
             Place::Artifact(_) => Meaning::FolderWithoutSlash,
             Place::Folder(_) | Place::Slashless => Meaning::Folder(listing.children, listing.next),
         })
+    }
+
+    fn resolve(&self, nodes: &dyn Nodes, path: &str) -> Result<Resolved, NodesError> {
+        let found = self.state.resolve_at(nodes, &self.head, path)?;
+        if found == Resolved::Absent && !self.pinned {
+            // Gone from the newest state, and still in one that clients may be in the middle of.
+            return self.state.resolve(nodes, path);
+        }
+        Ok(found)
+    }
+
+    /// What the catalog has answer in a folder's place.
+    fn page(&self, nodes: &dyn Nodes, folder: &str) -> Result<Option<(ArtifactPath, Entry)>, NodesError> {
+        let names = match self.place {
+            Place::Artifact(_) => self.settings.index_without_slash(),
+            Place::Folder(_) | Place::Slashless => self.settings.index(),
+        };
+        for name in names {
+            let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
+            let Ok(path) = ArtifactPath::parse(&path) else { continue };
+            if let Resolved::Entry { entry, .. } = self.resolve(nodes, path.as_str())? {
+                return Ok(Some((path, entry)));
+            }
+        }
+        Ok(None)
     }
 }
 

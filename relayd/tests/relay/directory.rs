@@ -94,6 +94,7 @@ impl FakeDirectory {
             stale: false,
             tags: head.meta.tags.iter().cloned().collect(),
             title: None,
+            clients: Vec::new(),
         };
         let offered = Offered { name: name.to_owned(), summary, files: publisher.files.clone() };
         self.shared.catalogs.lock().unwrap().insert(publisher.id(), offered);

@@ -11,4 +11,5 @@ mod filling;
 mod joining;
 mod memory;
 mod serving;
+mod settings;
 mod withdrawing;

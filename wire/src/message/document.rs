@@ -8,6 +8,8 @@ use odi_manifest::{CatalogId, HeadId, Pin, PublicKey, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::catalog_settings::ClientInstructions;
+
 /// The version that every document carries as `v`.
 pub const DOCUMENT_VERSION: u8 = 1;
 
@@ -115,4 +117,7 @@ pub struct CatalogSummary {
     /// The maintainers' title, if they gave one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
+    /// How people point their clients at it here, as its settings say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clients: Vec<ClientInstructions>,
 }

@@ -56,6 +56,9 @@ pub struct DirectoryCatalog {
     /// Why the last attempt to follow it failed, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
+    /// Why its settings file is not what holds, if so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings_fault: Option<String>,
 }
 
 /// A head in a status document.
@@ -139,6 +142,9 @@ pub struct RelayCatalog {
     /// Why the last attempt to follow it failed, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
+    /// Why its settings file is not what holds, if so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings_fault: Option<String>,
 }
 
 /// A relay's limits and what is used of them. An absent limit is not set.

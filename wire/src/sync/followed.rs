@@ -3,6 +3,7 @@
 //! Requests read an immutable [`CatalogState`], one `Arc` each. There is one change at a time; the ledger is written
 //! before anybody sees the change, so whatever was shown is there after any crash.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use tokio::sync::{Mutex, MutexGuard, watch};
 
 use super::SyncError;
 use super::intact::TreeWalk;
-use super::retained::{RETAINED_MAX, RetainedHead, expire};
+use super::retained::{RETAIN_FOR, RETAIN_FOR_MAX, RETAINED_MAX, RetainedHead, expire};
 use crate::off_worker::off_worker;
 
 /// How many former heads are looked for after a start.
@@ -32,6 +33,8 @@ pub struct FollowedCatalog {
     news: watch::Sender<u64>,
     /// Whether the newest state is torn.
     torn: watch::Sender<bool>,
+    /// For how many seconds replaced states stay servable.
+    retain_seconds: AtomicU64,
 }
 
 /// What is believed and servable at one moment.
@@ -80,7 +83,8 @@ impl FollowedCatalog {
         let news = watch::Sender::new(state.newest().map_or(0, |head| head.seq()));
         let torn = watch::Sender::new(state.newest_is_torn());
         let state = RwLock::new(Arc::new(state));
-        Ok(Arc::new(Self { id, store, ledger, state, changing: Mutex::default(), news, torn }))
+        let (changing, retain_seconds) = (Mutex::default(), AtomicU64::new(RETAIN_FOR.as_secs()));
+        Ok(Arc::new(Self { id, store, ledger, state, changing, news, torn, retain_seconds }))
     }
 
     /// The catalog.
@@ -126,11 +130,23 @@ impl FollowedCatalog {
         let _ = tokio::time::timeout(patience, news.wait_for(|newest| *newest > seq)).await;
     }
 
+    /// For how long replaced states stay servable.
+    #[must_use]
+    pub fn retention(&self) -> Duration {
+        Duration::from_secs(self.retain_seconds.load(Ordering::Relaxed))
+    }
+
+    /// Grants a catalog's wish for how long replaced states stay servable, within what every daemon keeps to.
+    pub fn grant_retention(&self, wish: Option<Duration>) {
+        let granted = wish.unwrap_or(RETAIN_FOR).clamp(RETAIN_FOR, RETAIN_FOR_MAX);
+        self.retain_seconds.store(granted.as_secs(), Ordering::Relaxed);
+    }
+
     /// Drops states that need not be servable any more.
     pub async fn expire(&self, now: Timestamp) {
         let _change = self.change().await;
         let mut next = CatalogState::clone(&self.state());
-        expire(&mut next.retained, now);
+        expire(&mut next.retained, self.retention(), now);
         self.show(next);
     }
 
@@ -174,7 +190,7 @@ impl FollowedCatalog {
             next.retained.insert(0, newest);
         }
         next.drop_fallen();
-        expire(&mut next.retained, now);
+        expire(&mut next.retained, self.retention(), now);
         self.show(next);
     }
 

@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use odi_manifest::{Head, HeadId, Pin, Timestamp, Tree, Verified};
 
-/// For how long a replaced head stays servable.
+/// For how long a replaced head stays servable at least.
 pub const RETAIN_FOR: Duration = Duration::from_secs(2 * 3600);
+
+/// For how long at most, whatever a catalog wishes.
+pub const RETAIN_FOR_MAX: Duration = Duration::from_secs(7 * 86_400);
 
 /// How many heads stay servable however long ago they were replaced, the newest among them.
 pub const RETAINED_MIN: usize = 2;
@@ -42,11 +45,11 @@ impl RetainedHead {
 }
 
 /// Drops what need not be servable any more from a list whose newest head comes first.
-pub(crate) fn expire(heads: &mut Vec<Arc<RetainedHead>>, now: Timestamp) {
+pub(crate) fn expire(heads: &mut Vec<Arc<RetainedHead>>, keep: Duration, now: Timestamp) {
     let mut replaced = None;
     let mut position = 0;
     heads.retain(|head| {
-        let recent = replaced.is_none_or(|at| now.since(at) < RETAIN_FOR);
+        let recent = replaced.is_none_or(|at| now.since(at) < keep);
         let keep = position < RETAINED_MIN || (recent && position < RETAINED_MAX);
         replaced = Some(head.adopted);
         position += 1;
@@ -82,7 +85,7 @@ mod tests {
     fn two_stay_always_and_others_for_two_hours_after_they_were_replaced() {
         let kept = |times: &[u64], now: u64| {
             let mut heads = adopted_at(times);
-            expire(&mut heads, Timestamp(now));
+            expire(&mut heads, RETAIN_FOR, Timestamp(now));
             heads.len()
         };
         assert_eq!(kept(&[], 0), 0);

@@ -38,6 +38,7 @@ mod root_steps;
 mod run;
 mod scan;
 mod scan_cache;
+mod settings_check;
 mod sign_waiting;
 mod signers;
 mod stage;

@@ -55,6 +55,18 @@ fn refused(spoil: impl FnOnce(&Path)) -> String {
 }
 
 #[test]
+fn settings_that_no_daemon_would_take() {
+    let said =
+        refused(|tree| fs::write(tree.join("odi-catalog.toml"), "index = [\"a\"]\nindx = 1\n").unwrap());
+    insta::assert_snapshot!(said, @r"
+    odi-sign: 1 path cannot be published
+      odi-catalog.toml: line 2, key `indx`: there is no such key
+    ");
+    let said = refused(|tree| fs::write(tree.join("odi-catalog.toml"), vec![b'#'; 70_000]).unwrap());
+    assert!(said.contains("the file has 70000 bytes, and at most 65536 are read"), "{said}");
+}
+
+#[test]
 fn links_that_leave_the_tree_or_lead_nowhere_or_back() {
     let said = refused(|tree| {
         symlink("/etc/hostname", tree.join("out")).unwrap();

@@ -28,6 +28,7 @@ use super::published::Published;
 use super::retention;
 use super::revise::revocations;
 use super::scan_cache::{ScanCache, cache_file};
+use super::settings_check;
 use super::signers::BoxedSigner;
 use super::stage::stage;
 use super::survey::{Survey, SurveyOptions, survey};
@@ -106,7 +107,9 @@ fn survey_tree(odi: &OdiFolder, lock: &TreeLock, request: &PublishRequest<'_>) -
     })?;
     let options =
         SurveyOptions { cache: &cache, now_ns, workers: request.workers, progress: request.progress };
-    Ok(survey(odi, &options)?)
+    let survey = survey(odi, &options)?;
+    settings_check::check(odi, &survey.files)?;
+    Ok(survey)
 }
 
 fn publish_survey(

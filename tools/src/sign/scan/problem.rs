@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 
 use odi_manifest::PathError;
+use odi_wire::catalog_settings::SettingsError;
 
 /// How many problems a message spells out; the rest are counted.
 const SHOWN_MAX: usize = 25;
@@ -43,6 +44,8 @@ pub enum Why {
     Name(PathError),
     /// A name that is not UTF-8.
     NotUtf8,
+    /// Settings that no daemon would take.
+    Settings(SettingsError),
     /// A pipe, socket or device.
     Special,
     /// It is larger than the largest blob.
@@ -79,6 +82,7 @@ impl fmt::Display for Problem {
             Why::LeavesTree { target } => write!(f, "this link leaves the tree (to {target})"),
             Why::Name(rule) => write!(f, "the path {}", rule.reason),
             Why::NotUtf8 => f.write_str("the name is not UTF-8"),
+            Why::Settings(error) => write!(f, "{error}"),
             Why::Special => f.write_str("a pipe, socket or device, not a file or folder"),
             Why::TooLarge { size } => write!(f, "{size} bytes, and the largest artifact is 64 GiB"),
             Why::Unreadable(error) => write!(f, "cannot be read: {error}"),

@@ -22,7 +22,8 @@ use crate::catalog::view::{State, View};
 use crate::config::Config;
 use crate::network::Network;
 use crate::origins::Origins;
-use crate::relays::{Offer, Relays};
+use crate::relays::{self, Offer, Relays};
+use crate::roster::Member;
 use crate::throttle::{NetworkThrottle, Pace};
 
 /// Where decoded nodes come from.
@@ -107,13 +108,16 @@ impl Directory {
         self.catalogs.values().map(offer).collect()
     }
 
-    /// How many relays may be about to announce themselves: after a start nobody has a lease yet, and the rule that a
+    /// How many relays may be about to announce a catalog: after a start nobody has a lease yet, and the rule that a
     /// state waits for its holders must not fall away for that.
-    pub(crate) fn relays_expected(&self, now: Timestamp) -> usize {
+    pub(crate) fn relays_expected(&self, catalog: &CatalogId, now: Timestamp) -> usize {
         if now.since(self.started) >= RETURN_GRACE {
             return 0;
         }
-        self.relays.roster().members().filter(|member| member.is_proved()).count()
+        let Some(offer) = self.offers().into_iter().find(|offer| offer.id == *catalog) else { return 0 };
+        let roster = self.relays.roster();
+        let proved = roster.members().filter_map(Member::registration);
+        proved.filter(|registration| relays::wants(registration, &offer)).count()
     }
 
     /// How a client came. Behind a proxy that ends TLS and is not named in the configuration the socket says http; then

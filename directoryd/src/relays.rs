@@ -142,7 +142,45 @@ impl Relays {
     }
 }
 
-fn wants(registration: &Registration, offer: &Offer) -> bool {
-    registration.catalogs.iter().any(|pattern| pattern.matches(&offer.name))
+/// Whether a relay asked for a catalog. With neither names nor tags it asks for everything (docs/relay.md).
+pub(crate) fn wants(registration: &Registration, offer: &Offer) -> bool {
+    registration.catalogs.is_empty() && registration.tags.is_empty()
+        || registration.catalogs.iter().any(|pattern| pattern.matches(&offer.name))
         || registration.tags.iter().any(|tag| offer.tags.contains(tag))
+}
+
+#[cfg(test)]
+mod tests {
+    use odi_wire::message::{CatalogPattern, DerivedKey};
+
+    use super::*;
+
+    #[test]
+    fn names_or_tags_suffice_and_neither_means_everything() {
+        let asked = |names: &[&str], tags: &[&str]| Registration {
+            relay: SigningKey::from_seed(&[1; 32]).public_key(),
+            generation: 1,
+            urls: vec![],
+            request_key: DerivedKey::from_bytes([1; 32]),
+            answer_key: DerivedKey::from_bytes([2; 32]),
+            catalogs: names.iter().map(|name| CatalogPattern::parse(name).unwrap()).collect(),
+            tags: tags.iter().map(ToString::to_string).collect(),
+            disk: 1 << 40,
+            rate: 0,
+        };
+        let offer = Offer {
+            id: CatalogId::from_bytes([1; 32]),
+            name: "debian".to_owned(),
+            tags: vec!["ecosystem:debian".to_owned()],
+        };
+        for (names, tags, expected) in [
+            (&[][..], &[][..], true),
+            (&["deb*"], &[], true),
+            (&[], &["ecosystem:debian"], true),
+            (&["jenkins-*"], &[], false),
+            (&[], &["ecosystem:python"], false),
+        ] {
+            assert_eq!(wants(&asked(names, tags), &offer), expected, "{names:?} {tags:?}");
+        }
+    }
 }

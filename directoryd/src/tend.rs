@@ -77,7 +77,7 @@ async fn serve_ready_states(directory: &Directory) {
             continue;
         }
         let relays = directory.inventories_of(&catalog.id(), now);
-        let expected = directory.relays_expected(now);
+        let expected = directory.relays_expected(&catalog.id(), now);
         // Thousands of changed blobs are looked for at every relay.
         let turned = blocking(move || {
             let id = catalog.id();
@@ -93,7 +93,9 @@ async fn serve_ready_states(directory: &Directory) {
 }
 
 fn may_serve(state: &State, holdings: &[&CatalogInventory], expected: usize, now: Timestamp) -> bool {
-    let relays = holdings.len().max(expected);
+    // A relay that lists the catalog and was assigned nothing of it will never hold what a state waits for.
+    let taking_part = |holding: &&&CatalogInventory| !(holding.ranges.is_empty() && holding.plus.is_empty());
+    let relays = holdings.iter().filter(taking_part).count().max(expected);
     let holders = |blob| holdings.iter().filter(|holding| select::holds(holding, blob, &[state.id])).count();
     let (adopted, carried) = (state.adopted, state.is_carried());
     match state.changed.as_deref() {

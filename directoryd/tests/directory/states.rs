@@ -5,7 +5,7 @@ use std::time::Duration;
 use odi_manifest::{ArtifactPath, BlobId, Revoked};
 use odi_wire::http::StatusCode;
 use odi_wire::layout::LayoutPath;
-use odi_wire::message::Push;
+use odi_wire::message::{IdRanges, Push, RelayState, state};
 
 use crate::world::{FakeRelay, Publisher, World, large};
 
@@ -40,6 +40,29 @@ async fn a_state_waits_for_its_holders_or_for_a_minute() {
     world.until_served(3).await;
     world.clock.advance(Duration::from_secs(7200));
     world.until(async || world.get(&format!("/{first}/big")).await.status == StatusCode::NOT_FOUND).await;
+}
+
+#[tokio::test]
+async fn a_relay_that_holds_nothing_of_a_catalog_keeps_no_state_waiting() {
+    let mut publisher = Publisher::new();
+    publisher.publish(&[("big", &large(1))]);
+    let origin = publisher.serve().await;
+    let world = World::start(&publisher.id, Some(&origin.url())).await;
+    world.until_served(1).await;
+    let mut relay = FakeRelay::start(11).await;
+    assert_eq!(relay.register(&world).await, StatusCode::ACCEPTED);
+    relay.until(&world, RelayState::Probation).await;
+    // Past the time in which a directory that has just started waits for relays to come back.
+    world.clock.advance(Duration::from_secs(7200));
+    let mut inventory = relay.inventory(&world, &publisher.id, &[publisher.newest().id()]);
+    inventory.catalogs[0].full = None;
+    inventory.catalogs[0].ranges = IdRanges::none();
+    let envelope = state(inventory, &relay.key).unwrap();
+    assert_eq!(world.post("/odi/v1/relays/inventory", envelope).await.status, StatusCode::OK);
+
+    publisher.publish(&[("big", &large(2))]);
+    world.pull(&publisher.id, 2).await;
+    world.until_served(2).await;
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ use odi_wire::message::PublicUrl;
 
 pub use odi_wire::config::{ConfigError, Fault, MonthlyTransfer, PrivateAddresses, Rate, Size};
 
+use crate::schedule::Schedule;
 use crate::wanted::Wanted;
 
 /// A configuration that can be run.
@@ -32,14 +33,21 @@ pub struct Config {
     pub public_urls: Vec<PublicUrl>,
     /// The most that the store may take on disk.
     pub disk: Size,
-    /// The most that may be sent per second; `None` is the line's own limit.
-    pub bandwidth: Option<Rate>,
-    /// The most that may be sent per month; `None` is unmetered.
-    pub transfer: Option<MonthlyTransfer>,
+    /// What may change while the relay runs.
+    pub terms: Terms,
     /// The directories to register with; the first live one is the assigner.
     pub directories: Vec<DirectoryConfig>,
     /// Whether loopback and private addresses may be contacted: a laboratory, never the open network.
     pub private_addresses: PrivateAddresses,
+}
+
+/// What the operator may change while the relay runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// The most that may be sent per second, by time of the week.
+    pub schedule: Schedule,
+    /// The most that may be sent per month; `None` is unmetered.
+    pub transfer: Option<MonthlyTransfer>,
 }
 
 /// One `[[directory]]`.

@@ -16,8 +16,10 @@ pub mod identity;
 pub mod admission;
 pub mod holdings;
 pub mod queue;
+pub mod schedule;
 pub mod sources;
 pub mod sourcing;
+pub mod transfer;
 
 // What is done.
 pub mod bell;
@@ -31,6 +33,7 @@ pub mod flight;
 pub mod following;
 pub mod housekeeping;
 pub mod membership;
+pub mod metering;
 pub mod peers;
 pub mod relay;
 pub mod revoking;

@@ -226,7 +226,7 @@ impl Member {
                 catalogs: self.directory.wanted.names.clone(),
                 tags: self.directory.wanted.tags.clone(),
                 disk: relay.config.disk.0,
-                rate: relay.config.bandwidth.map_or(0, |rate| rate.0),
+                rate: relay.config.terms.schedule.otherwise.map_or(0, |rate| rate.0),
             }
         };
         let reply = self.api().register(self.signed(registration)?).await?;
@@ -341,6 +341,8 @@ impl Relay {
         let mut catalogs: Vec<_> =
             self.catalogs.all().iter().filter_map(|catalog| catalog.inventory()).collect();
         catalogs.truncate(odi_wire::message::INVENTORY_CATALOGS_MAX);
+        let mut caps = vec!["fill".to_owned()];
+        caps.extend(self.capacity(now).map(odi_wire::message::rate_cap));
         Ok(Inventory {
             v: 1,
             relay: self.identity.public_key(),
@@ -348,7 +350,7 @@ impl Relay {
             t: now,
             exp: now.plus(INVENTORY_LIFE),
             urls: self.config.public_urls.clone(),
-            caps: vec!["fill".to_owned()],
+            caps,
             catalogs,
         })
     }

@@ -1,6 +1,6 @@
 //! What all parts of a running relay share.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use odi_manifest::{BlobId, Clock, Timestamp};
@@ -14,10 +14,11 @@ use crate::admission::{Followed, admit};
 use crate::bell::Bell;
 use crate::catalog::Assigned;
 use crate::catalogs::Catalogs;
-use crate::config::Config;
+use crate::config::{Config, Terms};
 use crate::directory::Directory;
 use crate::fill::Fill;
 use crate::identity::Identity;
+use crate::metering::Meter;
 use crate::peers::Peers;
 use crate::revoking::Withdrawn;
 
@@ -46,8 +47,14 @@ pub struct Relay {
     pub fill: Arc<Fill>,
     /// The directories of the configuration, in its order.
     pub directories: Vec<Arc<Directory>>,
-    /// What may be sent, and what was.
+    /// What may change while the relay runs.
+    pub terms: RwLock<Arc<Terms>>,
+    /// Rung when it has changed.
+    pub terms_changed: Bell,
+    /// What may be sent now.
     pub throttle: Arc<Throttle>,
+    /// What was sent this month.
+    pub meter: Meter,
     /// Rung when there is something new to announce.
     pub announce: Arc<Bell>,
     /// Rung when directories offer other catalogs than before.
@@ -73,6 +80,12 @@ impl Relay {
             tracing::error!(error = &error as &dyn std::error::Error, "cannot open a blob");
             Refusal::unavailable("the store cannot be read", Duration::from_secs(60))
         })
+    }
+
+    /// What the operator wants now.
+    #[must_use]
+    pub fn terms(&self) -> Arc<Terms> {
+        Arc::clone(&self.terms.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The directory whose assignments count: the first that answers.

@@ -26,7 +26,11 @@ impl Service for Relay {
 
 impl Relay {
     async fn answer(&self, request: &mut Request) -> Result<Response, Refusal> {
-        match route::parse(&request.method, request.target())? {
+        let route = route::parse(&request.method, request.target())?;
+        if matches!(route, Route::Artifact { .. } | Route::Pinned { .. } | Route::Blob { .. }) {
+            self.meter.admit(self.clock.now())?;
+        }
+        match route {
             Route::Root => Ok(documents::front_page(self)),
             Route::Artifact { name, place, query } => {
                 let catalog = self.catalogs.named(&name).ok_or(Refusal::NotFound)?;

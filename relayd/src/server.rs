@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use odi_manifest::Clock;
@@ -28,10 +28,11 @@ use crate::config::{Config, PrivateAddresses};
 use crate::directory::Directory;
 use crate::fill::{Fill, FillParts};
 use crate::identity::{Identity, IdentityError};
+use crate::metering::{Meter, MeteringError};
 use crate::peers::Peers;
 use crate::relay::Relay;
 use crate::revoking::{self, Withdrawn};
-use crate::{following, housekeeping, membership};
+use crate::{following, housekeeping, membership, metering};
 
 /// How long a former process of this relay may take to let go of the store.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
@@ -62,6 +63,9 @@ pub enum ServerError {
     /// The ledger cannot be opened.
     #[error("the ledger cannot be opened")]
     Ledger(#[from] odi_store::LedgerError),
+    /// What was sent this month is not known.
+    #[error("the monthly transfer cannot be counted")]
+    Metering(#[from] MeteringError),
     /// There is no client.
     #[error("no requests can be made")]
     Client(#[from] ClientError),
@@ -93,7 +97,6 @@ impl Server {
     pub async fn bind(config: Config, clock: Arc<dyn Clock>) -> Result<Self, ServerError> {
         let proxies = TrustedProxies::new(config.proxies.clone());
         let throttle = Arc::new(Throttle::default());
-        throttle.set_rate(config.bandwidth.map(|rate| rate.0));
         let listening = serve::Server::bind(&config.listen, Limits::default()).await?;
         let listening = listening.trusting(proxies).limited_by(Arc::clone(&throttle));
         let opening = tokio::task::spawn_blocking(move || open(config, clock, throttle)).await;
@@ -101,11 +104,14 @@ impl Server {
             Ok(relay) => Arc::new(relay?),
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         };
+        // Before the first answer: nothing is sent that was not counted.
+        metering::settle(&relay).await;
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
         tasks.spawn(Arc::clone(&relay.fill).work(stop.clone()));
         tasks.spawn(following::run(Arc::clone(&relay), stop.clone()));
         tasks.spawn(housekeeping::run(Arc::clone(&relay), stop.clone()));
+        tasks.spawn(metering::run(Arc::clone(&relay), stop.clone()));
         tasks.spawn(revoking::run(Arc::clone(&relay), stop.clone()));
         for directory in &relay.directories {
             tasks.spawn(membership::run(Arc::clone(&relay), Arc::clone(directory), stop.clone()));
@@ -150,8 +156,17 @@ impl Server {
                 tracing::error!(%error, "a task did not end well");
             }
         }
-        let store = relay.store.clone();
-        let flushed = tokio::task::spawn_blocking(move || store.flush()).await;
+        let closing = Arc::clone(&relay);
+        let flushed = tokio::task::spawn_blocking(move || {
+            if let Err(error) = closing.meter.close(&closing.throttle) {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the transfer counts a little too much"
+                );
+            }
+            closing.store.flush()
+        })
+        .await;
         if let Ok(Err(error)) = flushed {
             tracing::warn!(error = &error as &dyn std::error::Error, "the last fills may be lost");
         }
@@ -192,6 +207,7 @@ fn open(config: Config, clock: Arc<dyn Clock>, throttle: Arc<Throttle>) -> Resul
         misses: MissBudget::for_disk(config.disk.0),
     }));
     let started = clock.now();
+    let (meter, terms) = (Meter::open(&config.data_dir, started)?, config.terms.clone());
     let urls: Vec<url::Url> = config.public_urls.iter().map(|url| url.to_url()).collect();
     Ok(Relay {
         config,
@@ -205,7 +221,10 @@ fn open(config: Config, clock: Arc<dyn Clock>, throttle: Arc<Throttle>) -> Resul
         peers,
         fill,
         directories,
+        terms: RwLock::new(Arc::new(terms)),
+        terms_changed: Bell::default(),
         throttle,
+        meter,
         announce: Arc::new(Bell::default()),
         wanted_changed: Bell::default(),
         withdrawn: Withdrawn::default(),

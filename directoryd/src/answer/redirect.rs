@@ -22,11 +22,6 @@ use crate::select::{Ask, Candidate, select};
 /// When to ask again for what nobody holds yet.
 pub(super) const SOON: Duration = Duration::from_secs(10);
 
-/// The weight of a relay that named no rate: as one that offers 100 Mbit/s.
-const WEIGHT_UNNAMED: u64 = 12_500_000;
-/// No relay counts for more than one that offers 10 Gbit/s: what it says of itself is only a claim.
-const WEIGHT_MAX: u64 = 1_250_000_000;
-
 /// What a client wants, and how it came.
 pub(super) struct Errand<'a> {
     pub(super) catalog: &'a Arc<Catalog>,
@@ -115,7 +110,7 @@ fn to_relay(directory: &Directory, errand: &Errand<'_>) -> Option<(String, Strin
         Some(Candidate {
             relay: member.relay(),
             urls: &registration.urls,
-            weight: if registration.rate == 0 { WEIGHT_UNNAMED } else { registration.rate.min(WEIGHT_MAX) },
+            weight: member.weight()?,
             holding: member.holding(&catalog)?,
         })
     });

@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use odi_manifest::{CatalogId, PublicKey, Timestamp};
-use odi_wire::message::{CatalogInventory, CatalogPattern, DerivedKey, Inventory, PublicUrl};
+use odi_wire::message::{CatalogInventory, CatalogPattern, DerivedKey, Inventory, PublicUrl, RATE_UNNAMED};
 
 use super::{RosterLimits, RosterRefusal, backoff};
 use crate::network::Network;
+
+/// No relay counts for more than one that offers 10 Gbit/s: what it says of itself is only a claim.
+const WEIGHT_MAX: u64 = 1_250_000_000;
 
 /// A relay's registration after every check that needs no network.
 #[derive(Clone, Debug)]
@@ -222,6 +225,16 @@ impl Member {
     #[must_use]
     pub const fn announced(&self) -> Option<&Announcement> {
         self.announced.as_ref()
+    }
+
+    /// Its share of clients beside others': what it says that it gives now, else what it registered. `None` if it takes
+    /// no new ones.
+    #[must_use]
+    pub fn weight(&self) -> Option<u64> {
+        let registered = self.proved.as_ref().map(|registration| registration.rate).filter(|rate| *rate > 0);
+        let said = self.announced.as_ref().and_then(|announced| announced.inventory.rate());
+        let rate = said.or(registered).unwrap_or(RATE_UNNAMED);
+        (rate > 0).then_some(rate.min(WEIGHT_MAX))
     }
 
     pub(super) fn propose(&mut self, registration: Registration, from: Network) {

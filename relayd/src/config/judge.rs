@@ -1,14 +1,27 @@
 //! The second stage: every value of the raw form in its judged one, or a fault.
 
+use jiff::civil::{Time, Weekday};
+use jiff::tz::TimeZone;
 use odi_manifest::{CatalogId, PublicKey};
 use odi_wire::config::{Judge, MonthlyTransfer, PrivateAddresses, Rate, RawTls, Size};
 use odi_wire::message::{CatalogPattern, TAG_BYTES_MAX};
 use toml::Spanned;
 
-use super::raw::{RawConfig, RawDirectory};
-use super::{Config, DirectoryConfig};
+use super::raw::{RawConfig, RawDirectory, RawWindow};
+use super::{Config, DirectoryConfig, Terms};
+use crate::schedule::{Schedule, Window};
 use crate::wanted::Wanted;
 
+/// Days as the operator writes them.
+const DAYS: [(&str, Weekday); 7] = [
+    ("mon", Weekday::Monday),
+    ("tue", Weekday::Tuesday),
+    ("wed", Weekday::Wednesday),
+    ("thu", Weekday::Thursday),
+    ("fri", Weekday::Friday),
+    ("sat", Weekday::Saturday),
+    ("sun", Weekday::Sunday),
+];
 /// The smallest disk that can hold a catalog's tree, the records and one blob in flight.
 const DISK_MIN: Size = Size(64 << 20);
 
@@ -24,8 +37,7 @@ pub(super) fn config(judge: &mut Judge<'_>, raw: RawConfig) -> Option<Config> {
     if disk.is_some_and(|disk| disk < DISK_MIN) {
         judge.fault(&raw.disk, format!("disk: {DISK_MIN} is the least that can hold a catalog"));
     }
-    let bandwidth = raw.bandwidth.as_ref().and_then(|text| judge.amount(text, Rate::parse));
-    let transfer = raw.transfer.as_ref().and_then(|text| judge.amount(text, MonthlyTransfer::parse));
+    let terms = terms(judge, &raw);
     let directories = raw.directory.iter().filter_map(|raw| directory(judge, raw)).collect();
     judge.distinct(raw.directory.iter().map(|directory| &directory.url));
     Some(Config {
@@ -34,11 +46,52 @@ pub(super) fn config(judge: &mut Judge<'_>, raw: RawConfig) -> Option<Config> {
         proxies,
         public_urls,
         disk: disk?,
-        bandwidth,
-        transfer,
+        terms: terms?,
         directories,
         private_addresses: judge.private_addresses(),
     })
+}
+
+fn terms(judge: &mut Judge<'_>, raw: &RawConfig) -> Option<Terms> {
+    let transfer = raw.transfer.as_ref().and_then(|text| judge.amount(text, MonthlyTransfer::parse));
+    let otherwise = raw.bandwidth.as_ref().and_then(|text| judge.amount(text, Rate::parse));
+    let windows = raw.window.iter().filter_map(|raw| window(judge, raw.get_ref())).collect();
+    let zone = match &raw.time_zone {
+        None => Some(TimeZone::UTC),
+        Some(name) => {
+            let zone = TimeZone::get(name.get_ref());
+            judge.judged(
+                name,
+                zone.map_err(|_| format!("this system knows no time zone `{}`", name.get_ref())),
+            )
+        }
+    };
+    Some(Terms { schedule: Schedule { otherwise, windows, zone: zone? }, transfer })
+}
+
+fn window(judge: &mut Judge<'_>, raw: &RawWindow) -> Option<Window> {
+    let days = match raw.days.as_slice() {
+        [] => DAYS.iter().map(|(_, day)| *day).collect(),
+        named => named.iter().filter_map(|name| day(judge, name)).collect(),
+    };
+    let mut time = |text: &Option<Spanned<String>>| match text {
+        None => Some(Time::midnight()),
+        Some(text) => {
+            let read = text.get_ref().parse::<Time>();
+            judge.judged(text, read.map_err(|_| format!("`{}` is no time such as \"18:00\"", text.get_ref())))
+        }
+    };
+    let (from, to) = (time(&raw.from), time(&raw.to));
+    let bandwidth = judge.amount(&raw.bandwidth, Rate::parse);
+    Some(Window { days, from: from?, to: to?, bandwidth: bandwidth? })
+}
+
+fn day(judge: &mut Judge<'_>, name: &Spanned<String>) -> Option<Weekday> {
+    let known = DAYS.iter().find(|(known, _)| known == name.get_ref()).map(|(_, day)| *day);
+    judge.judged(
+        name,
+        known.ok_or_else(|| format!("`{}` is none of mon, tue, wed, thu, fri, sat, sun", name.get_ref())),
+    )
 }
 
 fn directory(judge: &mut Judge<'_>, raw: &RawDirectory) -> Option<DirectoryConfig> {
@@ -100,7 +153,7 @@ tags = ["ecosystem:python"]
         let config = Config::parse(GOOD, PrivateAddresses::Refused).unwrap();
         assert_eq!(config.listen.len(), 2);
         assert_eq!(config.disk, Size(2_000_000_000_000));
-        assert_eq!(config.bandwidth, Some(Rate(50_000_000)));
+        assert_eq!(config.terms.schedule.otherwise, Some(Rate(50_000_000)));
         assert!(config.directories[0].wanted.wants("jenkins-war", &[]));
         assert!(!config.directories[0].wanted.wants("fedora", &[]));
     }
@@ -142,6 +195,28 @@ tags = ["ecosystem:python"]
         ] {
             let faults = faults(&GOOD.replace(from, to));
             assert!(faults.iter().any(|fault| fault.contains(said)), "{said} in {faults:?}");
+        }
+    }
+
+    #[test]
+    fn windows_read_as_written() {
+        let text = format!(
+            "{GOOD}[[window]]\ndays = [\"mon\", \"fri\"]\nfrom = \"08:00\"\nto = \"18:30\"\nbandwidth = \"8 Mbit/s\"\n"
+        );
+        let windows = Config::parse(&text, PrivateAddresses::Refused).unwrap().terms.schedule.windows;
+        assert_eq!(windows[0].days, [Weekday::Monday, Weekday::Friday]);
+        assert_eq!((windows[0].to.hour(), windows[0].to.minute()), (18, 30));
+        assert_eq!(windows[0].bandwidth, Rate(1_000_000));
+        let always = format!("{GOOD}[[window]]\nbandwidth = \"8 Mbit/s\"\n");
+        let windows = Config::parse(&always, PrivateAddresses::Refused).unwrap().terms.schedule.windows;
+        assert_eq!((windows[0].days.len(), windows[0].from), (7, windows[0].to));
+        for (from, to, said) in [
+            ("\"mon\"", "\"Monday\"", "line 13: `Monday` is none of mon"),
+            ("\"08:00\"", "\"8 o'clock\"", "line 14: `8 o'clock` is no time"),
+            ("disk =", "time_zone = \"Europe/Nowhere\"\ndisk =", "line 4: this system knows no time zone"),
+        ] {
+            let faults = faults(&text.replacen(from, to, 1));
+            assert!(faults.iter().any(|fault| fault.starts_with(said)), "{said} in {faults:?}");
         }
     }
 

@@ -18,11 +18,24 @@ pub(super) struct RawConfig {
     pub(super) disk: Spanned<String>,
     pub(super) bandwidth: Option<Spanned<String>>,
     pub(super) transfer: Option<Spanned<String>>,
+    pub(super) time_zone: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) window: Vec<Spanned<RawWindow>>,
     #[serde(default)]
     pub(super) proxies: Vec<Spanned<String>>,
     pub(super) tls: Option<Spanned<RawTls>>,
     #[serde(default)]
     pub(super) directory: Vec<RawDirectory>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawWindow {
+    #[serde(default)]
+    pub(super) days: Vec<Spanned<String>>,
+    pub(super) from: Option<Spanned<String>>,
+    pub(super) to: Option<Spanned<String>>,
+    pub(super) bandwidth: Spanned<String>,
 }
 
 #[derive(Debug, Deserialize)]

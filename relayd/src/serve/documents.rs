@@ -45,6 +45,7 @@ pub(super) fn well_known(relay: &Relay) -> Response {
 /// `/odi/v1/status`.
 pub(super) fn status(relay: &Relay) -> Response {
     let now = relay.clock.now();
+    let terms = relay.terms();
     let assigner = relay.assigner().map(|directory| directory.url.clone());
     let catalogs = relay.catalogs.all();
     let ready = relay.directories.iter().any(|directory| directory.link().state == RelayState::Ready)
@@ -65,9 +66,11 @@ pub(super) fn status(relay: &Relay) -> Response {
         budget: BudgetStatus {
             disk_bytes: relay.config.disk.0,
             disk_used,
-            rate_bytes: relay.config.bandwidth.map(|rate| rate.0),
-            transfer_bytes: relay.config.transfer.map(|transfer| transfer.0),
-            transfer_used: 0,
+            rate_bytes: terms.schedule.bandwidth(now).map(|rate| rate.0),
+            transfer_bytes: terms.transfer.map(|transfer| transfer.0),
+            transfer_used: relay.meter.used(&relay.throttle),
+            transfer_renewed: Some(relay.meter.month().ends()),
+            capacity: relay.capacity(now),
         },
         sources,
         directories: relay

@@ -97,17 +97,23 @@ pub(crate) struct Relay {
 impl Relay {
     pub(crate) async fn start(directories: &[&FakeDirectory], folder: TempDir, disk: &str) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        Self::on(directories, folder, port, disk).await
+        Self::on(directories, folder, port, disk, "").await
+    }
+
+    /// Starts a relay whose configuration has these lines too.
+    pub(crate) async fn with(directories: &[&FakeDirectory], lines: &str) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        Self::on(directories, tempfile::tempdir().unwrap(), port, "1 GB", lines).await
     }
 
     /// Starts a relay in the folder and at the URL of one that ended.
     pub(crate) async fn again(directories: &[&FakeDirectory], folder: TempDir, url: &str) -> Self {
-        Self::on(directories, folder, url.rsplit(':').next().unwrap().parse().unwrap(), "1 GB").await
+        Self::on(directories, folder, url.rsplit(':').next().unwrap().parse().unwrap(), "1 GB", "").await
     }
 
-    async fn on(directories: &[&FakeDirectory], folder: TempDir, port: u16, disk: &str) -> Self {
+    async fn on(directories: &[&FakeDirectory], folder: TempDir, port: u16, disk: &str, lines: &str) -> Self {
         let mut config = format!(
-            "data_dir = {:?}\nlisten = [\"127.0.0.1:{port}\"]\npublic_urls = [\"http://127.0.0.1:{port}\"]\ndisk = \"{disk}\"\n",
+            "data_dir = {:?}\nlisten = [\"127.0.0.1:{port}\"]\npublic_urls = [\"http://127.0.0.1:{port}\"]\ndisk = \"{disk}\"\n{lines}",
             folder.path()
         );
         for directory in directories {
@@ -136,6 +142,16 @@ impl Relay {
         server.drain(Duration::from_secs(1)).await;
         meanwhile(folder.path());
         Self::run(config, folder, port).await
+    }
+
+    /// Kills it, as far as one process can: nothing is said, flushed or counted; and starts it again.
+    pub(crate) async fn crash(self) -> Self {
+        let Self { server, folder, url, config, .. } = self;
+        let former = url.rsplit(':').next().unwrap();
+        // The former listener dies with its task, which may take a while.
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        drop(server);
+        Self::run(config.replace(&format!(":{former}"), &format!(":{port}")), folder, port).await
     }
 
     pub(crate) fn key(&self) -> PublicKey {

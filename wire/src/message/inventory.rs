@@ -45,7 +45,8 @@ pub struct Inventory {
     /// The relay's public base URLs, best first.
     pub urls: Vec<PublicUrl>,
     /// What it can do, ascending: `fill` (fetches what it lacks for a waiting client), `ipv4`, `ipv6` (reachable
-    /// there). A reader ignores what it does not know.
+    /// there), `rate:N` (gives N bytes a second now, whatever it registered; 0 takes no new clients). A reader ignores
+    /// what it does not know.
     pub caps: Vec<String>,
     /// What it holds, ascending by catalog.
     pub catalogs: Vec<CatalogInventory>,
@@ -68,6 +69,25 @@ pub struct CatalogInventory {
     pub plus: Vec<BlobId>,
     /// Blobs in its ranges that it lacks, ascending.
     pub minus: Vec<BlobId>,
+}
+
+/// What counts for a relay that names no rate: 100 Mbit/s, in bytes.
+pub const RATE_UNNAMED: u64 = 12_500_000;
+
+const RATE_CAP: &str = "rate:";
+
+/// The capability that names what a relay gives now, in bytes a second.
+#[must_use]
+pub fn rate_cap(bytes_per_second: u64) -> String {
+    format!("{RATE_CAP}{bytes_per_second}")
+}
+
+impl Inventory {
+    /// What the relay gives now, in bytes a second, if it says so.
+    #[must_use]
+    pub fn rate(&self) -> Option<u64> {
+        self.caps.iter().find_map(|cap| cap.strip_prefix(RATE_CAP)?.parse().ok())
+    }
 }
 
 impl CatalogInventory {

@@ -160,8 +160,14 @@ pub struct BudgetStatus {
     /// Bytes a month that it may send.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transfer_bytes: Option<u64>,
-    /// Bytes that it has sent this month.
+    /// Bytes that it has sent this month, as UTC has it.
     pub transfer_used: u64,
+    /// When the next month begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transfer_renewed: Option<Timestamp>,
+    /// Bytes a second that directories should count on now; 0 is no new clients.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<u64>,
 }
 
 /// One source that a relay fetches from.

@@ -181,7 +181,7 @@ impl<L: Clone + Eq + Hash + Ord> Pacer<L> {
     }
 
     /// What is left of the allowance.
-    pub(super) fn allowance(&self) -> u64 {
+    pub(super) const fn allowance(&self) -> u64 {
         self.allowance
     }
 

@@ -18,8 +18,8 @@ use super::admission::network_of;
 use super::body::Body;
 use super::pacer::{Pacer, Ticket};
 
-/// An answer in memory up to this size is sent beyond the allowance: refusals, redirects, what directories ask.
-const UNMETERED_BYTES_MAX: usize = 4 * 1024;
+/// An answer in memory up to this size is sent beyond the allowance: refusals, redirects, status, what directories ask.
+const UNMETERED_BYTES_MAX: usize = 64 * 1024;
 
 /// What a server may send, and what it has sent. One for all listeners of a daemon; no limit until one is set.
 pub struct Throttle {
@@ -33,12 +33,17 @@ pub struct Throttle {
 
 struct State {
     pacer: Pacer<IpAddr>,
-    /// Who waits, and who may go and has not come back yet.
-    waiting: HashMap<Ticket, Option<Waker>>,
+    waiting: HashMap<Ticket, Waiter>,
+    /// Everything that was granted.
     sent: u64,
-    /// What was last allowed.
+    /// What was last allowed further.
     allowed: u64,
     spent: bool,
+}
+
+struct Waiter {
+    waker: Option<Waker>,
+    cost: u64,
 }
 
 /// The budget is spent: nothing more is sent for now.
@@ -67,31 +72,32 @@ impl Throttle {
         self.changed.notify_one();
     }
 
-    /// Sends at most so many bytes more from now on, until this is called again; `u64::MAX` is no limit.
-    pub fn allow(&self, bytes: u64) {
+    /// Sends until so many bytes have been sent since the start, as [`Throttle::sent`] counts them; `u64::MAX` is no limit.
+    pub fn allow_up_to(&self, total: u64) {
         let mut state = self.state();
-        state.pacer.allow(bytes);
-        state.allowed = bytes;
+        let further = if total == u64::MAX { total } else { total.saturating_sub(state.sent) };
+        state.pacer.allow(further);
+        state.allowed = further;
         state.spent = false;
         drop(state);
         self.changed.notify_one();
     }
 
-    /// Allows nothing more and breaks off what is being sent, until [`Throttle::allow`] is called.
+    /// Allows nothing more and breaks off what is being sent, until [`Throttle::allow_up_to`] is called.
     pub fn spend(&self) {
         let mut state = self.state();
         state.pacer.allow(0);
         state.spent = true;
-        let wakers: Vec<Waker> = state.waiting.values_mut().filter_map(Option::take).collect();
+        let wakers: Vec<Waker> =
+            state.waiting.values_mut().filter_map(|waiter| waiter.waker.take()).collect();
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Bytes that were sent since the start, and how many more are allowed: heads and bodies, without what TLS and TCP add.
+    /// Bytes that were sent since the start, or are about to be: heads and bodies, without what TLS and TCP add.
     #[must_use]
-    pub fn sent(&self) -> (u64, u64) {
-        let state = self.state();
-        (state.sent, state.pacer.allowance())
+    pub fn sent(&self) -> u64 {
+        self.state().sent
     }
 
     /// How many answers wait for their turn now.
@@ -123,7 +129,10 @@ impl Throttle {
 
     fn wake_due(&self) {
         let now = self.began.elapsed();
-        let wakers = self.state().grant(now);
+        let mut state = self.state();
+        let wakers = state.grant(now);
+        self.tell_if_low(&state);
+        drop(state);
         wakers.into_iter().for_each(Waker::wake);
     }
 
@@ -147,7 +156,9 @@ impl State {
     /// Grants what is due; the wakers of those that may go.
     fn grant(&mut self, now: Duration) -> Vec<Waker> {
         let granted = self.pacer.grant(now);
-        granted.iter().filter_map(|ticket| self.waiting.remove(ticket).flatten()).collect()
+        let gone: Vec<Waiter> = granted.iter().filter_map(|ticket| self.waiting.remove(ticket)).collect();
+        self.sent = gone.iter().fold(self.sent, |sent, waiter| sent.saturating_add(waiter.cost));
+        gone.into_iter().filter_map(|waiter| waiter.waker).collect()
     }
 }
 
@@ -200,7 +211,6 @@ impl Flow {
         let mut state = throttle.state();
         let waiting = match self.waiting.take() {
             Some(waiting) if !state.waiting.contains_key(&waiting.ticket) => {
-                throttle.count(&mut state, waiting.cost);
                 return Poll::Ready(Ok(waiting.piece));
             }
             Some(waiting) => waiting,
@@ -221,7 +231,8 @@ impl Flow {
             state.pacer.withdraw(&self.lane, waiting.ticket);
             return Poll::Ready(Err(Spent));
         }
-        let first = state.waiting.insert(waiting.ticket, Some(cx.waker().clone())).is_none();
+        let waiter = Waiter { waker: Some(cx.waker().clone()), cost: waiting.cost };
+        let first = state.waiting.insert(waiting.ticket, waiter).is_none();
         self.waiting = Some(waiting);
         if first {
             throttle.tell_if_low(&state);

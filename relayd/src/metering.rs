@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use odi_manifest::Timestamp;
+use odi_wire::limits::PACE_PIECE_BYTES;
 use odi_wire::private_file;
 use odi_wire::refusal::Refusal;
 use odi_wire::serve::Throttle;
@@ -152,7 +153,8 @@ impl Meter {
         *self.count() = count;
         match budget {
             None => throttle.allow_up_to(u64::MAX),
-            Some(_) if step == 0 => throttle.spend(),
+            // A piece may never fit again, and whoever waits for one would wait until the month ends.
+            Some(_) if step < 2 * PACE_PIECE_BYTES => throttle.spend(),
             Some(_) => throttle.allow_up_to(throttle_sent.saturating_add(step)),
         }
         Ok(())

@@ -14,8 +14,9 @@ use odi_manifest::Timestamp;
 pub const WHOLE: u16 = 1000;
 /// The last part of a budget, over which the announced capacity goes to nothing: one in so many.
 const TAIL: u64 = 20;
-/// What is kept for open downloads: one part in so many, and at most so many bytes.
-const RESERVE: (u64, u64) = (200, 8 << 30);
+/// What is kept for open downloads: one part in so many, within these bytes. The least is what is given up in the end because
+/// no piece fits in it.
+const RESERVE: (u64, u64, u64) = (200, 512 << 10, 8 << 30);
 
 /// A calendar month of UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,7 +75,7 @@ pub struct Standing {
 pub fn standing(budget: Option<u64>, used: u64, month: Month, now: Timestamp) -> Standing {
     let Some(budget) = budget else { return Standing { share: WHOLE, admits: true, left: u64::MAX } };
     let left = budget.saturating_sub(used);
-    let reserve = (budget / RESERVE.0).min(RESERVE.1);
+    let reserve = (budget / RESERVE.0).clamp(RESERVE.1, RESERVE.2).min(budget);
     let usable = left.saturating_sub(reserve);
     let length = month.ends().0.saturating_sub(month.begins()).max(1);
     let remaining = month.ends().0.saturating_sub(now.0).clamp(1, length);

@@ -27,7 +27,7 @@ pub struct Throttle {
     state: Mutex<State>,
     /// Somebody has begun to wait, or a limit has changed.
     changed: Notify,
-    /// The allowance has fallen below half of what was last allowed.
+    /// The allowance has fallen below half of what was last allowed, or below what somebody waits for.
     low: Notify,
 }
 
@@ -106,7 +106,7 @@ impl Throttle {
         self.state().waiting.len()
     }
 
-    /// Waits until half of what was last allowed is used; it may also return early.
+    /// Waits until half of what was last allowed is used, or an answer needs more than is left; it may also return early.
     pub async fn low(&self) {
         self.low.notified().await;
     }
@@ -131,7 +131,7 @@ impl Throttle {
         let now = self.began.elapsed();
         let mut state = self.state();
         let wakers = state.grant(now);
-        self.tell_if_low(&state);
+        self.tell_if_low(&state, 0);
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
     }
@@ -142,11 +142,11 @@ impl Throttle {
 
     fn count(&self, state: &mut State, bytes: u64) {
         state.sent = state.sent.saturating_add(bytes);
-        self.tell_if_low(state);
+        self.tell_if_low(state, 0);
     }
 
-    fn tell_if_low(&self, state: &State) {
-        if state.allowed != u64::MAX && state.pacer.allowance() < state.allowed / 2 {
+    fn tell_if_low(&self, state: &State, wanted: u64) {
+        if state.allowed != u64::MAX && state.pacer.allowance() < wanted.max(state.allowed / 2) {
             self.low.notify_one();
         }
     }
@@ -232,10 +232,11 @@ impl Flow {
             return Poll::Ready(Err(Spent));
         }
         let waiter = Waiter { waker: Some(cx.waker().clone()), cost: waiting.cost };
+        let cost = waiting.cost;
         let first = state.waiting.insert(waiting.ticket, waiter).is_none();
         self.waiting = Some(waiting);
         if first {
-            throttle.tell_if_low(&state);
+            throttle.tell_if_low(&state, cost);
             drop(state);
             throttle.changed.notify_one();
         }

@@ -9,6 +9,7 @@
 mod address;
 mod ask;
 mod error;
+mod family;
 mod policy;
 mod reply;
 mod resolver;
@@ -23,6 +24,7 @@ use url::Url;
 pub use address::is_public;
 pub use ask::Ask;
 pub use error::ClientError;
+pub use family::Family;
 pub use policy::ClientPolicy;
 pub use reply::{Reply, ReplyBody};
 pub use resolver::ResolveError;
@@ -121,7 +123,7 @@ fn builder(policy: &ClientPolicy) -> reqwest::ClientBuilder {
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
         .retry(reqwest::retry::never())
-        .dns_resolver(VettedResolver::new(policy.allow_private_addresses))
+        .dns_resolver(VettedResolver::new(policy.allow_private_addresses, policy.family))
         .connect_timeout(policy.connect_timeout)
         .pool_idle_timeout(policy.idle_timeout)
         .pool_max_idle_per_host(policy.idle_per_host)

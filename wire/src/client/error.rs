@@ -32,6 +32,14 @@ pub enum ClientError {
         /// Which address.
         source: ResolveError,
     },
+    /// The peer's, or the network's: its name has no address that we go to.
+    #[error("look up the name in `{url}`")]
+    Unresolved {
+        /// The URL.
+        url: Box<str>,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// The peer's, or the network's: no connection.
     #[error("connect for `{url}`")]
     Connect {
@@ -110,7 +118,9 @@ pub(super) fn named(url: &url::Url) -> Box<str> {
 fn resolve_error(error: &reqwest::Error) -> Option<ResolveError> {
     let mut cause = error.source();
     while let Some(inner) = cause {
-        if let Some(refused) = inner.downcast_ref::<ResolveError>() {
+        let within = inner.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let within = within.and_then(|inner| inner.downcast_ref::<ResolveError>());
+        if let Some(refused) = within.or_else(|| inner.downcast_ref::<ResolveError>()) {
             return Some(refused.clone());
         }
         cause = inner.source();

@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use super::Family;
+
 /// Bounds on every outbound request.
 #[derive(Clone, Debug)]
 pub struct ClientPolicy {
     /// `--allow-private-addresses`: for tests and laboratories. Whoever can register a URL can then make this process
     /// talk to its own network.
     pub allow_private_addresses: bool,
+    /// If set, names are connected to over this family only.
+    pub family: Option<Family>,
     /// For name resolution, TCP and TLS together.
     pub connect_timeout: Duration,
     /// From sending to the end of the reply's head, connecting included. Longer than the longest long poll.
@@ -28,6 +32,7 @@ impl Default for ClientPolicy {
     fn default() -> Self {
         Self {
             allow_private_addresses: false,
+            family: None,
             connect_timeout: Duration::from_secs(10),
             head_timeout: Duration::from_secs(75),
             stall_interval: Duration::from_secs(20),

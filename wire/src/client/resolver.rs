@@ -2,10 +2,12 @@
 //!
 //! reqwest connects only to the addresses returned here: there is no second look-up for a name to change in.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
+use super::Family;
 use super::address::is_public;
 
 /// Why a name was not connected to.
@@ -24,23 +26,31 @@ pub enum ResolveError {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct VettedResolver {
     allow_private: bool,
+    family: Option<Family>,
 }
 
 impl VettedResolver {
-    pub(super) const fn new(allow_private: bool) -> Self {
-        Self { allow_private }
+    pub(super) const fn new(allow_private: bool, family: Option<Family>) -> Self {
+        Self { allow_private, family }
     }
 }
 
 impl Resolve for VettedResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let allow_private = self.allow_private;
+        let Self { allow_private, family } = *self;
         Box::pin(async move {
-            let answers: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let vetted = if allow_private { answers } else { vetted(name.as_str(), answers)? };
-            Ok(Box::new(vetted.into_iter()) as Addrs)
+            let mut answers = vetted_lookup(name.as_str(), 0, allow_private).await?;
+            // After the judgement: an address of another family condemns a name all the same.
+            answers.retain(|answer| family.is_none_or(|family| Family::of(answer.ip()) == family));
+            Ok(Box::new(answers.into_iter()) as Addrs)
         })
     }
+}
+
+/// The addresses of a name, if all of them may be gone to. A refusal is the [`ResolveError`] in the error.
+pub(super) async fn vetted_lookup(name: &str, port: u16, allow_private: bool) -> io::Result<Vec<SocketAddr>> {
+    let answers: Vec<SocketAddr> = tokio::net::lookup_host((name, port)).await?.collect();
+    if allow_private { Ok(answers) } else { vetted(name, answers).map_err(io::Error::other) }
 }
 
 fn vetted(name: &str, answers: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, ResolveError> {

@@ -5,6 +5,7 @@
 
 use odi_manifest::CatalogId;
 use odi_wire::message::{AssignedCatalog, ID_SPACE, IdRanges};
+use odi_wire::selftest::{SELFTEST_BYTES_MAX, SELFTEST_ENTRIES_MAX};
 
 /// The share of the disk that assignments may fill, in percent: the rest is for misses, trees and compaction.
 pub const ASSIGNED_PERCENT: u64 = 85;
@@ -67,6 +68,12 @@ pub fn admit(
         taken.push(offer);
     }
     (taken, declined)
+}
+
+/// Whether a self-test catalog is as small as one may be: it is taken from every directory, and nobody asked for it.
+#[must_use]
+pub const fn admits_selftest(bytes: u64, entries: u64) -> bool {
+    bytes <= SELFTEST_BYTES_MAX && entries <= SELFTEST_ENTRIES_MAX
 }
 
 /// What these ranges hold of a catalog of so many bytes: ids are uniform.

@@ -8,6 +8,7 @@ use odi_wire::message::{
     CatalogInventory, HeadStatus, INVENTORY_BLOBS_MAX, IdRanges, RelayCatalog, SERVED_HEADS_MAX,
 };
 use odi_wire::route::CatalogName;
+use odi_wire::selftest::SELFTEST_NAME;
 use odi_wire::sync::{CatalogState, FollowedCatalog, RetainedHead};
 
 use crate::bell::Bell;
@@ -23,10 +24,22 @@ pub struct Assigned {
 }
 
 impl Assigned {
+    /// All of it.
+    #[must_use]
+    pub fn everything() -> Self {
+        Self { ranges: IdRanges::all(), plus: Vec::new() }
+    }
+
     /// Nothing.
     #[must_use]
     pub fn nothing() -> Self {
         Self { ranges: IdRanges::none(), plus: Vec::new() }
+    }
+
+    /// Whether nothing is to be held.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.ranges.is_empty() && self.plus.is_empty()
     }
 
     /// Whether a blob is to be held.
@@ -94,6 +107,12 @@ impl Catalog {
     #[must_use]
     pub fn id(&self) -> &CatalogId {
         self.followed.id()
+    }
+
+    /// Whether it is what a directory tests relays with.
+    #[must_use]
+    pub fn is_selftest(&self) -> bool {
+        self.name.as_str() == SELFTEST_NAME
     }
 
     /// What is believed and served now. A request takes it once, so that it sees one state.

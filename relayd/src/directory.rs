@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use odi_manifest::{CatalogId, PublicKey, Timestamp};
 use odi_wire::message::{Assign, DerivedKey, DirectoryLink, PublicUrl, RelayState};
 use odi_wire::route::CatalogName;
+use odi_wire::selftest::SELFTEST_NAME;
 
 use crate::acquaintance::Acquaintance;
 use crate::wanted::Wanted;
@@ -17,6 +18,10 @@ pub struct Link {
     pub state: RelayState,
     /// Until when the lease runs.
     pub lease_until: Option<Timestamp>,
+    /// Why this relay is not ready there, in the directory's words.
+    pub reason: Option<String>,
+    /// The generation of the assignment that the last lease spoke of; 0 if of none.
+    pub assignment_due: u64,
     /// The last assignment.
     pub assignment: Option<Arc<Assign>>,
     /// Why the last call failed, if it did.
@@ -32,6 +37,13 @@ impl Link {
     #[must_use]
     pub fn is_live(&self, now: Timestamp) -> bool {
         self.lease_until.is_some_and(|until| until > now)
+    }
+
+    /// Whether the directory has assigned something that has not been fetched yet.
+    #[must_use]
+    pub fn has_other_assignment(&self) -> bool {
+        let known = self.assignment.as_ref().map_or(0, |assign| assign.generation);
+        self.assignment_due != 0 && self.assignment_due != known
     }
 }
 
@@ -54,12 +66,16 @@ impl Directory {
         let link = Link {
             state: RelayState::Unknown,
             lease_until: None,
+            reason: None,
+            assignment_due: 0,
             assignment: None,
             fault: None,
             not_learned: None,
             catalogs: acquaintance
                 .names()
-                .filter(|(name, _)| !wanted.tags.is_empty() || wanted.wants(name, &[]))
+                .filter(|(name, _)| {
+                    *name == SELFTEST_NAME || !wanted.tags.is_empty() || wanted.wants(name, &[])
+                })
                 .filter_map(|(name, id)| Some((name.parse().ok()?, *id)))
                 .collect(),
         };
@@ -79,12 +95,6 @@ impl Directory {
     /// How the membership stands.
     pub fn link(&self) -> MutexGuard<'_, Link> {
         self.link.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The generation of the last assignment; 0 before the first.
-    #[must_use]
-    pub fn assignment_generation(&self) -> u64 {
-        self.link().assignment.as_ref().map_or(0, |assign| assign.generation)
     }
 
     /// The key of the requests that it signs to `me`, once its own key is known.
@@ -111,6 +121,7 @@ impl Directory {
             state: link.state,
             lease_until: link.lease_until,
             assigner,
+            reason: link.reason.clone(),
             fault: link.fault.clone().or_else(|| link.not_learned.clone()),
         }
     }

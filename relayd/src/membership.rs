@@ -5,16 +5,17 @@
 //! has to say after each announcement; what fails or hangs there never delays the next one, so it never costs the lease.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use odi_manifest::{Signer, Timestamp};
 use odi_wire::message::{Inventory, Leave, RelayReg, RelayState, Statement, state};
 use odi_wire::route::CatalogName;
+use odi_wire::selftest::SELFTEST_NAME;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::acquaintance::{AcquaintanceError, Contradiction};
+use crate::admission::admits_selftest;
 use crate::bell::{Bell, Ear};
 use crate::chain;
 use crate::directory::Directory;
@@ -24,6 +25,8 @@ use crate::relay::Relay;
 
 /// Between two announcements at most.
 const ANNOUNCE_EVERY: Duration = Duration::from_secs(20);
+/// The same until the directory calls the relay ready.
+const UNSETTLED_EVERY: Duration = Duration::from_secs(1);
 /// Between two announcements at least: news gather for so long.
 const ANNOUNCE_GAP: Duration = Duration::from_millis(300);
 /// The same while blobs arrive one by one.
@@ -63,7 +66,7 @@ pub enum MembershipError {
 
 /// Keeps up the membership until `stop`.
 pub async fn run(relay: Arc<Relay>, directory: Arc<Directory>, stop: CancellationToken) {
-    let member = Member { relay, directory, leased: Bell::default(), assignment_gen: AtomicU64::new(0) };
+    let member = Member { relay, directory, leased: Bell::default() };
     let both = async { tokio::join!(member.keep_announced(), member.keep_informed()) };
     stop.run_until_cancelled(both).await;
 }
@@ -96,8 +99,6 @@ struct Member {
     directory: Arc<Directory>,
     /// Rung by each announcement that the directory took.
     leased: Bell,
-    /// The assignment that the last lease spoke of.
-    assignment_gen: AtomicU64,
 }
 
 /// Something that the directory teaches: when it is asked next, and why the last answer was no good.
@@ -157,8 +158,7 @@ impl Member {
             if catalogs.is_due() {
                 catalogs.note(self.look_at_catalogs().await, CATALOGS_EVERY);
             }
-            let known = self.directory.assignment_generation();
-            if assignment.is_due() && self.assignment_gen.load(Ordering::Relaxed) != known {
+            if assignment.is_due() && self.directory.link().has_other_assignment() {
                 assignment.note(self.take_assignment().await.map(never), Duration::ZERO);
             }
             self.relay.reassign();
@@ -178,7 +178,7 @@ impl Member {
     async fn wait(&self, news: &mut Ear, progress: &mut Ear) {
         // Until the directory has made up its mind, ask again soon.
         let settled = matches!(self.directory.link().state, RelayState::Ready);
-        let every = if settled { ANNOUNCE_EVERY } else { Duration::from_secs(2) };
+        let every = if settled { ANNOUNCE_EVERY } else { UNSETTLED_EVERY };
         tokio::select! {
             () = tokio::time::sleep(every) => {}
             () = news.rung() => tokio::time::sleep(ANNOUNCE_GAP).await,
@@ -242,7 +242,12 @@ impl Member {
         for summary in offered {
             let Ok(name) = summary.name.parse::<CatalogName>() else { continue };
             let tags: Vec<String> = summary.tags.into_iter().collect();
-            if self.directory.wanted.wants(&summary.name, &tags) {
+            let takes = match summary.name.as_str() {
+                // Nobody has to ask for it, and nothing larger passes under its name.
+                SELFTEST_NAME => admits_selftest(summary.bytes, summary.entries),
+                _ => self.directory.wanted.wants(&summary.name, &tags),
+            };
+            if takes {
                 wanted.push((name, summary.id));
             }
         }
@@ -270,12 +275,13 @@ impl Member {
             tracing::info!(directory = %self.directory.url, state = ?lease.state, reason, "standing");
         }
         link.state = lease.state;
+        link.reason = lease.reason;
+        link.assignment_due = lease.assignment_gen;
         link.lease_until = Some(lease.lease_until).filter(|_| lease.state != RelayState::Unknown);
         drop(link);
         // Which directory is the assigner depends on who lives.
         relay.reassign();
         if lease.state != RelayState::Unknown {
-            self.assignment_gen.store(lease.assignment_gen, Ordering::Relaxed);
             self.leased.ring();
         }
         Ok(())

@@ -10,9 +10,9 @@ use odi_wire::refusal::Refusal;
 use odi_wire::request_signature::Verifier;
 use odi_wire::serve::Throttle;
 
-use crate::admission::{Followed, admit};
+use crate::admission::{Followed, admit, admits_selftest};
 use crate::bell::Bell;
-use crate::catalog::Assigned;
+use crate::catalog::{Assigned, Catalog};
 use crate::catalogs::Catalogs;
 use crate::config::{Config, Terms};
 use crate::directory::Directory;
@@ -95,13 +95,22 @@ impl Relay {
         self.directories.iter().find(|directory| directory.link().is_live(now))
     }
 
-    /// Takes the assigner's assignment, as far as it is admitted; called when it or what is followed has changed.
+    /// Takes the assigner's assignment, as far as it is admitted, and every directory's self-test; called when either or
+    /// what is followed has changed.
     pub fn reassign(&self) {
+        let catalogs = self.catalogs.all();
+        let (tests, others): (Vec<_>, Vec<_>) =
+            catalogs.into_iter().partition(|catalog| catalog.is_selftest());
+        for catalog in tests {
+            let state = catalog.state();
+            let small =
+                state.newest().is_some_and(|head| admits_selftest(head.tree.bytes, head.tree.entries));
+            take(&catalog, if small { Assigned::everything() } else { Assigned::nothing() });
+        }
         let Some(assign) = self.assigner().and_then(|directory| directory.link().assignment.clone()) else {
             return;
         };
-        let catalogs = self.catalogs.all();
-        let followed: Vec<Followed> = catalogs
+        let followed: Vec<Followed> = others
             .iter()
             .filter_map(|catalog| {
                 Some(Followed { catalog: *catalog.id(), bytes: catalog.state().newest()?.tree.bytes })
@@ -111,20 +120,24 @@ impl Relay {
         for reason in declined {
             tracing::debug!(%reason, "part of the assignment is declined");
         }
-        for catalog in catalogs {
+        for catalog in others {
             let asked = taken.iter().find(|asked| asked.cat == *catalog.id());
             let assigned = asked.map_or_else(Assigned::nothing, |asked| Assigned {
                 ranges: asked.ranges.clone(),
                 plus: asked.plus.clone(),
             });
-            if catalog.assign(assigned) {
-                catalog.changed.ring();
-            }
+            take(&catalog, assigned);
         }
     }
 
     /// The judge of signed requests.
     pub fn verifier(&self) -> std::sync::MutexGuard<'_, Verifier> {
         self.verifier.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn take(catalog: &Catalog, assigned: Assigned) {
+    if catalog.assign(assigned) {
+        catalog.changed.ring();
     }
 }

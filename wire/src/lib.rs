@@ -22,6 +22,7 @@ pub mod catalog_settings;
 pub mod fetch;
 pub mod layout;
 pub mod message;
+pub mod selftest;
 pub mod sync;
 
 // What both daemons are set up with.

@@ -129,6 +129,7 @@ fn status_of_a_relay() {
             banned_until: None,
         }],
         directories: vec![DirectoryLink {
+            reason: None,
             url: "http://directory".into(),
             id: None,
             state: RelayState::Ready,

@@ -49,8 +49,9 @@ pub(super) fn status(relay: &Relay) -> Response {
     let assigner = relay.assigner().map(|directory| directory.url.clone());
     let catalogs = relay.catalogs.all();
     let ready = relay.directories.iter().any(|directory| directory.link().state == RelayState::Ready)
-        && !catalogs.is_empty()
-        && catalogs.iter().all(|catalog| catalog.is_complete());
+        && !relay.directories.iter().any(|directory| directory.link().has_other_assignment())
+        && catalogs.iter().any(|catalog| catalog.is_complete())
+        && catalogs.iter().all(|catalog| catalog.is_complete() || catalog.assigned().is_nothing());
     let (disk_used, _) = relay.store.usage();
     let mut sources = relay.fill.sources().status();
     sources.truncate(STATUS_LIST_MAX);

@@ -112,6 +112,17 @@ impl Relay {
     }
 
     async fn on(directories: &[&FakeDirectory], folder: TempDir, port: u16, disk: &str, lines: &str) -> Self {
+        let config = Self::settings(directories, &folder, port, disk, lines);
+        Self::run(config, folder, port).await
+    }
+
+    fn settings(
+        directories: &[&FakeDirectory],
+        folder: &TempDir,
+        port: u16,
+        disk: &str,
+        lines: &str,
+    ) -> String {
         let mut config = format!(
             "data_dir = {:?}\nlisten = [\"127.0.0.1:{port}\"]\npublic_urls = [\"http://127.0.0.1:{port}\"]\ndisk = \"{disk}\"\n{lines}",
             folder.path()
@@ -119,6 +130,15 @@ impl Relay {
         for directory in directories {
             config.push_str(&format!("[[directory]]\nurl = \"{}\"\n", directory.url));
         }
+        config
+    }
+
+    /// A relay that wants only these names.
+    pub(crate) async fn wanting(directories: &[&FakeDirectory], pattern: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut config = Self::settings(directories, &folder, port, "1 GB", "");
+        config = config.replace("[[directory]]", &format!("[[directory]]\ncatalogs = [\"{pattern}\"]"));
         Self::run(config, folder, port).await
     }
 

@@ -11,6 +11,7 @@ mod budgets;
 mod filling;
 mod joining;
 mod memory;
+mod selftest;
 mod serving;
 mod settings;
 mod withdrawing;

@@ -122,6 +122,9 @@ fn relay(out: &mut String, status: &RelayStatus) -> std::fmt::Result {
     for link in &status.directories {
         let role = if link.assigner { ", assigns" } else { "" };
         writeln!(out, "directory {} ({:?}{role})", link.url, link.state)?;
+        if let Some(reason) = &link.reason {
+            writeln!(out, "          it says: {reason}")?;
+        }
         fault(out, false, link.fault.as_deref())?;
     }
     for catalog in &status.catalogs {

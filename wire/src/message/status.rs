@@ -201,6 +201,9 @@ pub struct DirectoryLink {
     pub lease_until: Option<Timestamp>,
     /// Whether it is the one whose assignments count.
     pub assigner: bool,
+    /// Why the relay is not ready there, in the directory's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// Why the last call failed, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,

@@ -22,6 +22,8 @@ use view::{State, View};
 /// One catalog. Requests read its view; only its follower and the tending task replace that.
 pub struct Catalog {
     config: CatalogConfig,
+    /// Whether this directory is its publisher and its only source.
+    is_own: bool,
     followed: Arc<FollowedCatalog>,
     view: watch::Sender<Arc<View>>,
     /// The catalog's own settings.
@@ -49,6 +51,7 @@ impl Catalog {
     pub(crate) fn new(config: CatalogConfig, followed: Arc<FollowedCatalog>, view: View) -> Self {
         Self {
             config,
+            is_own: false,
             followed,
             view: watch::Sender::new(Arc::new(view)),
             settings: SettingsInForce::default(),
@@ -57,6 +60,11 @@ impl Catalog {
             wake: Notify::new(),
             advancing: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// A catalog that this directory publishes itself: it has no origin to ask.
+    pub(crate) fn own(config: CatalogConfig, followed: Arc<FollowedCatalog>, view: View) -> Self {
+        Self { is_own: true, ..Self::new(config, followed, view) }
     }
 
     /// Its self-certifying name.
@@ -75,7 +83,7 @@ impl Catalog {
     #[must_use]
     pub fn origin(&self) -> Option<Url> {
         let named = || self.view().adopted()?.head.origins.iter().find_map(|origin| origin.parse().ok());
-        self.config.origin.clone().or_else(named)
+        self.config.origin.clone().or_else(|| if self.is_own { None } else { named() })
     }
 
     /// Its configuration.

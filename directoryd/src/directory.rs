@@ -16,14 +16,16 @@ use odi_wire::serve::{Request, Scheme};
 use odi_wire::sync::SyncClient;
 use tokio::sync::Notify;
 
+use crate::assignment::Offer;
 use crate::carry::Carry;
 use crate::catalog::Catalog;
 use crate::catalog::view::{State, View};
 use crate::config::Config;
 use crate::network::Network;
 use crate::origins::Origins;
-use crate::relays::{self, Offer, Relays};
+use crate::relays::{self, Relays};
 use crate::roster::Member;
+use crate::selftest::SelfTest;
 use crate::throttle::{NetworkThrottle, Pace};
 
 /// Where decoded nodes come from.
@@ -53,7 +55,9 @@ pub(crate) struct Directory {
     pub(crate) store: Store,
     pub(crate) nodes: Nodes,
     pub(crate) ledger: Arc<Ledger>,
-    pub(crate) catalogs: BTreeMap<CatalogId, Arc<Catalog>>,
+    /// Those of the configuration; [`Self::catalogs`] has the self-test's too.
+    pub(crate) configured: BTreeMap<CatalogId, Arc<Catalog>>,
+    pub(crate) selftest: SelfTest,
     pub(crate) relays: Arc<Relays>,
     /// Something about relays may be due.
     pub(crate) relays_due: Notify,
@@ -67,22 +71,26 @@ pub(crate) struct Directory {
 impl Directory {
     /// One catalog by its id.
     pub(crate) fn catalog(&self, id: &CatalogId) -> Option<Arc<Catalog>> {
-        self.catalogs.get(id).cloned()
+        self.catalogs_by_ref().find(|catalog| catalog.id() == *id).cloned()
     }
 
     /// One catalog by this directory's name.
     pub(crate) fn catalog_named(&self, name: &CatalogName) -> Option<Arc<Catalog>> {
-        self.catalogs.values().find(|catalog| catalog.name() == name).cloned()
+        self.catalogs_by_ref().find(|catalog| catalog.name() == name).cloned()
     }
 
-    /// All catalogs.
+    /// All catalogs; the self-test's is the last.
     pub(crate) fn catalogs(&self) -> Vec<Arc<Catalog>> {
-        self.catalogs.values().cloned().collect()
+        self.catalogs_by_ref().cloned().collect()
+    }
+
+    fn catalogs_by_ref(&self) -> impl Iterator<Item = &Arc<Catalog>> {
+        self.configured.values().chain([&self.selftest.catalog])
     }
 
     /// The servable state that a pin names, whichever catalog it is of.
     pub(crate) fn pinned(&self, pin: &Pin) -> Option<(Arc<Catalog>, Arc<View>, Arc<State>)> {
-        self.catalogs.values().find_map(|catalog| {
+        self.catalogs_by_ref().find_map(|catalog| {
             let view = catalog.view();
             let state = Arc::clone(view.pinned(pin)?);
             Some((Arc::clone(catalog), view, state))
@@ -90,22 +98,27 @@ impl Directory {
     }
 
     pub(crate) fn seq_of(&self, catalog: &CatalogId, head: &HeadId) -> Option<u64> {
-        self.catalogs.get(catalog)?.seq_of(head)
+        self.catalog(catalog)?.seq_of(head)
     }
 
     /// Whether some catalog has taken a blob back.
     pub(crate) fn is_withdrawn(&self, blob: &BlobId) -> bool {
-        self.catalogs.values().any(|catalog| catalog.has_withdrawn(blob))
+        self.catalogs_by_ref().any(|catalog| catalog.has_withdrawn(blob))
     }
 
-    /// The catalogs as assignments see them.
+    /// The catalogs that have a state, as assignments see them: relays take the self-test's without being asked.
     pub(crate) fn offers(&self) -> Vec<Offer> {
-        let offer = |catalog: &Arc<Catalog>| Offer {
-            id: catalog.id(),
-            name: catalog.name().to_string(),
-            tags: catalog.view().adopted().map(|state| state.head.meta.tags.clone()).unwrap_or_default(),
+        let offer = |catalog: &Arc<Catalog>| {
+            let view = catalog.view();
+            let state = view.adopted()?;
+            Some(Offer {
+                id: catalog.id(),
+                name: catalog.name().to_string(),
+                tags: state.head.meta.tags.clone(),
+                bytes: state.tree.bytes,
+            })
         };
-        self.catalogs.values().map(offer).collect()
+        self.configured.values().filter_map(offer).collect()
     }
 
     /// How many relays may be about to announce a catalog: after a start nobody has a lease yet, and the rule that a

@@ -22,6 +22,7 @@ pub mod catalog;
 pub mod state_rules;
 
 // Relays.
+pub mod assignment;
 mod challenge;
 mod network;
 mod probe;
@@ -29,6 +30,7 @@ mod relay_records;
 mod relays;
 pub mod roster;
 pub mod select;
+mod selftest;
 mod tend;
 
 // Disk.
@@ -38,4 +40,5 @@ mod upkeep;
 
 pub use config::Config;
 pub use network::Network;
+pub use selftest::SelfTestError;
 pub use server::{Server, ServerError};

@@ -1,7 +1,7 @@
 //! The proved registrations on disk, one file per relay, so that a restart forgets neither their generations nor the
 //! keys they share with this directory: `data_dir/relays/{key}.json`, mode 0600.
 //!
-//! Only proved registrations are written, before they count. Leases are not: whoever lives announces itself within 20 s.
+//! Only proved registrations are written, before they count, each with how far its relay's trial has come. Leases are not: whoever lives announces itself within 20 s.
 //! A file that does not read is set aside by name and logged; its relay registers again.
 
 use std::fs;
@@ -16,7 +16,7 @@ use odi_wire::private_file;
 use serde::{Deserialize, Serialize};
 
 use crate::network::Network;
-use crate::roster::Registration;
+use crate::roster::{Registration, Stage};
 
 /// A record longer than this is not ours.
 const RECORD_BYTES_MAX: u64 = 64 * 1024;
@@ -39,6 +39,13 @@ struct Record {
     tags: Vec<String>,
     disk: u64,
     rate: u64,
+    /// Absent in records from before there was a self-test.
+    #[serde(default = "untested")]
+    stage: Stage,
+}
+
+const fn untested() -> Stage {
+    Stage::Untested
 }
 
 impl RelayRecords {
@@ -56,7 +63,7 @@ impl RelayRecords {
     ///
     /// # Errors
     /// The folder cannot be listed.
-    pub(crate) fn load(&self) -> io::Result<Vec<(Registration, Network)>> {
+    pub(crate) fn load(&self) -> io::Result<Vec<(Registration, Network, Stage)>> {
         let mut records = Vec::new();
         for entry in fs::read_dir(&self.folder)? {
             let path = entry?.path();
@@ -77,7 +84,7 @@ impl RelayRecords {
     ///
     /// # Errors
     /// The operating system's.
-    pub(crate) fn put(&self, registration: &Registration, network: Network) -> io::Result<()> {
+    pub(crate) fn put(&self, registration: &Registration, network: Network, stage: Stage) -> io::Result<()> {
         let record = Record {
             relay: registration.relay,
             generation: registration.generation,
@@ -89,6 +96,7 @@ impl RelayRecords {
             tags: registration.tags.clone(),
             disk: registration.disk,
             rate: registration.rate,
+            stage,
         };
         let bytes = serde_json::to_vec_pretty(&record).map_err(io::Error::other)?;
         private_file::replace(&self.path(&registration.relay), &bytes)
@@ -107,7 +115,7 @@ impl RelayRecords {
     }
 }
 
-fn read(path: &Path) -> Option<(Registration, Network)> {
+fn read(path: &Path) -> Option<(Registration, Network, Stage)> {
     if fs::metadata(path).ok()?.len() > RECORD_BYTES_MAX {
         return None;
     }
@@ -125,5 +133,5 @@ fn read(path: &Path) -> Option<(Registration, Network)> {
         disk: record.disk,
         rate: record.rate,
     };
-    Some((registration, Network::of(record.network)))
+    Some((registration, Network::of(record.network), record.stage))
 }

@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use odi_manifest::{CatalogId, PublicKey, SigningKey, Timestamp};
-use odi_wire::message::{Assign, AssignedCatalog, IdRanges, StateError, state};
+use odi_wire::message::{Assign, AssignedCatalog, StateError, state};
 
+use crate::assignment::{self, Offer};
 use crate::blocking::blocking;
 use crate::relay_records::RelayRecords;
-use crate::roster::{Lapsed, Member, Registration, Roster, RosterLimits};
+use crate::roster::{Event, Lapsed, Registration, Roster, RosterLimits, Stage};
 
 /// For how long a relay keeps an assignment when it hears nothing more.
 const ASSIGNMENT_LIFE: Duration = Duration::from_secs(7 * 86_400);
@@ -23,32 +24,32 @@ pub(crate) struct Relays {
     roster: Mutex<Roster>,
     records: RelayRecords,
     assigned: Mutex<HashMap<PublicKey, Assigned>>,
+    /// Held while a record is written, so that an older one never follows a newer.
+    writing: tokio::sync::Mutex<()>,
 }
 
 /// What a relay was last assigned, and under which generation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Assigned {
     generation: u64,
-    catalogs: Vec<(CatalogId, String)>,
-}
-
-/// A catalog as assignments see it.
-#[derive(Clone, Debug)]
-pub(crate) struct Offer {
-    pub(crate) id: CatalogId,
-    pub(crate) name: String,
-    pub(crate) tags: Vec<String>,
+    catalogs: Vec<AssignedCatalog>,
 }
 
 impl Relays {
     /// Opens the records and restores every proved relay.
-    pub(crate) fn open(data_dir: &Path, now: Timestamp) -> io::Result<Self> {
+    pub(crate) fn open(
+        data_dir: &Path,
+        limits: RosterLimits,
+        selftest: CatalogId,
+        now: Timestamp,
+    ) -> io::Result<Self> {
         let records = RelayRecords::open(data_dir)?;
-        let mut roster = Roster::new(RosterLimits::default());
-        for (registration, network) in records.load()? {
-            roster.restore(registration, network, now);
+        let mut roster = Roster::new(limits, selftest);
+        for (registration, network, stage) in records.load()? {
+            roster.restore(registration, network, stage, now);
         }
-        Ok(Self { roster: Mutex::new(roster), records, assigned: Mutex::default() })
+        let (assigned, writing) = (Mutex::default(), tokio::sync::Mutex::default());
+        Ok(Self { roster: Mutex::new(roster), records, assigned, writing })
     }
 
     /// The roster. Hold it for look-ups and transitions only, never across a wait.
@@ -63,10 +64,36 @@ impl Relays {
         now: Timestamp,
     ) -> io::Result<bool> {
         let (relay, generation) = (registration.relay, registration.generation);
-        let Some(network) = self.roster().member(&relay).map(Member::network) else { return Ok(false) };
+        let _alone = self.writing.lock().await;
+        let Some((network, stage)) = self.roster().member(&relay).map(|member| {
+            let moves = member.registration().is_none_or(|former| former.urls != registration.urls);
+            let stage = member.trial().stage();
+            let keeps = !moves || matches!(stage, Stage::Quarantined { .. });
+            (member.network(), if keeps { stage } else { Stage::Untested })
+        }) else {
+            return Ok(false);
+        };
         let relays = Arc::clone(self);
-        blocking(move || relays.records.put(&registration, network)).await?;
+        blocking(move || relays.records.put(&registration, network, stage)).await?;
         Ok(self.roster().proved(&relay, generation, now))
+    }
+
+    /// Lets something happen in a relay's trial, after what comes of it is durable: nobody sees a stage that a restart
+    /// would take back.
+    pub(crate) async fn on(self: &Arc<Self>, relay: &PublicKey, event: Event<'_>, now: Timestamp) {
+        let _alone = self.writing.lock().await;
+        let record = self
+            .roster()
+            .would_write(relay, event, now)
+            .and_then(|(member, stage)| Some((member.registration()?.clone(), member.network(), stage)));
+        if let Some((registration, network, stage)) = record {
+            let relays = Arc::clone(self);
+            let written = blocking(move || relays.records.put(&registration, network, stage)).await;
+            if let Err(error) = written {
+                tracing::error!(%error, %relay, "how far a relay has come could not be written");
+            }
+        }
+        self.roster().on(relay, event, now);
     }
 
     /// Removes the records of relays that the roster has forgotten.
@@ -91,13 +118,12 @@ impl Relays {
         self.assigned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The generation of what a relay is asked to hold; 0 while it has not proved itself. For now every catalog that it
-    /// wants, whole.
+    /// The generation of what a relay is asked to hold; 0 while its self-test has not passed.
     pub(crate) fn assignment_generation(&self, relay: &PublicKey, offers: &[Offer], now: Timestamp) -> u64 {
         self.assign(relay, offers, now).map_or(0, |assigned| assigned.generation)
     }
 
-    /// The signed assignment of a relay that has proved itself.
+    /// The signed assignment of a relay whose self-test has passed.
     pub(crate) fn assignment(
         &self,
         relay: &PublicKey,
@@ -106,30 +132,26 @@ impl Relays {
         now: Timestamp,
     ) -> Option<Result<Vec<u8>, StateError>> {
         let assigned = self.assign(relay, offers, now)?;
-        let catalogs = assigned
-            .catalogs
-            .into_iter()
-            .map(|(cat, name)| AssignedCatalog { cat, name, ranges: IdRanges::all(), plus: Vec::new() })
-            .collect();
         let assignment = Assign {
             v: 1,
             dir: identity.public_key(),
             relay: *relay,
             generation: assigned.generation,
             exp: now.plus(ASSIGNMENT_LIFE),
-            catalogs,
+            catalogs: assigned.catalogs,
         };
         Some(state(assignment, identity))
     }
 
     fn assign(&self, relay: &PublicKey, offers: &[Offer], now: Timestamp) -> Option<Assigned> {
-        let mut catalogs: Vec<(CatalogId, String)> = {
+        let catalogs = {
             let roster = self.roster();
-            let registration = roster.member(relay)?.registration()?;
-            let wants = |offer: &&Offer| wants(registration, offer);
-            offers.iter().filter(wants).map(|offer| (offer.id, offer.name.clone())).collect()
+            let member = roster.member(relay)?;
+            let registration = member.registration().filter(|_| member.trial().has_passed())?;
+            let wanted: Vec<&Offer> = offers.iter().filter(|offer| wants(registration, offer)).collect();
+            let room = assignment::room(registration.disk, member.trial().stage());
+            assignment::assign(relay, &wanted, room)
         };
-        catalogs.sort_unstable();
         let mut assigned = self.assigned();
         let former = assigned.get(relay).filter(|former| former.catalogs == catalogs).cloned();
         Some(former.unwrap_or_else(|| {
@@ -172,6 +194,7 @@ mod tests {
             id: CatalogId::from_bytes([1; 32]),
             name: "debian".to_owned(),
             tags: vec!["ecosystem:debian".to_owned()],
+            bytes: 1,
         };
         for (names, tags, expected) in [
             (&[][..], &[][..], true),

@@ -1,10 +1,10 @@
 //! The relays that this directory knows: a state machine over plain data, with the time passed in.
 //!
 //! ```text
-//! register -> unproven --challenge answered--> probation --probe matched--> ready
-//!                 |  (gives up after a few)        ^  |  probes fail        |
-//!                 v                                |  +---------<-----------+
-//!              dropped                             +-- quarantine ends <-- one wrong byte
+//! register -> unproven --challenge answered--> its trial (see `trial`): untested, probation, ready, quarantined
+//!                 |  (gives up after a few)
+//!                 v
+//!              dropped
 //! ```
 //!
 //! Invariants
@@ -19,15 +19,17 @@
 mod lapse;
 mod limits;
 mod member;
+mod trial;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use odi_manifest::{PublicKey, Timestamp};
+use odi_manifest::{CatalogId, PublicKey, Timestamp};
 
 pub use lapse::{Due, Lapsed};
 pub use limits::RosterLimits;
 pub use member::{Announcement, Member, Pending, Registration, Standing};
+pub use trial::{Action, Event, Seen, Stage, Trial};
 
 use crate::network::Network;
 use crate::throttle::{Pace, Throttle};
@@ -81,6 +83,8 @@ pub enum Announced {
 #[derive(Debug)]
 pub struct Roster {
     limits: RosterLimits,
+    /// The catalog that relays are tested with.
+    selftest: CatalogId,
     members: BTreeMap<PublicKey, Member>,
     hosts: Hosts,
 }
@@ -88,15 +92,15 @@ pub struct Roster {
 impl Roster {
     /// An empty roster.
     #[must_use]
-    pub fn new(limits: RosterLimits) -> Self {
+    pub fn new(limits: RosterLimits, selftest: CatalogId) -> Self {
         let pace = Pace { burst: limits.host_challenges, per_minute: limits.host_challenges_per_minute };
-        Self { limits, members: BTreeMap::new(), hosts: Throttle::new(pace, HOSTS_MAX) }
+        Self { limits, selftest, members: BTreeMap::new(), hosts: Throttle::new(pace, HOSTS_MAX) }
     }
 
     /// Puts back a registration that was proved before a restart. It has no lease until the relay announces itself.
-    pub fn restore(&mut self, registration: Registration, network: Network, now: Timestamp) {
+    pub fn restore(&mut self, registration: Registration, network: Network, stage: Stage, now: Timestamp) {
         let relay = registration.relay;
-        self.members.insert(relay, Member::restored(registration, network, now));
+        self.members.insert(relay, Member::restored(registration, network, stage, now));
     }
 
     /// Takes a registration, whose signature, audience, time and URLs the caller has checked. The relay is challenged
@@ -150,7 +154,7 @@ impl Roster {
 
     /// The challenge of that generation was answered with both keys. Whether it still was the one in question.
     pub fn proved(&mut self, relay: &PublicKey, generation: u64, now: Timestamp) -> bool {
-        self.members.get_mut(relay).is_some_and(|member| member.proved(generation, now))
+        self.members.get_mut(relay).is_some_and(|member| member.proved(generation, now, &self.limits))
     }
 
     /// The challenge of that generation was not answered, or wrongly, or could not be sent.
@@ -176,25 +180,22 @@ impl Roster {
         Ok(Announced::Lease { standing: member.standing(now), until })
     }
 
-    /// A probe of something that the relay says it holds had the right bytes.
-    pub fn probe_matched(&mut self, relay: &PublicKey, now: Timestamp) {
-        if let Some(member) = self.members.get_mut(relay) {
-            member.probe_matched(now);
-        }
+    /// The stage that an event would bring a relay to, if that has to be durable before it counts.
+    #[must_use]
+    pub fn would_write(
+        &self,
+        relay: &PublicKey,
+        event: Event<'_>,
+        now: Timestamp,
+    ) -> Option<(&Member, Stage)> {
+        let member = self.members.get(relay)?;
+        let (trial, action) = member.trial().clone().on(event, now, &self.limits);
+        (action == Some(Action::Write)).then(|| (member, trial.stage()))
     }
 
-    /// A probe got no usable answer.
-    pub fn probe_failed(&mut self, relay: &PublicKey, why: &str, now: Timestamp) {
-        if let Some(member) = self.members.get_mut(relay) {
-            member.probe_failed(why, now, &self.limits);
-        }
-    }
-
-    /// The relay gave wrong bytes. It is shut out for a while.
-    pub fn quarantine(&mut self, relay: &PublicKey, why: &str, now: Timestamp) {
-        if let Some(member) = self.members.get_mut(relay) {
-            member.quarantine(why, now.plus(self.limits.quarantine));
-        }
+    /// Something happened in a relay's trial. [`Action::Write`] if its stage is another one now.
+    pub fn on(&mut self, relay: &PublicKey, event: Event<'_>, now: Timestamp) -> Option<Action> {
+        self.members.get_mut(relay)?.on(event, now, &self.limits)
     }
 
     /// The relay says goodbye: its lease ends now. Whether it was known.
@@ -210,9 +211,9 @@ impl Roster {
         lapse::sweep(&mut self.members, &self.limits, now)
     }
 
-    /// The challenges and probes to send now. Each is marked as under way, so that none is handed out twice.
+    /// The challenges, self-tests and probes to send now. Each is marked as under way, so that none is handed out twice.
     pub fn due(&mut self, now: Timestamp) -> Vec<Due> {
-        lapse::due(&mut self.members, &mut self.hosts, &self.limits, now)
+        lapse::due(&mut self.members, &mut self.hosts, &self.selftest, &self.limits, now)
     }
 
     /// The relays with a running lease that have proved themselves.
@@ -222,7 +223,7 @@ impl Roster {
 
     /// The relays that may be redirected to: alive, probed lately, not shut out.
     pub fn selectable(&self, now: Timestamp) -> impl Iterator<Item = &Member> {
-        self.live(now).filter(move |member| member.is_selectable(now, self.limits.probe_valid))
+        self.live(now).filter(move |member| member.trial().is_selectable(now, &self.limits))
     }
 
     /// One relay.

@@ -28,6 +28,8 @@ use crate::directory::{CALLER_PACE, CALLERS_MAX, Directory};
 use crate::identity::{self, IdentityError};
 use crate::origins::Origins;
 use crate::relays::Relays;
+use crate::roster::RosterLimits;
+use crate::selftest::{SelfTest, SelfTestError};
 use crate::tend;
 use crate::throttle::NetworkThrottle;
 use crate::upkeep;
@@ -65,6 +67,9 @@ pub enum ServerError {
         /// Why.
         source: Box<SyncError>,
     },
+    /// There is nothing to test relays with.
+    #[error("the self-test catalog cannot be published")]
+    SelfTest(#[from] SelfTestError),
     /// The client for outbound requests cannot be set up.
     #[error("outbound requests cannot be set up")]
     Client(#[from] ClientError),
@@ -98,9 +103,10 @@ impl Server {
             None => None,
         };
         let directory = Arc::new(open(config, clock).await?);
+        directory.selftest.keep_fresh(&directory).await?;
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
-        for catalog in directory.catalogs() {
+        for catalog in directory.configured.values().cloned() {
             let (directory, stop) = (Arc::clone(&directory), stop.clone());
             tasks.spawn(async move {
                 follow::follow(directory, catalog, stop).await;
@@ -199,9 +205,14 @@ fn open_blocking(config: Config, clock: Arc<dyn Clock>, client: Client) -> Resul
     };
     let store = Store::open_after(&disk, &config.data_dir.join("store"), &options, LOCK_PATIENCE)?;
     let ledger = Arc::new(Ledger::open(disk, &ledger_folder(&config.data_dir))?);
-    let relays = Relays::open(&config.data_dir, now).map_err(data_dir)?;
     let fetcher = Fetcher::new(Arc::new(client.clone()), FetchLimits::default());
-    let catalogs = open_catalogs(&config, &store, &ledger, now)?;
+    let configured = open_catalogs(&config, &store, &ledger, now)?;
+    let selftest = SelfTest::open(&identity, &config.public_urls, &store, &ledger, now)?;
+    let limits = match config.private_addresses {
+        PrivateAddresses::Refused => RosterLimits::open_network(),
+        PrivateAddresses::Allowed => RosterLimits::laboratory(),
+    };
+    let relays = Relays::open(&config.data_dir, limits, selftest.catalog.id(), now).map_err(data_dir)?;
     Ok(Directory {
         id: identity.public_key(),
         seed: identity::selection_seed(&identity),
@@ -221,7 +232,8 @@ fn open_blocking(config: Config, clock: Arc<dyn Clock>, client: Client) -> Resul
         fetcher,
         store,
         ledger,
-        catalogs,
+        configured,
+        selftest,
     })
 }
 

@@ -1,4 +1,4 @@
-//! The task that tends relays and states: sends challenges and probes that fall due, lets states be served when the rules
+//! The task that tends relays and states: sends challenges, self-tests and probes that fall due, lets states be served when the rules
 //! say so, and forgets what has lapsed.
 
 use std::sync::Arc;
@@ -17,8 +17,9 @@ use crate::catalog::view::State;
 use crate::challenge;
 use crate::directory::{Directory, Nodes};
 use crate::probe::{Verdict, probe};
-use crate::roster::{Due, Member, Registration, Standing};
+use crate::roster::{Due, Event, Member, Registration, Standing};
 use crate::select;
+use crate::selftest::checks;
 use crate::state_rules;
 
 /// How often the roster and the waiting states are looked at.
@@ -45,7 +46,7 @@ pub(crate) async fn tend(directory: Arc<Directory>, stop: CancellationToken) {
             () = directory.relays_due.notified() => {}
             Some(joined) = errands.join_next(), if !errands.is_empty() => {
                 if let Err(error) = joined {
-                    tracing::error!(%error, "BUG: a challenge or probe panicked");
+                    tracing::error!(%error, "BUG: a challenge, self-test or probe panicked");
                 }
                 continue;
             }
@@ -56,11 +57,15 @@ pub(crate) async fn tend(directory: Arc<Directory>, stop: CancellationToken) {
             let directory = Arc::clone(&directory);
             match due {
                 Due::Challenge(registration) => errands.spawn(challenge(directory, *registration)),
+                Due::Test(relay) => errands.spawn(test_relay(directory, relay)),
                 Due::Probe(relay) => errands.spawn(probe_relay(directory, relay)),
             };
         }
         let lapsed = directory.relays.roster().sweep(now);
         directory.relays.forget(lapsed).await;
+        if let Err(error) = directory.selftest.keep_fresh(&directory).await {
+            tracing::error!(error = &error as &dyn std::error::Error, "the self-test catalog grows old");
+        }
         serve_ready_states(&directory).await;
     }
     errands.shutdown().await;
@@ -139,19 +144,36 @@ async fn probe_relay(directory: Arc<Directory>, relay: PublicKey) {
             probe(&directory.client, &target.url, &target.entry, list.as_deref(), directory.draw()).await;
         break;
     }
-    let now = directory.clock.now();
-    let mut roster = directory.relays.roster();
-    match verdict {
-        Verdict::Matched => roster.probe_matched(&relay, now),
+    let event = match &verdict {
+        Verdict::Matched => Event::ProbeMatched,
         Verdict::Failed(why) => {
             tracing::info!(%relay, why, "a probe failed");
-            roster.probe_failed(&relay, &why, now);
+            Event::ProbeFailed(why)
         }
         Verdict::WrongBytes => {
             tracing::warn!(%relay, "a relay gave wrong bytes and is quarantined");
-            roster.quarantine(&relay, "it gave wrong bytes to a probe", now);
+            Event::Lied("it gave wrong bytes to a probe")
         }
-    }
+    };
+    directory.relays.on(&relay, event, directory.clock.now()).await;
+    // The next probe of a relay on probation may be due at once.
+    directory.relays_due.notify_one();
+}
+
+async fn test_relay(directory: Arc<Directory>, relay: PublicKey) {
+    let outcome = checks::examine(&directory, &relay).await;
+    let event = match &outcome {
+        Ok(()) => {
+            tracing::info!(%relay, "a relay passed its self-test");
+            Event::TestPassed
+        }
+        Err(why) => {
+            tracing::info!(%relay, why, "a self-test failed");
+            Event::TestFailed(why)
+        }
+    };
+    directory.relays.on(&relay, event, directory.clock.now()).await;
+    directory.relays_due.notify_one();
 }
 
 /// Something that a relay says it holds.
@@ -212,7 +234,7 @@ fn claims(directory: &Directory, relay: &PublicKey) -> Vec<Claim> {
             url: url.clone(),
         })
     };
-    directory.catalogs().iter().filter_map(claim).collect()
+    directory.configured.values().filter_map(claim).collect()
 }
 
 /// A random way down from the top of a tree to an artifact.

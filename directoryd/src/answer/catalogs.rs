@@ -88,8 +88,11 @@ pub(super) async fn layout(
         }
         LayoutPath::Blob(blob) => artifact::blob(directory, request, blob).await,
         // A list can be verified only with its blob's size, which a request for it does not say; origin and relays
-        // have it.
-        LayoutPath::Chunks(_) => Err(Refusal::NotFound),
+        // have it. The self-test has no other origin.
+        LayoutPath::Chunks(blob) => {
+            let own = directory.selftest.artifact(&blob).and_then(|own| own.chunks.as_ref());
+            own.map(|list| records(list.to_bytes())).ok_or(Refusal::NotFound)
+        }
     }
 }
 

@@ -166,7 +166,7 @@ fn summary(directory: &Directory, member: &Member, now: Timestamp) -> RelaySumma
         urls: member.urls().iter().map(ToString::to_string).collect(),
         state: relay_state(member.standing(now)),
         lease_until: member.lease_until(),
-        probed: member.probed(),
+        probed: member.trial().probed(),
         catalogs: holdings.collect(),
         reason: member.reason().map(str::to_owned),
     }

@@ -139,7 +139,7 @@ fn head_status(state: &State) -> HeadStatus {
 
 /// What a person sees who opens the directory in a browser: its catalogs, until there are pages.
 pub(super) fn root(directory: &Directory) -> Response {
-    let catalogs = directory.catalogs();
+    let catalogs: Vec<_> = directory.configured.values().collect();
     let page = maud::html! {
         (maud::DOCTYPE)
         html lang="en" {

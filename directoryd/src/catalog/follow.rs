@@ -135,7 +135,7 @@ async fn advance(
 }
 
 /// Brings what the sync client adopted into the view, after what its roots have voided has left it.
-async fn show(directory: &Arc<Directory>, catalog: &Arc<Catalog>) -> Result<(), NodesError> {
+pub(crate) async fn show(directory: &Arc<Directory>, catalog: &Arc<Catalog>) -> Result<(), NodesError> {
     let now = directory.clock.now();
     catalog.drop_fallen(now);
     let Some(newest) = catalog.followed().state().newest().cloned() else { return Ok(()) };

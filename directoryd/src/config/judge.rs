@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use odi_wire::config::{Judge, RawTls, Size, parse_duration};
+use odi_wire::selftest::SELFTEST_NAME;
 use toml::Spanned;
 use url::Url;
 
@@ -40,6 +41,9 @@ pub(super) fn config(judge: &mut Judge<'_>, raw: RawConfig) -> Option<Config> {
 }
 
 fn catalog(judge: &mut Judge<'_>, raw: &RawCatalog) -> Option<CatalogConfig> {
+    if raw.name.get_ref() == SELFTEST_NAME {
+        judge.fault(&raw.name, format!("`{SELFTEST_NAME}` is the directory's own catalog"));
+    }
     let name = judge.parsed(&raw.name);
     let id = judge.parsed(&raw.id);
     let origin = raw.origin.as_ref().and_then(|text| judge.web_folder(text));
@@ -132,6 +136,7 @@ url = "https://shasta.example.org"
             ("https://ftp.example.org", "file:///srv", "http or https"),
             ("https://ftp.example.org", "https://user:secret@ftp.example.org", "user name"),
             ("https://shasta.example.org", "http://192.168.1.5", "cannot be reached"),
+            ("\"debian\"", "\"odi-selftest\"", "own catalog"),
             ("[tls]", "[tls]\ncertificate = \"/etc/ssl/a.pem\"", "plain HTTP only"),
             ("odi1aaaa", "odi2aaaa", "catalog id"),
             ("\"debian\"", "\"blake3\"", "is not a catalog name"),

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use odi_manifest::{PublicKey, Timestamp};
+use odi_manifest::{CatalogId, PublicKey, Timestamp};
 
-use super::{Hosts, Member, Registration, RosterLimits};
+use super::{Action, Event, Hosts, Member, Registration, RosterLimits};
 
 /// Something to send to a relay now.
 #[derive(Clone, Debug)]
 pub enum Due {
     /// The challenge that proves a registration.
     Challenge(Box<Registration>),
+    /// The self-test of a proved relay.
+    Test(PublicKey),
     /// A probe of something that the relay says it holds.
     Probe(PublicKey),
 }
@@ -27,6 +29,7 @@ pub struct Lapsed {
 pub(super) fn due(
     members: &mut BTreeMap<PublicKey, Member>,
     hosts: &mut Hosts,
+    selftest: &CatalogId,
     limits: &RosterLimits,
     now: Timestamp,
 ) -> Vec<Due> {
@@ -40,8 +43,11 @@ pub(super) fn due(
         {
             due.push(Due::Challenge(Box::new(registration)));
         }
-        if member.take_probe(limits, now) {
-            due.push(Due::Probe(member.relay()));
+        let look = Event::Look(member.seen(selftest, now));
+        match member.on(look, now, limits) {
+            Some(Action::Test) => due.push(Due::Test(member.relay())),
+            Some(Action::Probe) => due.push(Due::Probe(member.relay())),
+            Some(Action::Write) | None => {}
         }
     }
     due

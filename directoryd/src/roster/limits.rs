@@ -25,7 +25,17 @@ pub struct RosterLimits {
     pub retry_max: Duration,
     /// How long a challenge or probe may be under way before it counts as lost.
     pub under_way: Duration,
-    /// When a relay is probed again after a probe matched.
+    /// The wait after the first failed self-test; it doubles.
+    pub test_retry: Duration,
+    /// The longest such wait.
+    pub test_retry_max: Duration,
+    /// How long a self-test may be under way before it counts as lost.
+    pub test_under_way: Duration,
+    /// Probes in a row that have to match before a relay on probation is ready.
+    pub probation_probes: u32,
+    /// When a relay on probation is probed again after a probe matched.
+    pub probation_every: Duration,
+    /// When a ready relay is.
     pub probe_every: Duration,
     /// How long a matched probe lets traffic be sent.
     pub probe_valid: Duration,
@@ -39,8 +49,10 @@ pub struct RosterLimits {
     pub due_at_once: usize,
 }
 
-impl Default for RosterLimits {
-    fn default() -> Self {
+impl RosterLimits {
+    /// On the open network.
+    #[must_use]
+    pub const fn open_network() -> Self {
         Self {
             relays: 20_000,
             relays_per_network: 64,
@@ -52,6 +64,11 @@ impl Default for RosterLimits {
             retry: Duration::from_secs(5),
             retry_max: Duration::from_secs(300),
             under_way: Duration::from_secs(60),
+            test_retry: Duration::from_secs(30),
+            test_retry_max: Duration::from_secs(3600),
+            test_under_way: Duration::from_secs(900),
+            probation_probes: 10,
+            probation_every: Duration::from_secs(60),
             probe_every: Duration::from_secs(120),
             probe_valid: Duration::from_secs(300),
             probe_failures: 3,
@@ -59,5 +76,23 @@ impl Default for RosterLimits {
             forget: Duration::from_secs(7 * 86_400),
             due_at_once: 64,
         }
+    }
+
+    /// In a laboratory: the same checks, in seconds.
+    #[must_use]
+    pub const fn laboratory() -> Self {
+        Self {
+            test_retry: Duration::from_secs(1),
+            test_retry_max: Duration::from_secs(30),
+            probation_probes: 3,
+            probation_every: Duration::ZERO,
+            ..Self::open_network()
+        }
+    }
+}
+
+impl Default for RosterLimits {
+    fn default() -> Self {
+        Self::open_network()
     }
 }

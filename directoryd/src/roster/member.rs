@@ -1,13 +1,15 @@
-//! One relay: its proved registration, the one that waits beside it, its lease and what probes found.
+//! One relay: its proved registration, the one that waits beside it, its lease and its trial.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use odi_manifest::{CatalogId, PublicKey, Timestamp};
-use odi_wire::message::{CatalogInventory, CatalogPattern, DerivedKey, Inventory, PublicUrl, RATE_UNNAMED};
+use odi_wire::message::{
+    CatalogInventory, CatalogPattern, DerivedKey, IdRanges, Inventory, PublicUrl, RATE_UNNAMED,
+};
 
-use super::{RosterLimits, RosterRefusal, backoff};
+use super::{Action, Event, RosterLimits, RosterRefusal, Seen, Stage, Trial, backoff};
 use crate::network::Network;
 
 /// No relay counts for more than one that offers 10 Gbit/s: what it says of itself is only a claim.
@@ -50,7 +52,7 @@ pub struct Announcement {
 pub enum Standing {
     /// Its URLs have not proved both keys.
     Unproven,
-    /// Proved; no probe has matched yet, or too many have failed since.
+    /// Proved; it is tested, or has a small share, or too many probes have failed since.
     Probation,
     /// It takes traffic.
     Ready,
@@ -82,11 +84,9 @@ pub struct Member {
     /// Kept beside `announced`, because leaving ends that and must not be undone by a replay.
     inventory_generation: u64,
     lease_until: Timestamp,
-    probed: Option<Timestamp>,
-    probe_failures: u32,
-    probe_next: Timestamp,
-    quarantined_until: Option<Timestamp>,
-    reason: Option<String>,
+    trial: Trial,
+    /// Why the last challenge failed.
+    unproved: Option<String>,
 }
 
 impl Member {
@@ -96,9 +96,14 @@ impl Member {
         Self { pending: Some(pending), ..Self::bare(relay, network, now) }
     }
 
-    pub(super) fn restored(registration: Registration, network: Network, now: Timestamp) -> Self {
+    pub(super) fn restored(
+        registration: Registration,
+        network: Network,
+        stage: Stage,
+        now: Timestamp,
+    ) -> Self {
         let relay = registration.relay;
-        Self { proved: Some(registration), ..Self::bare(relay, network, now) }
+        Self { proved: Some(registration), trial: Trial::at(stage), ..Self::bare(relay, network, now) }
     }
 
     const fn bare(relay: PublicKey, network: Network, registered: Timestamp) -> Self {
@@ -113,11 +118,8 @@ impl Member {
             announced: None,
             inventory_generation: 0,
             lease_until: Timestamp(0),
-            probed: None,
-            probe_failures: 0,
-            probe_next: Timestamp(0),
-            quarantined_until: None,
-            reason: None,
+            trial: Trial::at(Stage::Untested),
+            unproved: None,
         }
     }
 
@@ -185,34 +187,50 @@ impl Member {
         self.lease_until
     }
 
-    /// When a probe last matched.
+    /// What it has shown.
     #[must_use]
-    pub const fn probed(&self) -> Option<Timestamp> {
-        self.probed
+    pub const fn trial(&self) -> &Trial {
+        &self.trial
     }
 
     /// Why it is not ready, for its operator.
     #[must_use]
     pub fn reason(&self) -> Option<&str> {
-        self.reason.as_deref()
+        let waits = || {
+            let waits = self.is_proved() && self.trial.stage() == Stage::Untested;
+            waits.then_some("its self-test begins once it says that it holds the catalog odi-selftest")
+        };
+        self.unproved.as_deref().or_else(|| self.trial.reason()).or_else(waits)
     }
 
     /// Where it stands.
     #[must_use]
     pub fn standing(&self, now: Timestamp) -> Standing {
-        if self.quarantined_until.is_some_and(|until| now < until) {
-            Standing::Quarantined
-        } else if !self.is_proved() {
-            Standing::Unproven
-        } else if self.probed.is_some() {
-            Standing::Ready
-        } else {
-            Standing::Probation
+        match self.trial.standing(now) {
+            Standing::Quarantined => Standing::Quarantined,
+            _ if !self.is_proved() => Standing::Unproven,
+            standing => standing,
         }
     }
 
-    pub(super) fn is_selectable(&self, now: Timestamp, valid: Duration) -> bool {
-        self.standing(now) == Standing::Ready && self.probed.is_some_and(|probed| now.since(probed) <= valid)
+    /// Lets something happen to its trial.
+    pub(super) fn on(&mut self, event: Event<'_>, now: Timestamp, limits: &RosterLimits) -> Option<Action> {
+        let (trial, action) = self.trial.clone().on(event, now, limits);
+        self.trial = trial;
+        action
+    }
+
+    /// What can be looked at now.
+    pub(super) fn seen(&self, selftest: &CatalogId, now: Timestamp) -> Seen {
+        let said = self.announced.as_ref().map(|said| said.inventory.catalogs.as_slice()).unwrap_or_default();
+        let is_whole = |holding: &CatalogInventory| {
+            holding.full.is_some() && holding.minus.is_empty() && holding.ranges == IdRanges::all()
+        };
+        Seen {
+            alive: self.is_proved() && self.is_alive(now),
+            test: said.iter().any(|holding| holding.cat == *selftest && is_whole(holding)),
+            probe: said.iter().any(|holding| holding.cat != *selftest && holding.full.is_some()),
+        }
     }
 
     /// What it says that it holds of a catalog.
@@ -227,30 +245,27 @@ impl Member {
         self.announced.as_ref()
     }
 
-    /// Its share of clients beside others': what it says that it gives now, else what it registered. `None` if it takes
-    /// no new ones.
+    /// Its share of clients beside others': what it says that it gives now, else what it registered, as far as its trial
+    /// lets it. `None` if it takes no new ones.
     #[must_use]
     pub fn weight(&self) -> Option<u64> {
         let registered = self.proved.as_ref().map(|registration| registration.rate).filter(|rate| *rate > 0);
         let said = self.announced.as_ref().and_then(|announced| announced.inventory.rate());
         let rate = said.or(registered).unwrap_or(RATE_UNNAMED);
-        (rate > 0).then_some(rate.min(WEIGHT_MAX))
+        (rate > 0).then(|| self.trial.weight(rate.min(WEIGHT_MAX)))
     }
 
     pub(super) fn propose(&mut self, registration: Registration, from: Network) {
         self.pending = Some(Pending { registration, from, given_up: false });
     }
 
-    pub(super) fn proved(&mut self, generation: u64, now: Timestamp) -> bool {
+    pub(super) fn proved(&mut self, generation: u64, now: Timestamp, limits: &RosterLimits) -> bool {
         match self.pending.take() {
             Some(pending) if pending.registration.generation == generation => {
                 let moved =
                     self.proved.as_ref().is_none_or(|former| former.urls != pending.registration.urls);
                 if moved {
-                    // What was probed stood at other URLs.
-                    self.probed = None;
-                    self.probe_failures = 0;
-                    self.probe_next = now;
+                    self.on(Event::Moved, now, limits);
                 }
                 self.challenge_failures = 0;
                 self.challenge_next = now;
@@ -259,7 +274,7 @@ impl Member {
                     // Others would be told of URLs that it has given up.
                     self.announced = None;
                 }
-                self.reason = None;
+                self.unproved = None;
                 true
             }
             other => {
@@ -283,7 +298,7 @@ impl Member {
         let Some(pending) = &mut self.pending else { return };
         if pending.registration.generation == generation {
             pending.given_up = self.challenge_failures >= limits.challenges;
-            self.reason = Some(why.to_owned());
+            self.unproved = Some(why.to_owned());
         }
     }
 
@@ -324,27 +339,6 @@ impl Member {
         if generation > known { Ok(()) } else { Err(RosterRefusal::StaleGeneration { known }) }
     }
 
-    pub(super) fn probe_matched(&mut self, now: Timestamp) {
-        self.probed = Some(now);
-        self.probe_failures = 0;
-        self.reason = None;
-    }
-
-    pub(super) fn probe_failed(&mut self, why: &str, now: Timestamp, limits: &RosterLimits) {
-        self.probe_failures += 1;
-        self.probe_next = now.plus(backoff(limits.retry, limits.retry_max, self.probe_failures));
-        self.reason = Some(why.to_owned());
-        if self.probe_failures >= limits.probe_failures {
-            self.probed = None;
-        }
-    }
-
-    pub(super) fn quarantine(&mut self, why: &str, until: Timestamp) {
-        self.quarantined_until = Some(until);
-        self.probed = None;
-        self.reason = Some(why.to_owned());
-    }
-
     /// Takes the pending registration if its challenge is to be sent now, and marks that as under way. `admit` says for
     /// a host that it gets another challenge, or how long it is spared.
     pub(super) fn take_challenge(
@@ -360,31 +354,12 @@ impl Member {
         for url in &pending.registration.urls {
             if let Err(wait) = admit(url.to_url().host_str().unwrap_or_default()) {
                 self.challenge_next = now.plus(wait);
-                self.reason = Some("too many challenges go to that host; this one waits".to_owned());
+                self.unproved = Some("too many challenges go to that host; this one waits".to_owned());
                 return None;
             }
         }
         self.challenge_next = now.plus(limits.under_way);
         Some(pending.registration.clone())
-    }
-
-    /// Whether it is to be probed now; marks that as under way.
-    pub(super) fn take_probe(&mut self, limits: &RosterLimits, now: Timestamp) -> bool {
-        let holds_something = self
-            .announced
-            .as_ref()
-            .is_some_and(|said| said.inventory.catalogs.iter().any(|catalog| catalog.full.is_some()));
-        let fresh = self.probed.is_some_and(|probed| now.since(probed) < limits.probe_every);
-        let due = self.is_proved()
-            && self.is_alive(now)
-            && holds_something
-            && self.standing(now) != Standing::Quarantined
-            && self.probe_next <= now
-            && (!fresh || self.probe_failures > 0);
-        if due {
-            self.probe_next = now.plus(limits.under_way);
-        }
-        due
     }
 
     /// Whether it is to be forgotten.
@@ -400,6 +375,7 @@ impl Member {
     pub(super) fn drop_given_up(&mut self) {
         if self.pending.as_ref().is_some_and(|pending| pending.given_up) {
             self.pending = None;
+            self.unproved = None;
             // The next registration gets one challenge, after the longest wait.
             self.challenge_failures = self.challenge_failures.saturating_sub(1);
         }

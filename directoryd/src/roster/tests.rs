@@ -34,10 +34,12 @@ fn registration(relay: PublicKey, generation: u64, url: &str) -> Registration {
     }
 }
 
+const SELFTEST: CatalogId = CatalogId::from_bytes([9; 32]);
+
 fn announcement(generation: u64, expires: u64) -> Announcement {
     let head = HeadId::from_bytes([1; 32]);
-    let holding = CatalogInventory {
-        cat: CatalogId::from_bytes([1; 32]),
+    let holding = |cat| CatalogInventory {
+        cat,
         served: vec![head],
         full: Some(head),
         ranges: IdRanges::all(),
@@ -52,7 +54,7 @@ fn announcement(generation: u64, expires: u64) -> Announcement {
         exp: Timestamp(expires),
         urls: vec![],
         caps: vec![],
-        catalogs: vec![holding],
+        catalogs: vec![holding(CatalogId::from_bytes([1; 32])), holding(SELFTEST)],
     };
     Announcement { inventory: inventory.into(), envelope: bytes::Bytes::new() }
 }
@@ -63,14 +65,22 @@ fn at(seconds: u64) -> Timestamp {
 
 const FAR: u64 = 2_000_000;
 
-/// A roster with one relay that is proved, alive and probed at time 0.
+/// Passes the self-test, and as many probes as a relay on probation needs.
+fn show(roster: &mut Roster, relay: &PublicKey, seconds: u64) {
+    assert_eq!(roster.on(relay, Event::TestPassed, at(seconds)), Some(Action::Write));
+    for _ in 0..roster.limits().probation_probes {
+        roster.on(relay, Event::ProbeMatched, at(seconds));
+    }
+}
+
+/// A roster with one relay that is proved, tested, alive and ready at time 0.
 fn ready() -> (Roster, PublicKey) {
-    let mut roster = Roster::new(RosterLimits::default());
+    let mut roster = Roster::new(RosterLimits::default(), SELFTEST);
     let relay = key(1);
     roster.register(registration(relay, 1, "http://a.example"), network(1), at(0)).unwrap();
     assert!(roster.proved(&relay, 1, at(0)));
     roster.announce(&relay, announcement(1, FAR), at(0)).unwrap();
-    roster.probe_matched(&relay, at(0));
+    show(&mut roster, &relay, 0);
     (roster, relay)
 }
 
@@ -79,8 +89,8 @@ fn standing(roster: &Roster, relay: &PublicKey, seconds: u64) -> Standing {
 }
 
 #[test]
-fn a_relay_takes_traffic_only_after_challenge_lease_and_probe() {
-    let mut roster = Roster::new(RosterLimits::default());
+fn a_relay_takes_traffic_only_after_challenge_lease_test_and_probe() {
+    let mut roster = Roster::new(RosterLimits::default(), SELFTEST);
     let relay = key(1);
     let selectable = |roster: &Roster| roster.selectable(at(0)).count();
     roster.register(registration(relay, 1, "http://a.example"), network(1), at(0)).unwrap();
@@ -93,10 +103,17 @@ fn a_relay_takes_traffic_only_after_challenge_lease_and_probe() {
     assert!(roster.proved(&relay, 1, at(1)));
     assert_eq!((standing(&roster, &relay, 1), selectable(&roster)), (Standing::Probation, 0));
     roster.announce(&relay, announcement(1, FAR), at(1)).unwrap();
-    assert!(matches!(roster.due(at(1))[..], [Due::Probe(_)]));
-    roster.probe_matched(&relay, at(2));
+    assert!(matches!(roster.due(at(1))[..], [Due::Test(_)]), "the self-test comes first");
+    assert_eq!(roster.on(&relay, Event::ProbeMatched, at(2)), None, "a probe stands in for no test");
+    roster.on(&relay, Event::TestPassed, at(2));
+    assert!(matches!(roster.due(at(2))[..], [Due::Probe(_)]));
+    assert_eq!(roster.selectable(at(2)).count(), 0);
+    roster.on(&relay, Event::ProbeMatched, at(2));
+    assert_eq!((standing(&roster, &relay, 2), roster.selectable(at(2)).count()), (Standing::Probation, 1));
+    for _ in 1..roster.limits().probation_probes {
+        roster.on(&relay, Event::ProbeMatched, at(2));
+    }
     assert_eq!(standing(&roster, &relay, 2), Standing::Ready);
-    assert_eq!(roster.selectable(at(2)).count(), 1);
 }
 
 #[test]
@@ -138,7 +155,7 @@ fn a_new_registration_waits_beside_the_proved_one() {
     assert!(!roster.proved(&relay, 1, at(2)), "an answer to a former challenge proves nothing");
     assert!(roster.proved(&relay, 2, at(2)));
     assert_eq!(roster.member(&relay).unwrap().urls()[0].as_str(), "http://b.example");
-    assert_eq!(standing(&roster, &relay, 2), Standing::Probation, "other URLs have to be probed anew");
+    assert_eq!(standing(&roster, &relay, 2), Standing::Probation, "other URLs have to be tested anew");
 }
 
 #[test]
@@ -150,18 +167,20 @@ fn the_same_urls_under_a_new_key_keep_their_traffic() {
 }
 
 #[test]
-fn probes_that_fail_take_the_traffic_away_and_a_match_brings_it_back() {
+fn probes_that_fail_take_the_traffic_away_and_a_match_brings_some_back() {
     let (mut roster, relay) = ready();
-    roster.probe_failed(&relay, "timed out", at(1));
-    roster.probe_failed(&relay, "timed out", at(2));
+    let failed =
+        |roster: &mut Roster, seconds| roster.on(&relay, Event::ProbeFailed("timed out"), at(seconds));
+    assert_eq!((failed(&mut roster, 1), failed(&mut roster, 2)), (None, None));
     assert_eq!(standing(&roster, &relay, 2), Standing::Ready);
-    roster.probe_failed(&relay, "timed out", at(3));
+    assert_eq!(failed(&mut roster, 3), Some(Action::Write));
     assert_eq!(standing(&roster, &relay, 3), Standing::Probation);
+    assert_eq!(roster.selectable(at(3)).count(), 0);
     assert_eq!(roster.member(&relay).unwrap().reason(), Some("timed out"));
     assert!(roster.due(at(4)).is_empty(), "the next waits");
     assert!(matches!(roster.due(at(30))[..], [Due::Probe(_)]));
-    roster.probe_matched(&relay, at(31));
-    assert_eq!(standing(&roster, &relay, 31), Standing::Ready);
+    roster.on(&relay, Event::ProbeMatched, at(31));
+    assert_eq!((standing(&roster, &relay, 31), roster.selectable(at(31)).count()), (Standing::Probation, 1));
 }
 
 #[test]
@@ -177,7 +196,7 @@ fn a_probe_older_than_five_minutes_sends_no_traffic() {
 #[test]
 fn wrong_bytes_shut_a_relay_out_for_a_while() {
     let (mut roster, relay) = ready();
-    roster.quarantine(&relay, "wrong byte", at(1));
+    roster.on(&relay, Event::Lied("wrong byte"), at(1));
     assert_eq!(standing(&roster, &relay, 1), Standing::Quarantined);
     roster.announce(&relay, announcement(2, FAR), at(10)).unwrap();
     roster.register(registration(relay, 2, "http://a.example"), network(1), at(10)).unwrap();
@@ -185,12 +204,12 @@ fn wrong_bytes_shut_a_relay_out_for_a_while() {
     assert_eq!(standing(&roster, &relay, 12), Standing::Quarantined, "registering again does not help");
     roster.announce(&relay, announcement(3, FAR), at(3601)).unwrap();
     assert_eq!(standing(&roster, &relay, 3601), Standing::Probation);
-    assert!(matches!(roster.due(at(3601))[..], [Due::Probe(_)]));
+    assert!(matches!(roster.due(at(3601))[..], [Due::Test(_)]), "from the beginning");
 }
 
 #[test]
 fn a_url_that_never_answers_is_challenged_a_few_times_and_dropped() {
-    let mut roster = Roster::new(RosterLimits::default());
+    let mut roster = Roster::new(RosterLimits::default(), SELFTEST);
     let victim = key(1);
     roster.register(registration(victim, 1, "http://victim.example"), network(1), at(0)).unwrap();
     let mut challenges = 0;
@@ -211,7 +230,7 @@ fn a_url_that_never_answers_is_challenged_a_few_times_and_dropped() {
 #[test]
 fn one_network_cannot_fill_the_roster() {
     let limits = RosterLimits { relays: 100, ..RosterLimits::default() };
-    let mut roster = Roster::new(limits);
+    let mut roster = Roster::new(limits, SELFTEST);
     let mut register = |n: u16, from: u32| {
         roster.register(registration(key(n), 1, "http://a.example"), network(from), at(0)).map(drop)
     };
@@ -223,20 +242,23 @@ fn one_network_cannot_fill_the_roster() {
 
 #[test]
 fn what_was_proved_survives_a_restart_and_is_forgotten_after_a_week() {
-    let mut roster = Roster::new(RosterLimits::default());
+    let mut roster = Roster::new(RosterLimits::default(), SELFTEST);
     let relay = key(1);
-    roster.restore(registration(relay, 7, "http://a.example"), network(1), at(0));
+    roster.restore(registration(relay, 7, "http://a.example"), network(1), Stage::Ready, at(0));
     assert_eq!(roster.live(at(0)).count(), 0, "no lease before it announces itself");
     assert!(roster.register(registration(relay, 7, "http://a.example"), network(1), at(0)).is_err());
     roster.announce(&relay, announcement(1, FAR), at(1)).unwrap();
     assert_eq!(standing(&roster, &relay, 1), Standing::Probation);
+    assert!(matches!(roster.due(at(1))[..], [Due::Probe(_)]), "it was tested before");
+    roster.on(&relay, Event::ProbeMatched, at(2));
+    assert_eq!(standing(&roster, &relay, 2), Standing::Ready);
     assert!(roster.sweep(at(86_400)).is_empty());
     assert_eq!(roster.sweep(at(8 * 86_400)), [Lapsed { relay, was_proved: true }]);
 }
 
 #[test]
 fn registering_again_neither_hastens_challenges_nor_renews_them() {
-    let mut roster = Roster::new(RosterLimits::default());
+    let mut roster = Roster::new(RosterLimits::default(), SELFTEST);
     let attacker = key(1);
     let mut challenges = 0;
     let mut generation = 0;
@@ -271,7 +293,7 @@ fn a_proved_relay_that_registers_again_waits_like_any_other() {
 fn a_host_gets_only_so_many_challenges_whoever_registers_it() {
     let limits =
         RosterLimits { host_challenges: 3, host_challenges_per_minute: 6, ..RosterLimits::default() };
-    let mut roster = Roster::new(limits);
+    let mut roster = Roster::new(limits, SELFTEST);
     for n in 0..10u16 {
         let url = format!("http://victim.example:{}", 8000 + n);
         roster.register(registration(key(n), 1, &url), network(u32::from(n)), at(0)).unwrap();

@@ -5,6 +5,7 @@
 mod answers;
 mod registration;
 mod restart;
+mod selftest;
 mod settings;
 mod states;
 mod upkeep;

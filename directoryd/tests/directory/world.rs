@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
 use odi_directoryd::Server;
 use odi_directoryd::config::{Config, PrivateAddresses};
 use odi_fixtures::{ManualClock, Script, ScriptedServer};
@@ -16,13 +17,16 @@ use odi_manifest::{
 };
 use odi_store::{RealDisk, Store, StoreOptions};
 use odi_wire::client::{Ask, Client, ClientPolicy, Reply};
+use odi_wire::file_response::{Caching, FileMeta, plan};
 use odi_wire::http::{HeaderValue, Method, StatusCode};
 use odi_wire::layout::LayoutPath;
+use odi_wire::media_type::MediaType;
 use odi_wire::message::{
-    CBOR, CatalogInventory, CatalogPattern, Challenge, IdRanges, Inventory, LeaseReply, PreSharedKey,
-    PublicUrl, Push, RelayReg, RelayState, state,
+    CBOR, CatalogInventory, CatalogPattern, CatalogSummary, Challenge, IdRanges, Inventory, LeaseReply,
+    PreSharedKey, PublicUrl, Push, RelayReg, RelayState, state,
 };
 use odi_wire::refusal::Refusal;
+use odi_wire::selftest::SELFTEST_NAME;
 use odi_wire::serve::{self, Request, Response, Running, Service};
 use tempfile::TempDir;
 use url::Url;
@@ -336,8 +340,30 @@ pub(crate) struct FakeRelay {
     pub(crate) url: PublicUrl,
     pub(crate) psk: PreSharedKey,
     generation: u64,
+    /// The directory's self-test catalog, its head and its pin, once taken.
+    selftest: Option<(CatalogId, HeadId)>,
     shared: Arc<Shared>,
     _running: Running,
+}
+
+/// What a relay gets wrong in the self-test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flaw {
+    IgnoresRanges,
+    RedirectsOn,
+    LacksDigests,
+    OneWrongByte,
+    RunsPages,
+    Forgets304,
+    Encodes,
+}
+
+/// A file as a relay serves it.
+#[derive(Clone)]
+struct Served {
+    bytes: Bytes,
+    entry: Entry,
+    of_test: bool,
 }
 
 struct Shared {
@@ -345,8 +371,9 @@ struct Shared {
     psk: PreSharedKey,
     url: Mutex<Option<PublicUrl>>,
     conduct: Mutex<Conduct>,
+    flaw: Mutex<Option<Flaw>>,
     /// By `/{pin}/{path}`, escaped.
-    files: Mutex<Files>,
+    files: Mutex<BTreeMap<String, Served>>,
     asked: Mutex<Vec<String>>,
 }
 
@@ -358,6 +385,7 @@ impl FakeRelay {
             psk: psk.clone(),
             url: Mutex::default(),
             conduct: Mutex::new(Conduct::Honest),
+            flaw: Mutex::default(),
             files: Mutex::default(),
             asked: Mutex::default(),
         });
@@ -366,7 +394,11 @@ impl FakeRelay {
         let running = listening.spawn(Arc::new(RelayService(Arc::clone(&shared))));
         let url = PublicUrl::parse(&format!("http://{}", running.local_addrs()[0])).unwrap();
         *shared.url.lock().unwrap() = Some(url.clone());
-        Self { key, url, psk, generation: 0, shared, _running: running }
+        Self { key, url, psk, generation: 0, selftest: None, shared, _running: running }
+    }
+
+    pub(crate) fn err(&self, flaw: Option<Flaw>) {
+        *self.shared.flaw.lock().unwrap() = flaw;
     }
 
     pub(crate) fn behave(&self, conduct: Conduct) {
@@ -376,8 +408,30 @@ impl FakeRelay {
     /// Lets it hold the artifacts of a state.
     pub(crate) fn hold(&self, pin: &Pin, artifacts: &[(&str, &[u8])]) {
         for (path, bytes) in artifacts {
-            self.shared.files.lock().unwrap().insert(format!("/{pin}/{path}"), bytes.to_vec());
+            let served = Served { bytes: Bytes::copy_from_slice(bytes), entry: entry(bytes), of_test: false };
+            self.shared.files.lock().unwrap().insert(format!("/{pin}/{path}"), served);
         }
+    }
+
+    /// Takes the directory's self-test catalog, as it lies there, unless it has it.
+    pub(crate) async fn take_test(&mut self, world: &World) -> (CatalogId, HeadId) {
+        if let Some(taken) = self.selftest {
+            return taken;
+        }
+        let catalogs: Vec<CatalogSummary> =
+            serde_json::from_slice(&world.body("/odi/v1/catalogs").await).unwrap();
+        let own = catalogs.iter().find(|catalog| catalog.name == SELFTEST_NAME).unwrap();
+        let paths = ["sizes/0", "sizes/1", "sizes/262143", "sizes/262144", "sizes/262145", "sizes/8388609"];
+        for path in paths.into_iter().chain(["page/index.html"]) {
+            let target = format!("/{}/{path}", own.pin);
+            let reply = world.get(&target).await;
+            assert_eq!(reply.status, StatusCode::OK);
+            let mtime = odi_wire::http_date::parse(reply.headers["last-modified"].to_str().unwrap()).unwrap();
+            let bytes = reply.body.collect().await.unwrap();
+            let entry = Entry { mtime, ..entry(&bytes) };
+            self.shared.files.lock().unwrap().insert(target, Served { bytes, entry, of_test: true });
+        }
+        *self.selftest.insert((own.id, own.head))
     }
 
     /// The targets of all requests so far.
@@ -411,14 +465,17 @@ impl FakeRelay {
 
     pub(crate) fn inventory(&mut self, world: &World, catalog: &CatalogId, heads: &[HeadId]) -> Inventory {
         self.generation += 1;
-        let holding = CatalogInventory {
-            cat: *catalog,
+        let holding = |cat: CatalogId, heads: &[HeadId]| CatalogInventory {
+            cat,
             served: heads.to_vec(),
             full: heads.first().copied(),
             ranges: IdRanges::all(),
             plus: vec![],
             minus: vec![],
         };
+        let mut catalogs = vec![holding(*catalog, heads)];
+        catalogs.extend(self.selftest.map(|(id, head)| holding(id, &[head])));
+        catalogs.sort_by_key(|holding| holding.cat);
         let now = now(world);
         Inventory {
             v: 1,
@@ -428,7 +485,7 @@ impl FakeRelay {
             exp: now.plus(Duration::from_secs(3000)),
             urls: vec![self.url.clone()],
             caps: vec![],
-            catalogs: vec![holding],
+            catalogs,
         }
     }
 
@@ -439,6 +496,7 @@ impl FakeRelay {
         catalog: &CatalogId,
         heads: &[HeadId],
     ) -> LeaseReply {
+        self.take_test(world).await;
         let inventory = self.inventory(world, catalog, heads);
         let envelope = state(inventory, &self.key).unwrap();
         let reply = world.post("/odi/v1/relays/inventory", envelope).await;
@@ -455,15 +513,21 @@ impl FakeRelay {
     }
 
     pub(crate) async fn until(&self, world: &World, state: RelayState) {
-        let id = self.key.public_key().to_string();
         let wanted = serde_json::to_value(state).unwrap();
-        world
-            .until(async || {
-                let relays = world.json("/odi/v1/relays").await;
-                let relays = relays.as_array().unwrap();
-                relays.iter().any(|relay| relay["id"] == id.as_str() && relay["state"] == wanted)
-            })
-            .await;
+        world.until(async || self.summary(world).await["state"] == wanted).await;
+    }
+
+    /// What the directory says of it; null if nothing.
+    pub(crate) async fn summary(&self, world: &World) -> serde_json::Value {
+        let id = self.key.public_key().to_string();
+        let relays = world.json("/odi/v1/relays").await;
+        relays
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|relay| relay["id"] == id.as_str())
+            .cloned()
+            .unwrap_or_default()
     }
 }
 
@@ -482,20 +546,72 @@ impl Service for RelayService {
             let body = request.read_body(4096).await.unwrap();
             return self.answer_challenge(&body);
         }
+        if target.ends_with('/') {
+            return Response::ok("text/html", "a folder");
+        }
+        let Some(file) = self.0.files.lock().unwrap().get(&target).cloned() else {
+            return Refusal::NotFound.into_response();
+        };
+        if file.of_test {
+            let flaw = *self.0.flaw.lock().unwrap();
+            return tested(&mut request, &target, &file, flaw);
+        }
         let conduct = *self.0.conduct.lock().unwrap();
-        let file = self.0.files.lock().unwrap().get(&target).cloned();
-        match (conduct, file) {
-            (Conduct::RedirectsOn, _) => {
-                Response::redirect(StatusCode::FOUND, "http://127.0.0.1:1/evil").unwrap()
+        match conduct {
+            Conduct::RedirectsOn => Response::redirect(StatusCode::FOUND, "http://127.0.0.1:1/evil").unwrap(),
+            Conduct::Honest | Conduct::Impostor => proper(&request, &target, &file, &file.bytes),
+            Conduct::WrongBytes => {
+                let wrong: Bytes = file.bytes.iter().map(|byte| byte ^ 1).collect();
+                proper(&request, &target, &file, &wrong)
             }
-            (Conduct::Honest | Conduct::Impostor, Some(file)) => part(&request, file),
-            (Conduct::WrongBytes, Some(mut file)) => {
-                file.iter_mut().for_each(|byte| *byte ^= 1);
-                part(&request, file)
-            }
-            _ => Refusal::NotFound.into_response(),
+            Conduct::Absent => Refusal::NotFound.into_response(),
         }
     }
+}
+
+/// As a relay should.
+fn proper(request: &Request, path: &str, file: &Served, bytes: &Bytes) -> Response {
+    let meta = FileMeta {
+        size: file.entry.size,
+        blob: file.entry.blob,
+        sha256: Some(file.entry.sha256),
+        mtime: Some(file.entry.mtime),
+        media: MediaType::of_path(path),
+        caching: Caching::Pinned,
+    };
+    plan(&request.method, &request.headers, &meta).respond_from(bytes)
+}
+
+fn tested(request: &mut Request, path: &str, file: &Served, flaw: Option<Flaw>) -> Response {
+    let without = |request: &mut Request, names: &[&str]| {
+        for name in names {
+            request.headers.remove(*name);
+        }
+    };
+    match flaw {
+        Some(Flaw::RedirectsOn) => {
+            return Response::redirect(StatusCode::FOUND, "http://127.0.0.1:1/evil").unwrap();
+        }
+        Some(Flaw::IgnoresRanges) => without(request, &["range"]),
+        Some(Flaw::Forgets304) => without(request, &["if-none-match", "if-modified-since"]),
+        _ => {}
+    }
+    let mut bytes = file.bytes.clone();
+    if flaw == Some(Flaw::OneWrongByte) && bytes.len() > 1_000_000 {
+        let mut wrong = bytes.to_vec();
+        wrong[5_000_000] ^= 1;
+        bytes = wrong.into();
+    }
+    let mut response = proper(request, path, file, &bytes);
+    match flaw {
+        Some(Flaw::LacksDigests) => _ = response.headers.remove("repr-digest"),
+        Some(Flaw::RunsPages) => _ = response.headers.remove("content-disposition"),
+        Some(Flaw::Encodes) => {
+            response = response.with_header("content-encoding", HeaderValue::from_static("gzip"));
+        }
+        _ => {}
+    }
+    response
 }
 
 impl RelayService {
@@ -510,15 +626,4 @@ impl RelayService {
         let answer = challenge.answer(&url, &key, &self.0.key).unwrap();
         Response::ok(CBOR, answer.encode().unwrap())
     }
-}
-
-fn part(request: &Request, file: Vec<u8>) -> Response {
-    let range = request.headers.get("range").map(|range| range.to_str().unwrap().to_owned());
-    let Some(range) = range else { return Response::ok("application/octet-stream", file) };
-    let (first, last) = range.strip_prefix("bytes=").unwrap().split_once('-').unwrap();
-    let (first, last): (usize, usize) = (first.parse().unwrap(), last.parse().unwrap());
-    let content_range = format!("bytes {first}-{last}/{}", file.len());
-    Response::new(StatusCode::PARTIAL_CONTENT)
-        .with_header("content-range", HeaderValue::from_str(&content_range).unwrap())
-        .with_body(file[first..=last].to_vec())
 }

@@ -1,0 +1,351 @@
+//! What a proved relay has shown so far: a pure state machine, (trial, event, now) -> (trial, action).
+//!
+//! ```text
+//! untested --self-test passed--> probation --enough probes matched--> ready
+//!    ^ ^                          |  ^                                 |  |
+//!    | |                          |  +------- probes fail -------------+  |
+//!    | +-- quarantine ends <------+---------- one wrong byte -------------+
+//!    +---- its URLs changed
+//! ```
+//!
+//! Invariants
+//! - Nothing is assigned before the self-test has passed, and nobody is sent there before a probe has matched since.
+//! - No event that comes late, from before a quarantine or a change of URLs, moves a trial forward.
+
+use std::time::Duration;
+
+use odi_manifest::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{RosterLimits, Standing, backoff};
+
+/// Of the weight that a ready relay has, the part that one on probation has.
+const PROBATION_PART: u64 = 16;
+
+/// How far it has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    /// The self-test has not passed.
+    Untested,
+    /// It passed; so many probes in a row have matched since.
+    Probation {
+        /// How many.
+        matched: u32,
+    },
+    /// It takes its share.
+    Ready,
+    /// It gave wrong bytes.
+    Quarantined {
+        /// Until then nothing is sent there.
+        until: Timestamp,
+    },
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// Time passed, or the relay announced something.
+    Look(Seen),
+    /// Every check of the self-test was right.
+    TestPassed,
+    /// One was not, in words.
+    TestFailed(&'a str),
+    /// A probe of something that the relay says it holds had the right bytes.
+    ProbeMatched,
+    /// A probe got no usable answer, in words.
+    ProbeFailed(&'a str),
+    /// It gave other bytes than were signed, or what was taken back; in words.
+    Lied(&'a str),
+    /// It proved other URLs: what was seen, was seen elsewhere.
+    Moved,
+}
+
+/// What can be looked at now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Its lease runs.
+    pub alive: bool,
+    /// It says that it holds all of this directory's self-test catalog.
+    pub test: bool,
+    /// It says that it holds something of another catalog.
+    pub probe: bool,
+}
+
+/// What to do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Run the self-test.
+    Test,
+    /// Probe something.
+    Probe,
+    /// Make the stage durable: it has changed.
+    Write,
+}
+
+/// One relay's trial.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trial {
+    stage: Stage,
+    /// When a probe last matched.
+    probed: Option<Timestamp>,
+    /// Tests or probes that failed in a row.
+    failures: u32,
+    /// When the next may begin.
+    next: Timestamp,
+    reason: Option<String>,
+}
+
+impl Trial {
+    /// A trial as a restart finds it: a probe has to match again before anybody is sent there.
+    #[must_use]
+    pub const fn at(stage: Stage) -> Self {
+        Self { stage, probed: None, failures: 0, next: Timestamp(0), reason: None }
+    }
+
+    /// The trial after an event, and what it asks for.
+    #[must_use]
+    pub fn on(self, event: Event<'_>, now: Timestamp, limits: &RosterLimits) -> (Self, Option<Action>) {
+        match (event, self.stage) {
+            (Event::Look(seen), _) => self.look(seen, now, limits),
+            (Event::TestPassed, Stage::Untested) => {
+                (Self { next: now, ..Self::at(Stage::Probation { matched: 0 }) }, Some(Action::Write))
+            }
+            (Event::TestFailed(why), Stage::Untested) => {
+                (self.failed(why, now, limits.test_retry, limits.test_retry_max), None)
+            }
+            (Event::ProbeMatched, Stage::Probation { matched }) => {
+                let matched = matched.saturating_add(1);
+                let is_ready = matched >= limits.probation_probes;
+                let stage = if is_ready { Stage::Ready } else { Stage::Probation { matched } };
+                (self.matched(stage, now), is_ready.then_some(Action::Write))
+            }
+            (Event::ProbeMatched, Stage::Ready) => (self.matched(Stage::Ready, now), None),
+            (Event::ProbeFailed(why), Stage::Probation { .. } | Stage::Ready) => {
+                self.probe_failed(why, now, limits)
+            }
+            (Event::Lied(why), _) => {
+                let until = now.plus(limits.quarantine);
+                let fresh = Self::at(Stage::Quarantined { until });
+                (Self { reason: Some(why.to_owned()), ..fresh }, Some(Action::Write))
+            }
+            (Event::Moved, Stage::Quarantined { .. }) => (self, None),
+            (Event::Moved, _) => (Self::at(Stage::Untested), Some(Action::Write)),
+            _ => (self, None),
+        }
+    }
+
+    fn look(mut self, seen: Seen, now: Timestamp, limits: &RosterLimits) -> (Self, Option<Action>) {
+        if matches!(self.stage, Stage::Quarantined { until } if until <= now) {
+            self = Self::at(Stage::Untested);
+        }
+        if !seen.alive || self.next > now {
+            return (self, None);
+        }
+        let rested = |every: Duration| self.probed.is_none_or(|probed| now.since(probed) >= every);
+        let action = match self.stage {
+            Stage::Untested if seen.test => Action::Test,
+            Stage::Probation { .. }
+                if seen.probe && (self.failures > 0 || rested(limits.probation_every)) =>
+            {
+                Action::Probe
+            }
+            Stage::Ready if seen.probe && (self.failures > 0 || rested(limits.probe_every)) => Action::Probe,
+            _ => return (self, None),
+        };
+        let lost = if action == Action::Test { limits.test_under_way } else { limits.under_way };
+        self.next = now.plus(lost);
+        (self, Some(action))
+    }
+
+    fn matched(self, stage: Stage, now: Timestamp) -> Self {
+        Self { stage, probed: Some(now), failures: 0, next: now, reason: None }
+    }
+
+    fn failed(self, why: &str, now: Timestamp, first: Duration, most: Duration) -> Self {
+        let failures = self.failures.saturating_add(1);
+        let next = now.plus(backoff(first, most, failures));
+        Self { failures, next, reason: Some(why.to_owned()), ..self }
+    }
+
+    /// Each failure in a row halves the share; too many take it away, and probation begins again.
+    fn probe_failed(self, why: &str, now: Timestamp, limits: &RosterLimits) -> (Self, Option<Action>) {
+        let was_ready = self.stage == Stage::Ready;
+        let failed = self.failed(why, now, limits.retry, limits.retry_max);
+        if failed.failures < limits.probe_failures {
+            return (failed, None);
+        }
+        let fallen = Self { stage: Stage::Probation { matched: 0 }, probed: None, ..failed };
+        (fallen, was_ready.then_some(Action::Write))
+    }
+
+    /// How far it has come.
+    #[must_use]
+    pub const fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    /// Where that leaves the relay, for others.
+    #[must_use]
+    pub fn standing(&self, now: Timestamp) -> Standing {
+        match self.stage {
+            Stage::Quarantined { until } if now < until => Standing::Quarantined,
+            Stage::Ready if self.probed.is_some() => Standing::Ready,
+            _ => Standing::Probation,
+        }
+    }
+
+    /// When a probe last matched.
+    #[must_use]
+    pub const fn probed(&self) -> Option<Timestamp> {
+        self.probed
+    }
+
+    /// Why it is no further, in words.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
+    }
+
+    /// Whether something may be assigned: the self-test has passed.
+    #[must_use]
+    pub const fn has_passed(&self) -> bool {
+        matches!(self.stage, Stage::Probation { .. } | Stage::Ready)
+    }
+
+    /// Whether clients may be sent there: a probe matched lately.
+    #[must_use]
+    pub fn is_selectable(&self, now: Timestamp, limits: &RosterLimits) -> bool {
+        self.has_passed() && self.probed.is_some_and(|probed| now.since(probed) <= limits.probe_valid)
+    }
+
+    /// What is left of a full weight; at least 1.
+    #[must_use]
+    pub const fn weight(&self, full: u64) -> u64 {
+        let part = if matches!(self.stage, Stage::Ready) { full } else { full / PROBATION_PART };
+        let halved = part >> if self.failures < 16 { self.failures } else { 16 };
+        if halved == 0 { 1 } else { halved }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: RosterLimits = RosterLimits::open_network();
+    const ALL: Seen = Seen { alive: true, test: true, probe: true };
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp(1_000_000 + seconds)
+    }
+
+    fn after(trial: Trial, events: &[(u64, Event<'_>)]) -> Trial {
+        events.iter().fold(trial, |trial, (seconds, event)| trial.on(*event, at(*seconds), &LIMITS).0)
+    }
+
+    fn ready() -> Trial {
+        let mut trial = after(Trial::at(Stage::Untested), &[(0, Event::TestPassed)]);
+        for _ in 0..LIMITS.probation_probes {
+            trial = after(trial, &[(1, Event::ProbeMatched)]);
+        }
+        assert_eq!(trial.stage(), Stage::Ready);
+        trial
+    }
+
+    #[test]
+    fn the_whole_way_is_test_then_probes_then_ready() {
+        let (trial, action) = Trial::at(Stage::Untested).on(Event::Look(ALL), at(0), &LIMITS);
+        assert_eq!(action, Some(Action::Test));
+        let (trial, action) = trial.on(Event::Look(ALL), at(1), &LIMITS);
+        assert_eq!(action, None, "a test under way is not begun twice");
+        let (trial, action) = trial.on(Event::TestPassed, at(2), &LIMITS);
+        assert_eq!((action, trial.has_passed()), (Some(Action::Write), true));
+        assert!(!trial.is_selectable(at(2), &LIMITS), "no probe has matched yet");
+        let mut trial = trial;
+        let mut seconds = 2;
+        for n in 1..=LIMITS.probation_probes {
+            let (probing, action) = trial.on(Event::Look(ALL), at(seconds), &LIMITS);
+            assert_eq!(action, Some(Action::Probe), "probe {n}");
+            let (matched, action) = probing.on(Event::ProbeMatched, at(seconds), &LIMITS);
+            assert!(matched.is_selectable(at(seconds), &LIMITS));
+            assert_eq!(action.is_some(), n == LIMITS.probation_probes);
+            trial = matched;
+            seconds += LIMITS.probation_every.as_secs();
+        }
+        assert_eq!(trial.standing(at(seconds)), Standing::Ready);
+        assert_eq!((trial.weight(1600), ready().weight(1600)), (1600, 1600));
+        assert_eq!(Trial::at(Stage::Probation { matched: 3 }).weight(1600), 100);
+    }
+
+    #[test]
+    fn nothing_is_begun_with_a_relay_that_is_away_or_holds_nothing() {
+        for (stage, seen) in [
+            (Stage::Untested, Seen { alive: false, ..ALL }),
+            (Stage::Untested, Seen { test: false, ..ALL }),
+            (Stage::Probation { matched: 0 }, Seen { probe: false, ..ALL }),
+            (Stage::Ready, Seen { alive: false, ..ALL }),
+        ] {
+            assert_eq!(Trial::at(stage).on(Event::Look(seen), at(0), &LIMITS).1, None, "{stage:?} {seen:?}");
+        }
+    }
+
+    #[test]
+    fn a_failed_test_is_named_and_tried_again_later_and_later() {
+        let mut trial = Trial::at(Stage::Untested);
+        let mut waits = Vec::new();
+        let mut seconds = 0;
+        for _ in 0..12 {
+            trial = after(trial, &[(seconds, Event::TestFailed("no ranges"))]);
+            let begun = seconds;
+            while trial.clone().on(Event::Look(ALL), at(seconds), &LIMITS).1.is_none() {
+                seconds += 1;
+            }
+            waits.push(seconds - begun);
+        }
+        assert_eq!(trial.reason(), Some("no ranges"));
+        assert!(waits.is_sorted() && waits[0] == LIMITS.test_retry.as_secs(), "{waits:?}");
+        assert_eq!(waits[11], LIMITS.test_retry_max.as_secs());
+    }
+
+    #[test]
+    fn failed_probes_halve_the_share_and_three_take_it() {
+        let trial = after(ready(), &[(10, Event::ProbeFailed("404"))]);
+        assert_eq!((trial.weight(1600), trial.standing(at(10))), (800, Standing::Ready));
+        let trial = after(trial, &[(20, Event::ProbeFailed("404")), (30, Event::ProbeFailed("404"))]);
+        assert_eq!(trial.standing(at(30)), Standing::Probation);
+        assert!(!trial.is_selectable(at(30), &LIMITS) && trial.has_passed());
+        let trial = after(trial, &[(40, Event::ProbeMatched)]);
+        assert_eq!(trial.stage(), Stage::Probation { matched: 1 }, "it has to show itself again");
+    }
+
+    #[test]
+    fn one_wrong_byte_ends_it_and_what_comes_late_changes_nothing() {
+        let lied = after(ready(), &[(10, Event::Lied("wrong bytes"))]);
+        assert_eq!((lied.standing(at(10)), lied.weight(1600)), (Standing::Quarantined, 100));
+        let late = [
+            (11, Event::ProbeMatched),
+            (11, Event::TestPassed),
+            (11, Event::ProbeFailed("x")),
+            (11, Event::Moved),
+            (11, Event::Look(ALL)),
+        ];
+        assert_eq!(after(lied.clone(), &late), lied);
+        let over = at(10 + LIMITS.quarantine.as_secs());
+        let (again, action) = lied.on(Event::Look(ALL), over, &LIMITS);
+        assert_eq!((again.stage(), action), (Stage::Untested, Some(Action::Test)), "from the beginning");
+    }
+
+    #[test]
+    fn other_urls_are_tested_anew() {
+        let moved = after(ready(), &[(10, Event::Moved), (11, Event::ProbeMatched)]);
+        assert_eq!(moved.stage(), Stage::Untested);
+        assert!(!moved.is_selectable(at(11), &LIMITS));
+    }
+
+    #[test]
+    fn a_probe_counts_for_five_minutes() {
+        let trial = after(ready(), &[(100, Event::ProbeMatched)]);
+        assert!(trial.is_selectable(at(400), &LIMITS));
+        assert!(!trial.is_selectable(at(401), &LIMITS));
+    }
+}

@@ -7,13 +7,13 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use odi_manifest::{CatalogId, PublicKey, SigningKey, Timestamp};
+use odi_manifest::{PublicKey, SigningKey, Timestamp};
 use odi_wire::message::{Assign, AssignedCatalog, StateError, state};
 
 use crate::assignment::{self, Offer};
 use crate::blocking::blocking;
 use crate::relay_records::RelayRecords;
-use crate::roster::{Event, Lapsed, Registration, Roster, RosterLimits, Stage};
+use crate::roster::{Event, Examined, Lapsed, Registration, Roster, RosterLimits, Stage};
 
 /// For how long a relay keeps an assignment when it hears nothing more.
 const ASSIGNMENT_LIFE: Duration = Duration::from_secs(7 * 86_400);
@@ -40,11 +40,11 @@ impl Relays {
     pub(crate) fn open(
         data_dir: &Path,
         limits: RosterLimits,
-        selftest: CatalogId,
+        examined: Examined,
         now: Timestamp,
     ) -> io::Result<Self> {
         let records = RelayRecords::open(data_dir)?;
-        let mut roster = Roster::new(limits, selftest);
+        let mut roster = Roster::new(limits, examined);
         for (registration, network, stage) in records.load()? {
             roster.restore(registration, network, stage, now);
         }

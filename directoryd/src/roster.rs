@@ -21,7 +21,7 @@ mod limits;
 mod member;
 mod trial;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use odi_manifest::{CatalogId, PublicKey, Timestamp};
@@ -79,12 +79,20 @@ pub enum Announced {
     },
 }
 
+/// The catalogs by which a directory judges relays. What they say of others' it cannot see.
+#[derive(Clone, Debug, Default)]
+pub struct Examined {
+    /// Its own, for the self-test.
+    pub selftest: Option<CatalogId>,
+    /// Those that it follows, for probes.
+    pub followed: BTreeSet<CatalogId>,
+}
+
 /// All relays that the directory knows.
 #[derive(Debug)]
 pub struct Roster {
     limits: RosterLimits,
-    /// The catalog that relays are tested with.
-    selftest: CatalogId,
+    examined: Examined,
     members: BTreeMap<PublicKey, Member>,
     hosts: Hosts,
 }
@@ -92,9 +100,9 @@ pub struct Roster {
 impl Roster {
     /// An empty roster.
     #[must_use]
-    pub fn new(limits: RosterLimits, selftest: CatalogId) -> Self {
+    pub fn new(limits: RosterLimits, examined: Examined) -> Self {
         let pace = Pace { burst: limits.host_challenges, per_minute: limits.host_challenges_per_minute };
-        Self { limits, selftest, members: BTreeMap::new(), hosts: Throttle::new(pace, HOSTS_MAX) }
+        Self { limits, examined, members: BTreeMap::new(), hosts: Throttle::new(pace, HOSTS_MAX) }
     }
 
     /// Puts back a registration that was proved before a restart. It has no lease until the relay announces itself.
@@ -213,7 +221,7 @@ impl Roster {
 
     /// The challenges, self-tests and probes to send now. Each is marked as under way, so that none is handed out twice.
     pub fn due(&mut self, now: Timestamp) -> Vec<Due> {
-        lapse::due(&mut self.members, &mut self.hosts, &self.selftest, &self.limits, now)
+        lapse::due(&mut self.members, &mut self.hosts, &self.examined, &self.limits, now)
     }
 
     /// The relays with a running lease that have proved themselves.

@@ -28,7 +28,7 @@ use crate::directory::{CALLER_PACE, CALLERS_MAX, Directory};
 use crate::identity::{self, IdentityError};
 use crate::origins::Origins;
 use crate::relays::Relays;
-use crate::roster::RosterLimits;
+use crate::roster::{Examined, RosterLimits};
 use crate::selftest::{SelfTest, SelfTestError};
 use crate::tend;
 use crate::throttle::NetworkThrottle;
@@ -212,7 +212,9 @@ fn open_blocking(config: Config, clock: Arc<dyn Clock>, client: Client) -> Resul
         PrivateAddresses::Refused => RosterLimits::open_network(),
         PrivateAddresses::Allowed => RosterLimits::laboratory(),
     };
-    let relays = Relays::open(&config.data_dir, limits, selftest.catalog.id(), now).map_err(data_dir)?;
+    let examined =
+        Examined { selftest: Some(selftest.catalog.id()), followed: configured.keys().copied().collect() };
+    let relays = Relays::open(&config.data_dir, limits, examined, now).map_err(data_dir)?;
     Ok(Directory {
         id: identity.public_key(),
         seed: identity::selection_seed(&identity),

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use odi_manifest::{CatalogId, PublicKey, Timestamp};
+use odi_manifest::{PublicKey, Timestamp};
 
-use super::{Action, Event, Hosts, Member, Registration, RosterLimits};
+use super::{Action, Event, Examined, Hosts, Member, Registration, RosterLimits};
 
 /// Something to send to a relay now.
 #[derive(Clone, Debug)]
@@ -29,7 +29,7 @@ pub struct Lapsed {
 pub(super) fn due(
     members: &mut BTreeMap<PublicKey, Member>,
     hosts: &mut Hosts,
-    selftest: &CatalogId,
+    examined: &Examined,
     limits: &RosterLimits,
     now: Timestamp,
 ) -> Vec<Due> {
@@ -43,7 +43,7 @@ pub(super) fn due(
         {
             due.push(Due::Challenge(Box::new(registration)));
         }
-        let look = Event::Look(member.seen(selftest, now));
+        let look = Event::Look(member.seen(examined, now));
         match member.on(look, now, limits) {
             Some(Action::Test) => due.push(Due::Test(member.relay())),
             Some(Action::Probe) => due.push(Due::Probe(member.relay())),

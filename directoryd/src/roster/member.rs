@@ -9,7 +9,7 @@ use odi_wire::message::{
     CatalogInventory, CatalogPattern, DerivedKey, IdRanges, Inventory, PublicUrl, RATE_UNNAMED,
 };
 
-use super::{Action, Event, RosterLimits, RosterRefusal, Seen, Stage, Trial, backoff};
+use super::{Action, Event, Examined, RosterLimits, RosterRefusal, Seen, Stage, Trial, backoff};
 use crate::network::Network;
 
 /// No relay counts for more than one that offers 10 Gbit/s: what it says of itself is only a claim.
@@ -221,15 +221,17 @@ impl Member {
     }
 
     /// What can be looked at now.
-    pub(super) fn seen(&self, selftest: &CatalogId, now: Timestamp) -> Seen {
+    pub(super) fn seen(&self, examined: &Examined, now: Timestamp) -> Seen {
         let said = self.announced.as_ref().map(|said| said.inventory.catalogs.as_slice()).unwrap_or_default();
         let is_whole = |holding: &CatalogInventory| {
             holding.full.is_some() && holding.minus.is_empty() && holding.ranges == IdRanges::all()
         };
         Seen {
             alive: self.is_proved() && self.is_alive(now),
-            test: said.iter().any(|holding| holding.cat == *selftest && is_whole(holding)),
-            probe: said.iter().any(|holding| holding.cat != *selftest && holding.full.is_some()),
+            test: said.iter().any(|holding| examined.selftest == Some(holding.cat) && is_whole(holding)),
+            probe: said
+                .iter()
+                .any(|holding| holding.full.is_some() && examined.followed.contains(&holding.cat)),
         }
     }
 

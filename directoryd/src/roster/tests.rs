@@ -36,6 +36,10 @@ fn registration(relay: PublicKey, generation: u64, url: &str) -> Registration {
 
 const SELFTEST: CatalogId = CatalogId::from_bytes([9; 32]);
 
+fn examined() -> Examined {
+    Examined { selftest: Some(SELFTEST), followed: BTreeSet::from([CatalogId::from_bytes([1; 32])]) }
+}
+
 fn announcement(generation: u64, expires: u64) -> Announcement {
     let head = HeadId::from_bytes([1; 32]);
     let holding = |cat| CatalogInventory {
@@ -75,7 +79,7 @@ fn show(roster: &mut Roster, relay: &PublicKey, seconds: u64) {
 
 /// A roster with one relay that is proved, tested, alive and ready at time 0.
 fn ready() -> (Roster, PublicKey) {
-    let mut roster = Roster::new(RosterLimits::default(), SELFTEST);
+    let mut roster = Roster::new(RosterLimits::default(), examined());
     let relay = key(1);
     roster.register(registration(relay, 1, "http://a.example"), network(1), at(0)).unwrap();
     assert!(roster.proved(&relay, 1, at(0)));
@@ -90,7 +94,7 @@ fn standing(roster: &Roster, relay: &PublicKey, seconds: u64) -> Standing {
 
 #[test]
 fn a_relay_takes_traffic_only_after_challenge_lease_test_and_probe() {
-    let mut roster = Roster::new(RosterLimits::default(), SELFTEST);
+    let mut roster = Roster::new(RosterLimits::default(), examined());
     let relay = key(1);
     let selectable = |roster: &Roster| roster.selectable(at(0)).count();
     roster.register(registration(relay, 1, "http://a.example"), network(1), at(0)).unwrap();
@@ -209,7 +213,7 @@ fn wrong_bytes_shut_a_relay_out_for_a_while() {
 
 #[test]
 fn a_url_that_never_answers_is_challenged_a_few_times_and_dropped() {
-    let mut roster = Roster::new(RosterLimits::default(), SELFTEST);
+    let mut roster = Roster::new(RosterLimits::default(), examined());
     let victim = key(1);
     roster.register(registration(victim, 1, "http://victim.example"), network(1), at(0)).unwrap();
     let mut challenges = 0;
@@ -230,7 +234,7 @@ fn a_url_that_never_answers_is_challenged_a_few_times_and_dropped() {
 #[test]
 fn one_network_cannot_fill_the_roster() {
     let limits = RosterLimits { relays: 100, ..RosterLimits::default() };
-    let mut roster = Roster::new(limits, SELFTEST);
+    let mut roster = Roster::new(limits, examined());
     let mut register = |n: u16, from: u32| {
         roster.register(registration(key(n), 1, "http://a.example"), network(from), at(0)).map(drop)
     };
@@ -242,7 +246,7 @@ fn one_network_cannot_fill_the_roster() {
 
 #[test]
 fn what_was_proved_survives_a_restart_and_is_forgotten_after_a_week() {
-    let mut roster = Roster::new(RosterLimits::default(), SELFTEST);
+    let mut roster = Roster::new(RosterLimits::default(), examined());
     let relay = key(1);
     roster.restore(registration(relay, 7, "http://a.example"), network(1), Stage::Ready, at(0));
     assert_eq!(roster.live(at(0)).count(), 0, "no lease before it announces itself");
@@ -258,7 +262,7 @@ fn what_was_proved_survives_a_restart_and_is_forgotten_after_a_week() {
 
 #[test]
 fn registering_again_neither_hastens_challenges_nor_renews_them() {
-    let mut roster = Roster::new(RosterLimits::default(), SELFTEST);
+    let mut roster = Roster::new(RosterLimits::default(), examined());
     let attacker = key(1);
     let mut challenges = 0;
     let mut generation = 0;
@@ -293,7 +297,7 @@ fn a_proved_relay_that_registers_again_waits_like_any_other() {
 fn a_host_gets_only_so_many_challenges_whoever_registers_it() {
     let limits =
         RosterLimits { host_challenges: 3, host_challenges_per_minute: 6, ..RosterLimits::default() };
-    let mut roster = Roster::new(limits, SELFTEST);
+    let mut roster = Roster::new(limits, examined());
     for n in 0..10u16 {
         let url = format!("http://victim.example:{}", 8000 + n);
         roster.register(registration(key(n), 1, &url), network(u32::from(n)), at(0)).unwrap();

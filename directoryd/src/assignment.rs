@@ -16,7 +16,7 @@ const PROBATION_PERCENT: u64 = 10;
 /// On probation, so much is assigned at least if the relay has it: many catalogs are smaller.
 const PROBATION_BYTES_MIN: u64 = 1 << 30;
 /// A catalog is assigned in so many equal parts, so that few of its heads change what is assigned.
-const PARTS: u64 = 256;
+const PARTS: u32 = 256;
 
 /// A catalog as assignments see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +74,7 @@ fn part(relay: &PublicKey, offer: &Offer, bytes: u64) -> IdRanges {
         return IdRanges::all();
     }
     let parts = u128::from(bytes) * u128::from(PARTS) / u128::from(offer.bytes);
-    let width = u32::try_from(parts).unwrap_or(0) * (ID_SPACE / PARTS as u32);
+    let width = u32::try_from(parts).unwrap_or(0) * (ID_SPACE / PARTS);
     let mut hasher = blake3::Hasher::new_derive_key("ODI 2026-11 assignment v1");
     hasher.update(relay.as_bytes()).update(offer.id.as_bytes());
     let [high, low, ..] = *hasher.finalize().as_bytes();

@@ -173,6 +173,7 @@ pub(crate) fn wants(registration: &Registration, offer: &Offer) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use odi_manifest::CatalogId;
     use odi_wire::message::{CatalogPattern, DerivedKey};
 
     use super::*;

@@ -277,8 +277,20 @@ pub(crate) async fn push(
     match received {
         Ok(PushOutcome::Taken(_)) => Ok(()),
         Ok(PushOutcome::Conflict(current)) => Err(PushRefusal::Superseded(current)),
+        Err(error) if is_lacking(&error) && catalog.believed().newest().is_none() => {
+            Err(PushRefusal::Refused(format!(
+                "{}; this directory holds no state of the catalog and cannot fetch one from an origin: push with \
+                 the diff from the empty manifest, or have its operator give it an origin that it can reach",
+                chain(&error)
+            )))
+        }
         Err(error) => Err(PushRefusal::Refused(chain(&error))),
     }
+}
+
+/// Whether something was missing in the push, rather than wrong with it.
+const fn is_lacking(error: &SyncError) -> bool {
+    matches!(error, SyncError::NoTree { .. } | SyncError::Lacking { .. } | SyncError::Source { .. })
 }
 
 /// Where the pushed head says its tree is to be had. The sync client asks there only once the head has been verified.

@@ -5,7 +5,10 @@
 
 use std::fmt;
 
-use odi_manifest::{CatalogId, Head, HeadId, TrustRoot, Unverified, Verified};
+use odi_manifest::{
+    ArtifactPath, CatalogId, DIFF_BYTES_MAX, DIFF_OPS_MAX, DiffHeader, Entry, Floor, Head, HeadId, Op,
+    TrustRoot, Unverified, Verified, diff_fits, encode_diff,
+};
 use odi_wire::http::StatusCode;
 use odi_wire::message::Push;
 use serde::Serialize;
@@ -14,6 +17,7 @@ use url::Url;
 
 use super::failure::Failure;
 use super::history::ancestor;
+use super::next_manifest::NextManifest;
 use super::odi_folder::{OdiFolder, read_bounded};
 use super::others;
 use super::published::Published;
@@ -72,7 +76,13 @@ fn push_to(
 ) -> Result<&'static str, Failure> {
     let place = Place::directory(url, &published.catalog());
     let push_url = place.at("push");
-    match send(remote, odi, &published.trust, newest, &push_url)? {
+    // Whoever holds nothing can take no diff from a former head.
+    let holds_nothing = remote.head(&place)?.is_none();
+    let first = match holds_nothing {
+        true => send(remote, &Parts::from_nothing(odi, published, newest)?, &push_url)?,
+        false => send(remote, &Parts::on_top(odi, &published.trust, newest)?, &push_url)?,
+    };
+    match first {
         Answer::Taken => return Ok("taken"),
         Answer::Has(theirs) if theirs.id() == newest.id() => return Ok("has it already"),
         Answer::Has(theirs) => {
@@ -85,12 +95,12 @@ fn push_to(
             for seq in theirs.claims().seq + 1..newest.seq {
                 if published.trust.ancestor(seq) == seq {
                     let between = ancestor(odi, &published.trust, newest, seq)?;
-                    send(remote, odi, &published.trust, &between, &push_url)?;
+                    send(remote, &Parts::on_top(odi, &published.trust, &between)?, &push_url)?;
                 }
             }
         }
     }
-    match send(remote, odi, &published.trust, newest, &push_url)? {
+    match send(remote, &Parts::on_top(odi, &published.trust, newest)?, &push_url)? {
         Answer::Taken => Ok("taken"),
         Answer::Has(theirs) if theirs.id() == newest.id() => Ok("has it already"),
         Answer::Has(theirs) => {
@@ -105,23 +115,59 @@ enum Answer {
     Has(Box<Unverified<Head>>),
 }
 
-fn send(
-    remote: &Remote,
-    odi: &OdiFolder,
-    trust: &TrustRoot,
-    head: &Verified<Head>,
-    url: &Url,
-) -> Result<Answer, Failure> {
-    let rev = match head.revocations {
-        Some(id) => read_bounded(&odi.revocations(id), PART_BYTES_MAX)?,
-        None => None,
-    };
-    let diff = match head.prev {
-        Some(prev) => read_bounded(&odi.diff(prev, head.id()), PART_BYTES_MAX)?,
-        None => None,
-    };
-    let roots = trust.roots().iter().map(Verified::encode).collect();
-    let body = Push { head: head.encode(), roots, rev, diff }.encode().expect("four short keys");
+/// What a push carries.
+struct Parts(Push);
+
+impl Parts {
+    /// For a directory that holds the head before this one.
+    fn on_top(odi: &OdiFolder, trust: &TrustRoot, head: &Verified<Head>) -> Result<Self, Failure> {
+        let diff = match head.prev {
+            Some(prev) => read_bounded(&odi.diff(prev, head.id()), PART_BYTES_MAX)?,
+            None => None,
+        };
+        Self::with(odi, trust, head, diff)
+    }
+
+    /// For a directory that holds nothing: the whole manifest as a diff from the empty one, unless it is too large for a
+    /// diff. Then the directory needs an origin.
+    fn from_nothing(odi: &OdiFolder, published: &Published, head: &Verified<Head>) -> Result<Self, Failure> {
+        let diff = if head.entries <= DIFF_OPS_MAX as u64 {
+            let manifest = NextManifest::begin(odi, published)?;
+            let put = |entry: Result<(ArtifactPath, Entry), Failure>| {
+                entry.map(|(path, entry)| Op::Put(path, entry))
+            };
+            let ops = manifest.entries().map(put).collect::<Result<Vec<Op>, Failure>>()?;
+            let header = DiffHeader {
+                cat: published.catalog(),
+                from: Floor::NO_HEAD,
+                to: head.id(),
+                n: ops.len() as u64,
+            };
+            let diff = diff_fits(&ops).then(|| encode_diff(&header, &ops));
+            diff.filter(|diff| diff.len() <= DIFF_BYTES_MAX)
+        } else {
+            None
+        };
+        Self::with(odi, &published.trust, head, diff)
+    }
+
+    fn with(
+        odi: &OdiFolder,
+        trust: &TrustRoot,
+        head: &Verified<Head>,
+        diff: Option<Vec<u8>>,
+    ) -> Result<Self, Failure> {
+        let rev = match head.revocations {
+            Some(id) => read_bounded(&odi.revocations(id), PART_BYTES_MAX)?,
+            None => None,
+        };
+        let roots = trust.roots().iter().map(Verified::encode).collect();
+        Ok(Self(Push { head: head.encode(), roots, rev, diff }))
+    }
+}
+
+fn send(remote: &Remote, Parts(push): &Parts, url: &Url) -> Result<Answer, Failure> {
+    let body = push.encode().expect("four short keys");
     let (status, answer) = remote.post(url, body)?;
     match status {
         StatusCode::OK | StatusCode::ACCEPTED | StatusCode::NO_CONTENT => Ok(Answer::Taken),

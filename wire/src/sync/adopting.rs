@@ -201,12 +201,11 @@ impl<'a> Adopting<'a> {
     ) -> Result<(Tree, Vec<TreeFault>), SyncError> {
         let held = state.intact();
         let mut tried = Vec::new();
-        if let Some(diff) = self.supply.push.and_then(|push| push.diff.clone())
-            && let Some(base) =
-                held.first().map_or_else(|| first_base(candidate), |base| Some((base.id, base.tree)))
-        {
+        // Whoever holds nothing starts from the empty manifest and from no head.
+        if let Some(diff) = self.supply.push.and_then(|push| push.diff.clone()) {
             let (catalog, nodes) = (*self.catalog.id(), self.catalog.nodes());
-            let (from, tree) = base;
+            let nothing = || (Floor::NO_HEAD, Tree::empty());
+            let (from, tree) = held.first().map_or_else(nothing, |base| (base.id, base.tree));
             let (to, root) = (candidate.id(), candidate.tree);
             match off_worker(move || apply(&diff, catalog, (from, to), nodes, &tree, &root)).await {
                 Ok(tree) => return Ok((tree, tried)),
@@ -248,11 +247,6 @@ impl<'a> Adopting<'a> {
             }
         }
     }
-}
-
-/// The first head's diff starts from the empty manifest and from no head.
-fn first_base(candidate: &Verified<Head>) -> Option<(HeadId, Tree)> {
-    (candidate.seq == 1).then(|| (Floor::NO_HEAD, Tree::empty()))
 }
 
 /// What the head says of the tree in sum must hold, as placement and pages rely on it.

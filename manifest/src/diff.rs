@@ -1,6 +1,10 @@
 //! Diffs as they travel: a header and the operations between two manifests, prefix-compressed, as one CBOR sequence.
 //! FORMAT.md § Diff. A diff is untrusted: applying it is judged by the root that comes out.
 
+mod resume;
+
+pub use resume::{end_of_operation, last_whole_operation};
+
 use crate::cbor::{CborError, CborReason, Reader, Writer};
 use crate::entry::EntryError;
 use crate::tree::common_prefix;

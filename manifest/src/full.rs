@@ -53,6 +53,49 @@ pub fn encode_full(tree: &Tree, nodes: &dyn Nodes, mut out: impl FnMut(&[u8])) -
     Ok(())
 }
 
+/// Encodes what of a whole manifest comes behind the leaf that a path falls into: the nodes whose first path is greater.
+///
+/// # Errors
+/// A node is missing or invalid.
+pub fn encode_full_after(
+    tree: &Tree,
+    nodes: &dyn Nodes,
+    after: &str,
+    mut out: impl FnMut(&[u8]),
+) -> Result<(), NodesError> {
+    let mut frame = |node: &Node| {
+        let encoded = node.encode();
+        let mut frame = Writer::with_capacity(encoded.len() + FRAME_BYTES_MAX);
+        frame.bytes(&encoded);
+        out(frame.as_bytes());
+    };
+    if tree.root == Tree::empty().root {
+        return Ok(());
+    }
+    // What is still to come, the next on top: a subtree, and whether it begins behind the path.
+    let mut coming = vec![(tree.root, false)];
+    while let Some((id, is_behind)) = coming.pop() {
+        let node = nodes.node(&id)?;
+        if is_behind {
+            frame(&node);
+        }
+        if node.level() == 0 {
+            continue;
+        }
+        for at in (0..node.len()).rev() {
+            let Some(branch) = node.branch(at) else { continue };
+            let begins_behind = is_behind || node.path(at).is_some_and(|first| first > after);
+            // A subtree behind which another begins at or before the path lies before it altogether.
+            let is_before = node.path(at + 1).is_some_and(|next| next <= after);
+            let leaf_of_path = node.level() == 1 && !begins_behind;
+            if begins_behind || !(is_before || leaf_of_path) {
+                coming.push((branch.node, begins_behind));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// An inner node whose children are on their way.
 struct Open {
     id: NodeId,
@@ -136,6 +179,18 @@ impl FullReader {
         let until = self.until().map(str::to_owned);
         self.open.push(Open { id, encoded: encoded.to_vec(), node, at: 0, until });
         Ok(())
+    }
+
+    /// Forgets what came behind the last whole leaf, and names the last path of that leaf: [`encode_full_after`] goes on
+    /// from there. Nothing if no leaf has come yet; then the stream has to begin anew.
+    pub fn resume_after(&mut self) -> Option<&str> {
+        self.pending.clear();
+        while self.open.pop_if(|open| open.at == 0).is_some() {}
+        if self.order.last().is_empty() {
+            self.tree = None;
+            return None;
+        }
+        Some(self.order.last())
     }
 
     /// The manifest, now complete.

@@ -39,12 +39,15 @@ pub use cosignature::{
     CLOCK_SKEW_MAX, COSIGNATURE_LIFE, Cosig, CosigRefusal, Cosignature, Freshness, Staleness, freshness,
     trusted_now,
 };
-pub use diff::{ApplyError, DiffError, DiffHeader, apply_diff, decode_diff, diff_fits, encode_diff};
+pub use diff::{
+    ApplyError, DiffError, DiffHeader, apply_diff, decode_diff, diff_fits, encode_diff, end_of_operation,
+    last_whole_operation,
+};
 pub use entry::{Entry, EntryError, Ext};
 pub use envelope::{Envelope, EnvelopeError, RecordKind, SIGNATURES_MAX, signed_bytes};
 pub use equivocation::{EQUIVOCATION_BYTES_MAX, Equivocation, EquivocationError};
 pub use extensions::{EXTENSIONS_MAX, Extensions};
-pub use full::{FullError, FullReader, encode_full};
+pub use full::{FullError, FullReader, encode_full, encode_full_after};
 pub use head::{
     Head, HeadBuilder, HeadMeta, LABELS_MAX, Label, ORIGINS_MAX, TAGS_MAX, VOID_MAX, skip_target,
 };

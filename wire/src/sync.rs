@@ -13,6 +13,7 @@ mod followed;
 mod head_line;
 mod intact;
 mod records;
+mod resuming;
 mod retained;
 mod source;
 mod tree_sync;

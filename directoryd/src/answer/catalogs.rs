@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use odi_manifest::{
     ArtifactPath, CatalogId, DIFF_BYTES_MAX, DIFF_OPS_MAX, DiffHeader, HeadId, NodesError, Op, Tree,
-    diff_fits, encode_diff, encode_full,
+    diff_fits, encode_diff, encode_full, encode_full_after, end_of_operation,
 };
 use odi_wire::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use odi_wire::http::{HeaderValue, StatusCode};
@@ -60,7 +60,7 @@ pub(super) async fn layout(
     request: &Request,
     catalog: &CatalogId,
     item: LayoutPath,
-    _after: Option<ArtifactPath>,
+    after: Option<ArtifactPath>,
 ) -> Result<Response, Refusal> {
     let catalog = directory.catalog(catalog).ok_or(Refusal::NotFound)?;
     match item {
@@ -75,11 +75,11 @@ pub(super) async fn layout(
         }
         LayoutPath::Diff { from, to } => {
             directory.pace(Network::of(request.peer.ip()))?;
-            diff(directory, &catalog, from, to).await
+            diff(directory, &catalog, (from, to), after).await
         }
         LayoutPath::Full(head) => {
             directory.pace(Network::of(request.peer.ip()))?;
-            full(directory, &catalog, head).await
+            full(directory, &catalog, head, after).await
         }
         LayoutPath::Node(id) => {
             let store = directory.store.clone();
@@ -135,8 +135,8 @@ async fn head_pack(directory: &Arc<Directory>, catalog: &Catalog, number: u64) -
 async fn diff(
     directory: &Arc<Directory>,
     catalog: &Catalog,
-    from: HeadId,
-    to: HeadId,
+    (from, to): (HeadId, HeadId),
+    after: Option<ArtifactPath>,
 ) -> Result<Response, Refusal> {
     let (from, to) = (known(catalog, &from)?, known(catalog, &to)?);
     let (nodes, id) = (directory.nodes.clone(), catalog.id());
@@ -145,7 +145,15 @@ async fn diff(
         let ops = changes.collect::<Result<Vec<Op>, NodesError>>()?;
         let header = DiffHeader { cat: id, from: from.id, to: to.id, n: ops.len() as u64 };
         let encoded = diff_fits(&ops).then(|| encode_diff(&header, &ops));
-        Ok(encoded.filter(|encoded| encoded.len() <= DIFF_BYTES_MAX))
+        let encoded = encoded.filter(|encoded| encoded.len() <= DIFF_BYTES_MAX);
+        Ok(match after {
+            None => encoded,
+            // A path that the diff does not name means that the asker has another diff.
+            Some(after) => encoded.and_then(|encoded| {
+                let end = end_of_operation(&encoded, &after).ok().flatten()?;
+                encoded.get(end..).map(<[u8]>::to_vec)
+            }),
+        })
     })
     .await;
     encoded.map_err(|error| internal(&error))?.map(records).ok_or(Refusal::NotFound)
@@ -155,13 +163,31 @@ fn known(catalog: &Catalog, head: &HeadId) -> Result<Arc<State>, Refusal> {
     catalog.view().known().find(|state| state.id == *head).cloned().ok_or(Refusal::NotFound)
 }
 
+/// A whole manifest, or what of it comes behind the leaf of a path.
+fn encode(
+    tree: &Tree,
+    nodes: &crate::directory::Nodes,
+    after: Option<&ArtifactPath>,
+    out: impl FnMut(&[u8]),
+) -> Result<(), NodesError> {
+    match after {
+        None => encode_full(tree, nodes, out),
+        Some(after) => encode_full_after(tree, nodes, after.as_str(), out),
+    }
+}
+
 /// A whole manifest: once through it for the length, and once more while it is sent.
-async fn full(directory: &Arc<Directory>, catalog: &Catalog, head: HeadId) -> Result<Response, Refusal> {
+async fn full(
+    directory: &Arc<Directory>,
+    catalog: &Catalog,
+    head: HeadId,
+    after: Option<ArtifactPath>,
+) -> Result<Response, Refusal> {
     let tree = known(catalog, &head)?.tree;
-    let nodes = directory.nodes.clone();
+    let (nodes, behind) = (directory.nodes.clone(), after.clone());
     let measured = blocking(move || {
         let mut length = 0;
-        encode_full(&tree, &nodes, |frame| length += frame.len() as u64).map(|()| length)
+        encode(&tree, &nodes, behind.as_ref(), |frame| length += frame.len() as u64).map(|()| length)
     })
     .await;
     let length = measured.map_err(|error| internal(&error))?;
@@ -169,7 +195,7 @@ async fn full(directory: &Arc<Directory>, catalog: &Catalog, head: HeadId) -> Re
     let nodes = directory.nodes.clone();
     let encoding = tokio::task::spawn_blocking(move || {
         let mut gathered = Vec::with_capacity(FULL_PIECE_BYTES * 2);
-        let encoded = encode_full(&tree, &nodes, |frame| {
+        let encoded = encode(&tree, &nodes, after.as_ref(), |frame| {
             gathered.extend_from_slice(frame);
             if gathered.len() >= FULL_PIECE_BYTES && !pieces.is_closed() {
                 // A reader that went away is noticed above, or at the next piece.

@@ -5,6 +5,7 @@
 mod answers;
 mod registration;
 mod restart;
+mod resuming;
 mod selftest;
 mod settings;
 mod states;

@@ -20,6 +20,11 @@ pub(crate) struct PathOrder {
 }
 
 impl PathOrder {
+    /// The last path that went by; empty before the first.
+    pub(crate) fn last(&self) -> &str {
+        &self.last
+    }
+
     pub(crate) fn next(&mut self, path: &str) -> Result<(), OrderFault> {
         let (last, bytes) = (self.last.as_bytes(), path.as_bytes());
         let shared = common_prefix(last, bytes);

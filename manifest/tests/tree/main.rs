@@ -10,4 +10,5 @@ mod model;
 #[path = "../../../fixtures/fuzz/src/oracles.rs"]
 #[allow(unreachable_pub, reason = "public to the fuzz targets, which share it")]
 mod oracles;
+mod resuming;
 mod vectors;

@@ -9,7 +9,7 @@ use odi_wire::catalog_settings::CatalogSettings;
 use odi_wire::file_response::{Caching, FileMeta};
 use odi_wire::http::StatusCode;
 use odi_wire::refusal::Refusal;
-use odi_wire::route::{Place, Query, StateName, encode_path, pinned_path};
+use odi_wire::route::{Place, Query, StateName, encode_path, encode_query, pinned_path};
 use odi_wire::serve::{Request, Response};
 use odi_wire::sync::{CatalogState, Resolved, RetainedHead};
 
@@ -276,8 +276,4 @@ impl Question {
 
 fn not_synced() -> Refusal {
     Refusal::unavailable("this relay has not followed that catalog yet", RETRY)
-}
-
-fn encode_query(text: &str) -> String {
-    encode_path(text).replace('&', "%26").replace('+', "%2B").replace('#', "%23")
 }

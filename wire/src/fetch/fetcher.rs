@@ -78,18 +78,31 @@ impl Fetcher {
     /// # Errors
     /// What the source did wrong.
     pub async fn small(&self, source: &Source, bytes_max: u64) -> Result<Vec<u8>, SourceFault> {
+        let mut whole = Vec::new();
+        self.append(source, bytes_max, &mut whole).await.map(|()| whole)
+    }
+
+    /// The same behind what is there already. What came before a fault stays.
+    pub(crate) async fn append(
+        &self,
+        source: &Source,
+        bytes_max: u64,
+        to: &mut Vec<u8>,
+    ) -> Result<(), SourceFault> {
+        let before = to.len() as u64;
         let answer =
             open(&*self.network, &source.url, None, source.redirects, bytes_max, &self.limits).await?;
         let announced = content_length(&answer.headers);
         if announced.is_some_and(|length| length > bytes_max) {
             return Err(SourceFault::TooLong);
         }
-        let whole = answer.body.collect().await?;
-        match announced {
-            Some(length) if length > whole.len() as u64 => {
-                Err(SourceFault::Truncated { missing: length - whole.len() as u64 })
-            }
-            _ => Ok(whole),
+        let mut body = answer.body;
+        while let Some(bytes) = body.next().await? {
+            to.extend_from_slice(&bytes);
+        }
+        match announced.map(|length| length.saturating_sub(to.len() as u64 - before)) {
+            Some(missing) if missing > 0 => Err(SourceFault::Truncated { missing }),
+            _ => Ok(()),
         }
     }
 

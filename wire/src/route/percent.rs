@@ -54,6 +54,12 @@ const fn hex(digit: u8) -> Option<u8> {
     }
 }
 
+/// Escapes a value of a query.
+#[must_use]
+pub fn encode_query(value: &str) -> String {
+    encode_path(value).replace('&', "%26").replace('+', "%2B").replace('#', "%23")
+}
+
 /// Escapes a path for a URL: all but `/` and what RFC 3986 allows in a segment. `+`, `~` and `:` stay as they are,
 /// so that what package managers send comes back to them unchanged.
 #[must_use]

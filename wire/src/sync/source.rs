@@ -7,6 +7,7 @@ use url::Url;
 
 use crate::fetch::{Source, layout_at};
 use crate::layout::{LayoutPath, ORIGIN_FOLDER, api_base};
+use crate::route::encode_query;
 
 /// What kind of party answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +60,13 @@ impl SyncSource {
     /// Where an item lies.
     pub(crate) fn item(&self, item: LayoutPath) -> Source {
         self.place(layout_at(&self.base, &self.folder, item))
+    }
+
+    /// Where the rest of an item lies, behind what was received up to a path. Directories only: an origin has files.
+    pub(crate) fn item_after(&self, item: LayoutPath, after: &str) -> Source {
+        let mut source = self.item(item);
+        source.url.set_query(Some(&format!("after={}", encode_query(after))));
+        source
     }
 
     /// Where the newest head lies; `held` is the sequence number of the head held.

@@ -6,15 +6,15 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use odi_manifest::{
-    DIFF_BYTES_MAX, FullReader, Head, HeadId, NODE_BYTES_MAX, NodeId, NodesError, Tree, TrustRoot,
-    Unverified, apply_diff, decode_diff,
+    FullReader, Head, HeadId, NODE_BYTES_MAX, NodeId, NodesError, Tree, TrustRoot, Unverified, apply_diff,
+    decode_diff,
 };
 use odi_store::{Store, StoreNodes};
 
 use super::head_line::HeadLine;
 use super::records::Asker;
-use super::{RetainedHead, SyncError, TreeFault};
-use crate::fetch::{Incoming, SourceFault};
+use super::{RetainedHead, SyncError, TreeFault, resuming};
+use crate::fetch::SourceFault;
 use crate::layout::LayoutPath;
 use crate::off_worker::off_worker;
 
@@ -32,9 +32,6 @@ const FULL_SCAN_AT_ONCE: usize = 16;
 
 /// Bytes of one entry, or one frame, in a stream of nodes, generously: path, hashes, extension.
 const FULL_BYTES_PER_ENTRY: u64 = 2048;
-
-/// A stream of nodes is handed to the store in pieces of this size.
-const FEED_BYTES: usize = 1 << 20;
 
 /// A state whose tree is here.
 #[derive(Clone, Copy, Debug)]
@@ -156,7 +153,7 @@ impl TreeSearch<'_> {
     /// One diff.
     async fn step(&mut self, from: &Base, to: &Unverified<Head>) -> Option<Tree> {
         let item = LayoutPath::Diff { from: from.id, to: to.id() };
-        let encoded = match self.asker.bytes(item, DIFF_BYTES_MAX).await {
+        let encoded = match resuming::diff(&self.asker, item).await {
             Ok(encoded) => encoded,
             Err(source) => {
                 self.tried.push(TreeFault::Source { item, source });
@@ -239,13 +236,12 @@ impl TreeSearch<'_> {
         let asker = self.asker;
         let asked = heads.iter().map(|head| async move {
             let item = LayoutPath::Full(head.id());
-            let bytes_max =
-                head.claims().entries.saturating_mul(FULL_BYTES_PER_ENTRY).saturating_add(1 << 20);
-            (item, asker.fetcher.stream(&asker.source.item(item), bytes_max).await)
+            (item, asker.fetcher.stream(&asker.source.item(item), full_bytes_max(head)).await)
         });
         for (head, (item, body)) in heads.iter().zip(join_all(asked).await) {
+            let into = (head.claims().tree, self.store.nodes());
             let received = match body {
-                Ok(body) => receive(body, item, head.claims().tree, self.store.nodes()).await,
+                Ok(body) => resuming::full(&asker, item, body, full_bytes_max(head), into).await,
                 Err(source) => Err(TreeFault::Source { item, source }),
             };
             if let Some(tree) = self.keep(received) {
@@ -297,6 +293,11 @@ impl TreeSearch<'_> {
     }
 }
 
+/// The most bytes that the stream of a head's nodes may have.
+fn full_bytes_max(head: &Unverified<Head>) -> u64 {
+    head.claims().entries.saturating_mul(FULL_BYTES_PER_ENTRY).saturating_add(1 << 20)
+}
+
 /// Applies a diff of these two heads. Blocking.
 pub(super) fn apply(
     encoded: &[u8],
@@ -315,34 +316,6 @@ pub(super) fn apply(
     let known = nodes.clone();
     apply_diff(&known, &mut nodes, tree, &ops, root)
         .map_err(|source| TreeFault::Apply { item, source: Box::new(source) })
-}
-
-async fn receive(
-    mut body: Incoming,
-    item: LayoutPath,
-    root: NodeId,
-    nodes: StoreNodes,
-) -> Result<Tree, TreeFault> {
-    let mut reader = FullReader::new(root);
-    let mut piece = Vec::with_capacity(FEED_BYTES);
-    loop {
-        let bytes = body.next().await.map_err(|source| TreeFault::Source { item, source })?;
-        let ended = bytes.is_none();
-        piece.extend_from_slice(&bytes.unwrap_or_default());
-        if piece.len() >= FEED_BYTES || ended {
-            let (fed, mut sink) = (std::mem::take(&mut piece), nodes.clone());
-            let fed = off_worker(move || {
-                let end = reader.feed(&fed, &mut sink);
-                (reader, end)
-            });
-            let (back, end) = fed.await;
-            reader = back;
-            end.map_err(|source| TreeFault::Full { item, source: Box::new(source) })?;
-        }
-        if ended {
-            return reader.finish().map_err(|source| TreeFault::Full { item, source: Box::new(source) });
-        }
-    }
 }
 
 /// Feeds a reader with nodes that the store has, until it wants one that is not there. Blocking.

@@ -1,4 +1,4 @@
-//! Keeps house for the store: purges what was taken back, takes space back from states that are not servable any more,
+//! Keeps house for the store: mends what went bad, purges what was taken back, takes space back from states that are not servable any more,
 //! and keeps what is carried within what the operator allows.
 //!
 //! | a crash after | leaves |
@@ -7,6 +7,7 @@
 //! | a few of many blobs were purged | the rest likewise |
 //! | nodes were marked, and some swept | all that is needed, and some that is not; the next sweep takes it |
 
+mod mending;
 mod purging;
 mod reclaiming;
 
@@ -36,6 +37,10 @@ pub(crate) const fn store_budget(carry: Size) -> u64 {
 /// Keeps house until `stop` is cancelled. What runs on a blocking thread is waited for, so that nothing uses the store
 /// after that.
 pub(crate) async fn keep_up(directory: Arc<Directory>, stop: CancellationToken) {
+    tokio::join!(mending::run(&directory, &stop), tidy(&directory, &stop));
+}
+
+async fn tidy(directory: &Arc<Directory>, stop: &CancellationToken) {
     let mut looks = tokio::time::interval(INTERVAL);
     looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut purges = Purges::default();
@@ -47,11 +52,11 @@ pub(crate) async fn keep_up(directory: Arc<Directory>, stop: CancellationToken) 
             _ = looks.tick() => {}
             () = directory.upkeep_due.notified() => {}
         }
-        if stop.run_until_cancelled(expire(&directory)).await.is_none() {
+        if stop.run_until_cancelled(expire(directory)).await.is_none() {
             return;
         }
-        let purged = purges.purge(&directory).await;
-        let reclaimed = reclaims.reclaim(&directory, &stop).await;
+        let purged = purges.purge(directory).await;
+        let reclaimed = reclaims.reclaim(directory, stop).await;
         if purged || reclaimed {
             directory.carry.count().await;
         }

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that is surprised ends")]
 
 mod answers;
+mod kills;
+mod mending;
 mod registration;
 mod restart;
 mod resuming;

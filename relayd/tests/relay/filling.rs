@@ -125,6 +125,49 @@ async fn a_peer_that_lies_is_banned_and_costs_no_byte() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn two_peers_that_lie_alike_stop_nothing_and_one_caught_is_banned() {
+    let (large, small) = (noise(28, 600_000), noise(29, 1000));
+    let lab = Lab::start(&[("large", &large), ("small", &small)]).await;
+    let liars: Vec<Web> = [70, 71]
+        .into_iter()
+        .map(|seed| {
+            let blobs =
+                [&large, &small].map(|bytes| (format!("blake3/{}", BlobId::of(bytes)), bytes.clone()));
+            let liar = Web::start(blobs.into_iter().collect());
+            liar.behave(Behaviour::Flip);
+            let claim = CatalogInventory {
+                cat: lab.publisher.id(),
+                served: vec![lab.publisher.head().id()],
+                full: Some(lab.publisher.head().id()),
+                ranges: IdRanges::all(),
+                plus: Vec::new(),
+                minus: Vec::new(),
+            };
+            let url = PublicUrl::parse(&liar.url()).unwrap();
+            lab.directory.plant_inventory(&SigningKey::from_seed(&[seed; 32]), url, claim);
+            liar
+        })
+        .collect();
+    lab.origin.behave(Behaviour::Refuse);
+    let relay = lab.relay().await;
+    let asked = |liar: &Web| !liar.seen(|path| path.starts_with("blake3/")).is_empty();
+    relay.until("misled twice", |_| liars.iter().all(asked)).await;
+    lab.origin.behave(Behaviour::Proper);
+    relay.until_full(1).await;
+    for (path, bytes) in [("large", &large), ("small", &small)] {
+        let got = lab.get(&format!("{}/{}/{path}", relay.url, lab.publisher.pin())).await;
+        assert!(got.is(bytes), "{path}");
+    }
+    // The right bytes convict whoever had others for the same place.
+    let urls: Vec<String> = liars.iter().map(|liar| liar.url().trim_end_matches('/').to_owned()).collect();
+    let banned = |url: &String, status: &odi_wire::message::RelayStatus| {
+        status.sources.iter().any(|source| source.url == *url && source.banned_until.is_some())
+    };
+    let status = relay.status().await;
+    assert!(urls.iter().any(|url| banned(url, &status)), "{status:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_restart_goes_on_where_it_was_and_serves_before_anybody_answers() {
     let (large, small) = (noise(10, 9 << 20), noise(11, 1000));
     let mut lab = Lab::start(&[("large", &large), ("small", &small)]).await;

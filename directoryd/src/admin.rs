@@ -1,37 +1,66 @@
-//! The admin listener: whether the process lives, and whether it should be sent traffic. For a supervisor on this machine.
+//! What the admin listener says of a directory.
 
 use std::sync::Arc;
 
-use odi_wire::http::StatusCode;
-use odi_wire::refusal::Refusal;
-use odi_wire::serve::{Request, Response, Service};
+use odi_wire::admin::Examined;
+use odi_wire::metrics::Metric;
+use odi_wire::serve::Load;
 
 use crate::answer::status_document;
 use crate::directory::Directory;
 
-pub(crate) struct Admin(pub(crate) Arc<Directory>);
-
-impl Service for Admin {
-    async fn call(&self, request: Request) -> Response {
-        match request.target() {
-            // Whoever answers this lives; a store that failed does not come back without a restart.
-            "/healthz" => match self.0.store.failure() {
-                None => Response::ok("text/plain", "ok\n"),
-                Some(error) => unfit(&error.to_string()),
-            },
-            "/readyz" => {
-                let waiting =
-                    status_document(&self.0).catalogs.into_iter().find(|catalog| catalog.served.is_none());
-                match waiting {
-                    None => Response::ok("text/plain", "ready\n"),
-                    Some(catalog) => unfit(&format!("catalog {} has no state yet", catalog.name)),
-                }
-            }
-            _ => Refusal::NotFound.into_response(),
-        }
-    }
+pub(crate) struct Measured {
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) load: Load,
 }
 
-fn unfit(why: &str) -> Response {
-    Response::new(StatusCode::SERVICE_UNAVAILABLE).with_body(format!("{why}\n"))
+impl Examined for Measured {
+    /// Whoever answers lives; a store that failed does not come back without a restart.
+    fn health(&self) -> Result<(), String> {
+        self.directory.store.failure().map_or(Ok(()), |error| Err(error.to_string()))
+    }
+
+    fn readiness(&self) -> Result<(), String> {
+        let status = status_document(&self.directory);
+        let waiting = status.catalogs.into_iter().find(|catalog| catalog.served.is_none());
+        waiting.map_or(Ok(()), |catalog| Err(format!("catalog {} has no state yet", catalog.name)))
+    }
+
+    fn metrics(&self) -> Vec<Metric> {
+        let status = status_document(&self.directory);
+        let relays = [
+            ("unproven", status.relays.unproven),
+            ("probation", status.relays.probation),
+            ("ready", status.relays.ready),
+            ("quarantined", status.relays.quarantined),
+        ];
+        let heads = status
+            .catalogs
+            .iter()
+            .filter_map(|catalog| Some((catalog.name.clone(), catalog.served.as_ref()?)));
+        let heads: Vec<_> = heads.collect();
+        let connections = self.load.open_connections() as u64;
+        vec![
+            Metric::gauge(
+                "odi_directory_ready",
+                "1 if every catalog has a state and some relay is ready.",
+                status.ready.into(),
+            ),
+            Metric::gauge("odi_directory_relays", "Relays in the roster.", 0)
+                .by("state", relays.map(|(state, count)| (state.to_owned(), count.into()))),
+            Metric::gauge("odi_directory_catalog_seq", "Sequence number of the served head.", 0)
+                .by("catalog", heads.iter().map(|(name, head)| (name.clone(), head.pin.seq()))),
+            Metric::gauge(
+                "odi_directory_carried_bytes",
+                "Bytes of small artifacts carried.",
+                status.carried_bytes,
+            ),
+            Metric::gauge(
+                "odi_directory_carry_budget_bytes",
+                "The most that may be carried.",
+                status.carry_budget,
+            ),
+            Metric::gauge("odi_directory_connections", "Open client connections.", connections),
+        ]
+    }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use odi_manifest::SystemClock;
-use odi_wire::daemon::{self, StopSignals};
+use odi_wire::daemon::{self, LogForm, StopSignals};
 
 use crate::config::{Config, PrivateAddresses};
 use crate::server::Server;
@@ -29,6 +29,17 @@ pub struct Arguments {
     /// Contact loopback and private addresses, and take registrations over plain HTTP: for tests and demonstrations.
     #[arg(long, global = true)]
     allow_private_addresses: bool,
+    /// Log one JSON object per line.
+    #[arg(long, global = true)]
+    log_json: bool,
+}
+
+impl Arguments {
+    /// How the log is to look.
+    #[must_use]
+    pub const fn log_form(&self) -> LogForm {
+        if self.log_json { LogForm::Json } else { LogForm::Text }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Subcommand)]

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use odi_manifest::{CatalogId, Clock, Timestamp};
 use odi_store::{Disk, Ledger, LedgerError, RealDisk, Store, StoreError, StoreOptions, ledger_folder};
+use odi_wire::admin::Admin;
 use odi_wire::client::{Client, ClientError, ClientPolicy};
 use odi_wire::fetch::{FetchLimits, Fetcher};
 use odi_wire::limits::Limits;
@@ -18,7 +19,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::Admin;
+use crate::admin::Measured;
 use crate::answer::Answers;
 use crate::blocking::blocking;
 use crate::carry::Carry;
@@ -125,7 +126,8 @@ impl Server {
         });
         let running = listening.spawn(Arc::new(Answers(Arc::clone(&directory))));
         tracing::info!(id = %directory.id, addrs = ?running.local_addrs(), "the directory listens");
-        let admin = admin.map(|listening| listening.spawn(Arc::new(Admin(Arc::clone(&directory)))));
+        let measured = Measured { directory: Arc::clone(&directory), load: running.load() };
+        let admin = admin.map(|listening| listening.spawn(Arc::new(Admin(Arc::new(measured)))));
         Ok(Self { running, admin, tasks, stop, directory })
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use odi_manifest::SystemClock;
-use odi_wire::daemon::{self, EXIT_CONFIG, StopSignals};
+use odi_wire::daemon::{self, EXIT_CONFIG, LogForm, StopSignals};
 
 use crate::check::{self, Finding};
 use crate::config::{Config, PrivateAddresses};
@@ -29,6 +29,17 @@ pub struct Arguments {
     /// Contact loopback and private addresses, and directories over plain HTTP: for tests and demonstrations only.
     #[arg(long, global = true)]
     allow_private_addresses: bool,
+    /// Log one JSON object per line.
+    #[arg(long, global = true)]
+    log_json: bool,
+}
+
+impl Arguments {
+    /// How the log is to look.
+    #[must_use]
+    pub const fn log_form(&self) -> LogForm {
+        if self.log_json { LogForm::Json } else { LogForm::Text }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Subcommand)]

@@ -27,6 +27,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The addresses of the public listener.
     pub listen: Vec<SocketAddr>,
+    /// The address of the admin listener (metrics, health), if there is one.
+    pub admin: Option<SocketAddr>,
     /// Networks of reverse proxies whose word about callers counts. None by default.
     pub proxies: Vec<IpNet>,
     /// Where clients reach this relay: scheme and authority, no path. At least one.

@@ -7,7 +7,7 @@ use odi_relayd::cli::{self, Arguments};
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    odi_wire::daemon::log_to_stderr();
+    odi_wire::daemon::log_to_stderr(arguments.log_form());
     match cli::run(&arguments) {
         Ok(code) => code,
         Err(error) => {

@@ -18,6 +18,7 @@ use crate::config::{Config, Terms};
 use crate::directory::Directory;
 use crate::fill::Fill;
 use crate::identity::Identity;
+use crate::measured::Answers;
 use crate::metering::Meter;
 use crate::peers::Peers;
 use crate::revoking::Withdrawn;
@@ -53,6 +54,8 @@ pub struct Relay {
     pub terms_changed: Bell,
     /// What may be sent now.
     pub throttle: Arc<Throttle>,
+    /// What was answered.
+    pub answers: Answers,
     /// What was sent this month.
     pub meter: Meter,
     /// Rung when there is something new to announce.

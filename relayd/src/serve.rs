@@ -18,9 +18,13 @@ use odi_wire::serve::{Request, Response, Service};
 
 use crate::relay::Relay;
 
+pub(crate) use documents::status_document;
+
 impl Service for Relay {
     async fn call(&self, mut request: Request) -> Response {
-        self.answer(&mut request).await.unwrap_or_else(Refusal::into_response)
+        let response = self.answer(&mut request).await.unwrap_or_else(Refusal::into_response);
+        self.answers.count(response.status);
+        response
     }
 }
 

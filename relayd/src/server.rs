@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use odi_manifest::Clock;
 use odi_store::{Disk, RealDisk, Store, StoreError, StoreOptions};
+use odi_wire::admin::Admin;
 use odi_wire::client::{Client, ClientError, ClientPolicy};
 use odi_wire::limits::Limits;
 use odi_wire::message::RelayState;
@@ -28,12 +29,15 @@ use crate::config::{Config, PrivateAddresses};
 use crate::directory::Directory;
 use crate::fill::{Fill, FillParts};
 use crate::identity::{Identity, IdentityError};
+use crate::measured::{Answers, Measured};
 use crate::metering::{Meter, MeteringError};
 use crate::peers::Peers;
 use crate::relay::Relay;
 use crate::revoking::{self, Withdrawn};
 use crate::{following, housekeeping, membership, metering};
 
+/// How long a look at the metrics may still take at the end.
+const ADMIN_DRAIN: Duration = Duration::from_secs(1);
 /// How long a former process of this relay may take to let go of the store.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -85,6 +89,9 @@ pub enum ServerError {
 pub struct Server {
     relay: Arc<Relay>,
     running: Running,
+    admin: Option<Running>,
+    /// Cancelled when the operator asks the relay to leave.
+    leaving: CancellationToken,
     tasks: JoinSet<()>,
     stop: CancellationToken,
 }
@@ -99,6 +106,10 @@ impl Server {
         let throttle = Arc::new(Throttle::default());
         let listening = serve::Server::bind(&config.listen, Limits::default()).await?;
         let listening = listening.trusting(proxies).limited_by(Arc::clone(&throttle));
+        let admin = match config.admin {
+            Some(addr) => Some(serve::Server::bind(&[addr], Limits::default()).await?),
+            None => None,
+        };
         let opening = tokio::task::spawn_blocking(move || open(config, clock, throttle)).await;
         let relay = match opening {
             Ok(relay) => Arc::new(relay?),
@@ -118,13 +129,29 @@ impl Server {
         }
         let running = listening.spawn(Arc::clone(&relay));
         tracing::info!(id = %relay.identity.public_key(), addresses = ?running.local_addrs(), "serving");
-        Ok(Self { relay, running, tasks, stop })
+        let leaving = CancellationToken::new();
+        let (measured, load) = (Arc::clone(&relay), running.load());
+        let measured = Measured { relay: measured, load, leaving: leaving.clone() };
+        let admin = admin.map(|listening| listening.spawn(Arc::new(Admin(Arc::new(measured)))));
+        Ok(Self { relay, running, admin, leaving, tasks, stop })
     }
 
     /// The addresses in use, in the order of the configuration.
     #[must_use]
     pub fn local_addrs(&self) -> &[SocketAddr] {
         self.running.local_addrs()
+    }
+
+    /// The address of the admin listener, if there is one.
+    #[must_use]
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin.as_ref()?.local_addrs().first().copied()
+    }
+
+    /// Waits until the operator asks the relay to leave, on its admin listener.
+    #[must_use]
+    pub fn leaving(&self) -> CancellationToken {
+        self.leaving.clone()
     }
 
     /// The state that all parts share.
@@ -135,15 +162,23 @@ impl Server {
 
     /// Waits until a part has failed; for ever while all work.
     pub async fn failed(&mut self) -> ServerError {
+        let admin = async {
+            match &mut self.admin {
+                Some(admin) => admin.failed().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             error = self.running.failed() => error.into(),
+            error = admin => error.into(),
             Some(ended) = self.tasks.join_next() => ServerError::TaskEnded { source: ended.err() },
         }
     }
 
     /// Leaves the directories, finishes open downloads until the deadline, and ends every task.
     pub async fn drain(self, deadline: Duration) {
-        let Self { relay, running, mut tasks, stop } = self;
+        let Self { relay, running, admin, leaving, mut tasks, stop } = self;
+        leaving.cancel();
         // First, so that no directory sends anybody new.
         let leaves =
             relay.directories.iter().filter(|directory| directory.link().state != RelayState::Unknown);
@@ -155,6 +190,9 @@ impl Server {
             if let Err(error) = ended {
                 tracing::error!(%error, "a task did not end well");
             }
+        }
+        if let Some(admin) = admin {
+            admin.drain(ADMIN_DRAIN).await;
         }
         let closing = Arc::clone(&relay);
         let flushed = tokio::task::spawn_blocking(move || {
@@ -224,6 +262,7 @@ fn open(config: Config, clock: Arc<dyn Clock>, throttle: Arc<Throttle>) -> Resul
         terms: RwLock::new(Arc::new(terms)),
         terms_changed: Bell::default(),
         throttle,
+        answers: Answers::default(),
         meter,
         announce: Arc::new(Bell::default()),
         wanted_changed: Bell::default(),

@@ -13,10 +13,23 @@ use crate::config::ConfigError;
 /// Exit code for a configuration that cannot be run (EX_CONFIG of sysexits.h).
 pub const EXIT_CONFIG: u8 = 78;
 
+/// How a line of the log looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogForm {
+    /// For people.
+    Text,
+    /// One JSON object per line, for collectors.
+    Json,
+}
+
 /// Writes logs to standard error, as much as `RUST_LOG` says. Called once, first.
-pub fn log_to_stderr() {
+pub fn log_to_stderr(form: LogForm) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    match form {
+        LogForm::Text => lines.init(),
+        LogForm::Json => lines.json().init(),
+    }
 }
 
 /// Logs everything that is wrong with a configuration, a line each.

@@ -4,6 +4,7 @@
 //! an HTTP library; what the daemons need of one they get from here.
 
 // HTTP itself: answering and asking.
+pub mod admin;
 pub mod client;
 pub mod conditional;
 pub mod file_response;
@@ -11,6 +12,7 @@ pub mod http_date;
 pub mod limits;
 pub mod listing;
 pub mod media_type;
+pub mod metrics;
 pub mod range;
 pub mod refusal;
 pub mod request_signature;

@@ -23,7 +23,7 @@ pub use body::{Body, BodyError};
 pub use forwarded::TrustedProxies;
 pub use listen::{Listen, TcpListen};
 pub use message::{Request, Response, Scheme};
-pub use server::{Drained, Running, ServeError, Server, Service};
+pub use server::{Drained, Load, Running, ServeError, Server, Service};
 pub use throttle::{Spent, Throttle};
 
 pub(crate) use stall::StallMeter;

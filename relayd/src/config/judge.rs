@@ -43,6 +43,7 @@ pub(super) fn config(judge: &mut Judge<'_>, raw: RawConfig) -> Option<Config> {
     Some(Config {
         data_dir: raw.data_dir,
         listen,
+        admin: raw.admin.as_ref().and_then(|text| judge.parsed(text)),
         proxies,
         public_urls,
         disk: disk?,

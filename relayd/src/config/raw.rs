@@ -21,6 +21,7 @@ pub(super) struct RawConfig {
     pub(super) time_zone: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) window: Vec<Spanned<RawWindow>>,
+    pub(super) admin: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) proxies: Vec<Spanned<String>>,
     pub(super) tls: Option<Spanned<RawTls>>,

@@ -44,6 +44,11 @@ pub(super) fn well_known(relay: &Relay) -> Response {
 
 /// `/odi/v1/status`.
 pub(super) fn status(relay: &Relay) -> Response {
+    Response::ok(JSON, to_json(&status_document(relay)))
+}
+
+/// The whole status, for the API and for what measures.
+pub(crate) fn status_document(relay: &Relay) -> RelayStatus {
     let now = relay.clock.now();
     let terms = relay.terms();
     let assigner = relay.assigner().map(|directory| directory.url.clone());
@@ -55,7 +60,7 @@ pub(super) fn status(relay: &Relay) -> Response {
     let (disk_used, _) = relay.store.usage();
     let mut sources = relay.fill.sources().status();
     sources.truncate(STATUS_LIST_MAX);
-    let document = RelayStatus {
+    RelayStatus {
         v: DOCUMENT_VERSION,
         kind: DaemonKind::Relay,
         id: relay.identity.public_key(),
@@ -79,8 +84,7 @@ pub(super) fn status(relay: &Relay) -> Response {
             .iter()
             .map(|directory| directory.status(assigner.as_ref() == Some(&directory.url)))
             .collect(),
-    };
-    Response::ok(JSON, to_json(&document))
+    }
 }
 
 /// One page of a folder under one head.

@@ -7,6 +7,7 @@ mod lab;
 mod publisher;
 mod web;
 
+mod admin;
 mod budgets;
 mod filling;
 mod joining;

@@ -145,6 +145,18 @@ pub struct Running {
     local_addrs: Vec<SocketAddr>,
 }
 
+/// How many connections a server has.
+#[derive(Clone, Debug)]
+pub struct Load(Arc<Admission>);
+
+impl Load {
+    /// Connections open now.
+    #[must_use]
+    pub fn open_connections(&self) -> usize {
+        self.0.open_connections()
+    }
+}
+
 /// How a drain ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Drained {
@@ -163,6 +175,12 @@ impl Running {
     #[must_use]
     pub fn open_connections(&self) -> usize {
         self.admission.open_connections()
+    }
+
+    /// A look at the connections, for whoever measures.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        Load(Arc::clone(&self.admission))
     }
 
     /// Waits until an accept loop has died: a server that no longer accepts must not look healthy.

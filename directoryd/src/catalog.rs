@@ -9,7 +9,7 @@ mod withdrawn;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use odi_manifest::{BlobId, CatalogId, HeadId, Timestamp};
+use odi_manifest::{BlobId, CatalogId, HeadId, Nodes, RevId, Timestamp};
 use odi_wire::catalog_settings::SettingsInForce;
 use odi_wire::route::CatalogName;
 use odi_wire::sync::{CatalogState, FollowedCatalog};
@@ -18,6 +18,7 @@ use url::Url;
 
 use crate::config::CatalogConfig;
 use view::{State, View};
+use withdrawn::Sample;
 
 /// One catalog. Requests read its view; only its follower and the tending task replace that.
 pub struct Catalog {
@@ -30,6 +31,8 @@ pub struct Catalog {
     pub(crate) settings: SettingsInForce,
     /// What is taken back by path, by content.
     withdrawn: Mutex<HashSet<BlobId>>,
+    /// Entries that the list of this name takes back, for probes; looked for when one is first needed.
+    samples: Mutex<Option<(RevId, Arc<[Sample]>)>>,
     standing: Mutex<Standing>,
     /// Asks the follower to look at the origin now.
     pub(crate) wake: Notify,
@@ -56,6 +59,7 @@ impl Catalog {
             view: watch::Sender::new(Arc::new(view)),
             settings: SettingsInForce::default(),
             withdrawn: Mutex::default(),
+            samples: Mutex::default(),
             standing: Mutex::default(),
             wake: Notify::new(),
             advancing: tokio::sync::Mutex::default(),
@@ -129,6 +133,21 @@ impl Catalog {
     /// What is remembered as taken back by path.
     pub(crate) fn withdrawn(&self) -> HashSet<BlobId> {
         lock(&self.withdrawn).clone()
+    }
+
+    /// A few entries that are taken back, in states that relays may serve. Reads nodes, and so may block.
+    pub(crate) fn withdrawn_samples(&self, nodes: &dyn Nodes) -> Arc<[Sample]> {
+        let believed = self.believed();
+        let Some(list) = believed.revocations() else { return Arc::default() };
+        let id = list.id();
+        if let Some((_, samples)) = lock(&self.samples).as_ref().filter(|(known, _)| *known == id) {
+            return Arc::clone(samples);
+        }
+        let states: Vec<Arc<State>> = self.view().known().cloned().collect();
+        // A damaged tree is mended by others; until then there is less to probe with.
+        let samples: Arc<[Sample]> = withdrawn::samples(list, &states, nodes).unwrap_or_default().into();
+        *lock(&self.samples) = Some((id, Arc::clone(&samples)));
+        samples
     }
 
     /// Whether an entry is taken back by its content or its path.

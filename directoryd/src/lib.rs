@@ -26,6 +26,7 @@ pub mod assignment;
 mod challenge;
 mod network;
 mod probe;
+mod probing;
 mod relay_records;
 mod relays;
 pub mod roster;

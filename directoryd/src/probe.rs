@@ -1,6 +1,7 @@
 //! Whether a URL has the bytes that an entry promises, judged by one chunk: what lets a directory send traffic there.
 //!
-//! It looks like an ordinary client: a GET, with a range where the file has more than one chunk. No redirect is followed.
+//! It looks like an ordinary client: a GET, with a range where the file has more than one chunk, which begins and ends
+//! anywhere around that chunk. No redirect is followed, and nothing is read past what was asked for.
 
 use std::ops::Range;
 
@@ -21,7 +22,11 @@ pub(crate) enum Verdict {
     Failed(String),
 }
 
-/// Asks for one chunk of an artifact and compares it. `list` is needed for more than one chunk; `draw` chooses which.
+/// What is asked for around a chunk, at most, before it and after it.
+const AROUND_BYTES_MAX: u32 = 32 << 10;
+
+/// Asks for one chunk of an artifact and what lies around it, and compares the chunk. `list` is needed for more than one
+/// chunk; `draw` chooses which.
 pub(crate) async fn probe(
     client: &Client,
     url: &Url,
@@ -31,10 +36,11 @@ pub(crate) async fn probe(
 ) -> Verdict {
     let chunks = chunk_count(entry.size);
     let index = if chunks < 2 { 0 } else { draw % chunks };
-    let range = if chunks < 2 { 0..entry.size } else { chunk_range(entry.size, index) };
+    let chunk = if chunks < 2 { 0..entry.size } else { chunk_range(entry.size, index) };
+    let range = if chunks < 2 { chunk.clone() } else { around(&chunk, entry.size, draw) };
     let length = range.end - range.start;
     let whole = chunks < 2;
-    let mut ask = Ask::get(url).reply_bytes_max(length.min(CHUNK_BYTES));
+    let mut ask = Ask::get(url).reply_bytes_max(length.min(CHUNK_BYTES + 2 * u64::from(AROUND_BYTES_MAX)));
     if !whole {
         ask = ask.range(range.clone());
     }
@@ -42,12 +48,21 @@ pub(crate) async fn probe(
         Ok(bytes) => bytes,
         Err(why) => return Verdict::Failed(why),
     };
+    let offset = |at: u64| usize::try_from(at.saturating_sub(range.start)).unwrap_or(usize::MAX);
+    let middle = bytes.get(offset(chunk.start)..offset(chunk.end)).unwrap_or_default();
     let matches = match list {
         _ if whole => BlobId::of(&bytes) == entry.blob,
-        Some(list) => list.check(index, &bytes).is_ok(),
+        Some(list) => list.check(index, middle).is_ok(),
         None => return Verdict::Failed("no chunk list to compare with".to_owned()),
     };
     if matches { Verdict::Matched } else { Verdict::WrongBytes }
+}
+
+/// A range with a chunk in it, such that nobody can tell from it that a chunk is what matters.
+fn around(chunk: &Range<u64>, size: u64, draw: u32) -> Range<u64> {
+    let before = u64::from(draw.rotate_left(11) % AROUND_BYTES_MAX);
+    let after = u64::from(draw.rotate_left(23) % AROUND_BYTES_MAX);
+    chunk.start.saturating_sub(before)..chunk.end.saturating_add(after).min(size)
 }
 
 async fn answer(

@@ -5,6 +5,8 @@
 //! the client's network over relays: one network keeps meeting the same relay, so that connections are reused, and a
 //! relay that goes moves only its own share.
 
+use std::collections::HashMap;
+
 use odi_manifest::{BlobId, HeadId, PublicKey};
 use odi_wire::message::{CatalogInventory, PublicUrl};
 use odi_wire::serve::Scheme;
@@ -35,6 +37,8 @@ pub struct Candidate<'a> {
     pub relay: PublicKey,
     /// Its proved URLs.
     pub urls: &'a [PublicUrl],
+    /// From where it registered: relays of one network share what few of them would get.
+    pub network: Network,
     /// Its share beside others': any unit, at least 1.
     pub weight: u64,
     /// What it says that it holds of the catalog.
@@ -52,6 +56,10 @@ pub struct Choice<'a> {
     pub head: HeadId,
 }
 
+/// However many relays of one network hold a blob, together they get what so many would: whoever rents a network to take over
+/// the traffic of a file has to rent many.
+const NETWORK_RELAYS: u64 = 4;
+
 /// The best relay for a request; `None` if no candidate qualifies. `seed` is the directory's own secret: without it
 /// nobody can grind a key that wins a network.
 #[must_use]
@@ -60,9 +68,18 @@ pub fn select<'a>(
     seed: &[u8; 32],
     candidates: impl IntoIterator<Item = Candidate<'a>>,
 ) -> Option<Choice<'a>> {
-    let mut best: Option<(f64, Choice<'a>)> = None;
+    let mut qualified = Vec::new();
+    let mut of_network: HashMap<Network, u64> = HashMap::new();
     for candidate in candidates {
-        let Some(choice) = qualifies(ask, &candidate) else { continue };
+        if let Some(choice) = qualifies(ask, &candidate) {
+            *of_network.entry(candidate.network).or_default() += 1;
+            qualified.push((candidate, choice));
+        }
+    }
+    let mut best: Option<(f64, Choice<'a>)> = None;
+    for (mut candidate, choice) in qualified {
+        let neighbours = of_network.get(&candidate.network).copied().unwrap_or(1);
+        candidate.weight = candidate.weight.saturating_mul(NETWORK_RELAYS) / neighbours.max(NETWORK_RELAYS);
         let score = score(ask.client, seed, &candidate);
         if best.as_ref().is_none_or(|(former, _)| score > *former) {
             best = Some((score, choice));
@@ -125,6 +142,7 @@ mod tests {
     struct Relay {
         key: PublicKey,
         urls: Vec<PublicUrl>,
+        network: Network,
         weight: u64,
         holding: CatalogInventory,
     }
@@ -139,7 +157,8 @@ mod tests {
 
     fn relay(n: u8, urls: &[&str], weight: u64, heads: &[HeadId]) -> Relay {
         let urls = urls.iter().map(|url| PublicUrl::parse(url).unwrap()).collect();
-        Relay { key: key(n), urls, weight, holding: holding(heads, IdRanges::all()) }
+        let network = network(1000 + u32::from(n));
+        Relay { key: key(n), urls, network, weight, holding: holding(heads, IdRanges::all()) }
     }
 
     fn holding(heads: &[HeadId], ranges: IdRanges) -> CatalogInventory {
@@ -160,6 +179,7 @@ mod tests {
             relays.iter().map(|relay| Candidate {
                 relay: relay.key,
                 urls: &relay.urls,
+                network: relay.network,
                 weight: relay.weight,
                 holding: &relay.holding,
             }),
@@ -252,5 +272,22 @@ mod tests {
         for (was, is) in before.iter().zip(chosen(&relays)) {
             assert!(*was == lost || *was == is, "a client moved although its relay lives");
         }
+    }
+
+    #[test]
+    fn a_hundred_relays_of_one_network_count_for_four() {
+        let mut relays: Vec<Relay> =
+            (1..=100).map(|n| relay(n, &["http://r.example"], 100, &[head(1)])).collect();
+        relays.iter_mut().for_each(|relay| relay.network = network(7));
+        relays.extend((101..=104).map(|n| relay(n, &["http://r.example"], 100, &[head(1)])));
+        let honest: Vec<PublicKey> = relays.iter().skip(100).map(|relay| relay.key).collect();
+        let to_honest = (0..4000)
+            .filter(|n| {
+                let heads = [head(1)];
+                let choice = pick(&relays, &Ask { client: network(*n), ..ask(&heads, &[]) }).unwrap();
+                honest.contains(&choice.relay)
+            })
+            .count();
+        assert!((1880..2120).contains(&to_honest), "{to_honest} of 4000, half expected");
     }
 }

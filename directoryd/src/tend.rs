@@ -4,19 +4,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use odi_manifest::{CHUNK_BYTES, CatalogId, Child, Entry, HeadId, PublicKey, Timestamp};
-use odi_wire::message::{CatalogInventory, Inventory, PublicUrl};
-use odi_wire::route::{location, pinned_path};
+use odi_manifest::{CatalogId, PublicKey, Timestamp};
+use odi_wire::message::{CatalogInventory, Inventory};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use url::Url;
 
 use crate::blocking::blocking;
-use crate::catalog::Catalog;
 use crate::catalog::view::State;
 use crate::challenge;
-use crate::directory::{Directory, Nodes};
-use crate::probe::{Verdict, probe};
+use crate::directory::Directory;
+use crate::probing::{self, Finding};
 use crate::roster::{Due, Event, Member, Registration, Standing};
 use crate::select;
 use crate::selftest::checks;
@@ -24,16 +21,6 @@ use crate::state_rules;
 
 /// How often the roster and the waiting states are looked at.
 const TICK: Duration = Duration::from_secs(1);
-/// Walks down a tree in search of something to probe, and the most steps of them all by the depth of a path.
-const WALKS: u32 = 32;
-const WALK_STEPS: u32 = 33;
-/// Artifacts of which one is probed: the first that can be compared.
-const TARGETS: usize = 8;
-/// Children of a folder among which a walk chooses.
-const WALK_CHOICES: usize = 512;
-/// Probed artifacts are no larger, so that their chunk lists stay small.
-const PROBED_BYTES_MAX: u64 = 4 << 30;
-
 /// Tends until `stop` is cancelled; joins what it started.
 pub(crate) async fn tend(directory: Arc<Directory>, stop: CancellationToken) {
     let mut errands = JoinSet::new();
@@ -133,26 +120,16 @@ async fn challenge(directory: Arc<Directory>, registration: Registration) {
 }
 
 async fn probe_relay(directory: Arc<Directory>, relay: PublicKey) {
-    let mut verdict = Verdict::Failed("it announced nothing that this directory can probe".to_owned());
-    for target in targets(&directory, &relay).await {
-        let list = directory.chunk_list(&target.catalog, &target.entry).await;
-        if list.is_none() && target.entry.size > CHUNK_BYTES {
-            verdict = Verdict::Failed("no chunk list to compare with is to be had".to_owned());
-            continue;
-        }
-        verdict =
-            probe(&directory.client, &target.url, &target.entry, list.as_deref(), directory.draw()).await;
-        break;
-    }
-    let event = match &verdict {
-        Verdict::Matched => Event::ProbeMatched,
-        Verdict::Failed(why) => {
+    let finding = probing::look(&directory, &relay).await;
+    let event = match &finding {
+        Finding::Matched => Event::ProbeMatched,
+        Finding::Failed(why) => {
             tracing::info!(%relay, why, "a probe failed");
             Event::ProbeFailed(why)
         }
-        Verdict::WrongBytes => {
-            tracing::warn!(%relay, "a relay gave wrong bytes and is quarantined");
-            Event::Lied("it gave wrong bytes to a probe")
+        Finding::Lied(why) => {
+            tracing::warn!(%relay, why, "a relay lied and is quarantined");
+            Event::Lied(why)
         }
     };
     directory.relays.on(&relay, event, directory.clock.now()).await;
@@ -174,83 +151,6 @@ async fn test_relay(directory: Arc<Directory>, relay: PublicKey) {
     };
     directory.relays.on(&relay, event, directory.clock.now()).await;
     directory.relays_due.notify_one();
-}
-
-/// Something that a relay says it holds.
-struct Target {
-    catalog: Arc<Catalog>,
-    url: Url,
-    entry: Entry,
-}
-
-/// What a relay says of a catalog in a state that both know.
-struct Claim {
-    catalog: Arc<Catalog>,
-    state: Arc<State>,
-    inventory: Arc<Inventory>,
-    url: PublicUrl,
-}
-
-/// A few artifacts that a relay says it holds, drawn at random.
-async fn targets(directory: &Arc<Directory>, relay: &PublicKey) -> Vec<Target> {
-    let mut claims = claims(directory, relay);
-    if claims.is_empty() {
-        return Vec::new();
-    }
-    let at = usize::try_from(directory.draw()).unwrap_or(0) % claims.len();
-    let claim = claims.swap_remove(at);
-    let nodes = directory.nodes.clone();
-    let draws: Vec<u32> = (0..WALKS * WALK_STEPS).map(|_| directory.draw()).collect();
-    blocking(move || {
-        let mut draws = draws.into_iter();
-        (0..WALKS).filter_map(|_| claim.target(&nodes, &mut draws)).take(TARGETS).collect()
-    })
-    .await
-}
-
-impl Claim {
-    fn target(&self, nodes: &Nodes, draws: &mut impl Iterator<Item = u32>) -> Option<Target> {
-        let (path, entry) = walk(nodes, &self.state, draws)?;
-        let holding = self.inventory.catalog(&self.catalog.id())?;
-        let probed = entry.size <= PROBED_BYTES_MAX && select::holds(holding, &entry.blob, &[self.state.id]);
-        let url = Url::parse(&location(&self.url.to_url(), &pinned_path(&self.state.pin, &path))).ok()?;
-        probed.then(|| Target { catalog: Arc::clone(&self.catalog), url, entry })
-    }
-}
-
-fn claims(directory: &Directory, relay: &PublicKey) -> Vec<Claim> {
-    let roster = directory.relays.roster();
-    let Some(member) = roster.member(relay) else { return Vec::new() };
-    let Some(url) = member.urls().first() else { return Vec::new() };
-    let claim = |catalog: &Arc<Catalog>| {
-        let inventory = &member.announced()?.inventory;
-        let full: HeadId = inventory.catalog(&catalog.id())?.full?;
-        let view = catalog.view();
-        let state = view.known().find(|state| state.id == full)?;
-        Some(Claim {
-            catalog: Arc::clone(catalog),
-            state: Arc::clone(state),
-            inventory: Arc::clone(inventory),
-            url: url.clone(),
-        })
-    };
-    directory.configured.values().filter_map(claim).collect()
-}
-
-/// A random way down from the top of a tree to an artifact.
-fn walk(nodes: &Nodes, state: &State, draws: &mut impl Iterator<Item = u32>) -> Option<(String, Entry)> {
-    let mut folder = String::new();
-    loop {
-        let mut children = state.tree.list(nodes, &folder, None, WALK_CHOICES).ok()?.children;
-        let at = usize::try_from(draws.next()?).ok()?.checked_rem(children.len())?;
-        let child = children.swap_remove(at);
-        let path =
-            if folder.is_empty() { child.name().to_owned() } else { format!("{folder}/{}", child.name()) };
-        match child {
-            Child::Artifact { entry, .. } => return Some((path, entry)),
-            Child::Folder { .. } => folder = path,
-        }
-    }
 }
 
 impl Directory {

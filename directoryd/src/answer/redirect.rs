@@ -110,6 +110,7 @@ fn to_relay(directory: &Directory, errand: &Errand<'_>) -> Option<(String, Strin
         Some(Candidate {
             relay: member.relay(),
             urls: &registration.urls,
+            network: member.network(),
             weight: member.weight()?,
             holding: member.holding(&catalog)?,
         })

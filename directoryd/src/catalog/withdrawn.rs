@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use odi_manifest::{ArtifactPath, BlobId, Nodes, NodesError, RevocationList, Revoked};
+use odi_manifest::{ArtifactPath, BlobId, HeadId, Nodes, NodesError, Op, RevocationList, Revoked, Tree};
 
 use super::view::State;
 
@@ -27,6 +27,45 @@ pub(crate) fn by_path(
         }
     }
     Ok(withdrawn)
+}
+
+/// Something that a catalog has taken back, where a state still has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Sample {
+    pub(crate) head: HeadId,
+    pub(crate) path: String,
+}
+
+/// The most samples of one state, and the most entries that are looked at for all of them.
+const SAMPLES_PER_STATE: usize = 16;
+const LOOKED_AT_MAX: usize = 4_000_000;
+
+/// A few entries of these states that a list takes back, for probes of who still gives them out. Reads nodes, and so may
+/// block.
+pub(crate) fn samples(
+    list: &RevocationList,
+    states: &[Arc<State>],
+    nodes: &dyn Nodes,
+) -> Result<Vec<Sample>, NodesError> {
+    let (mut samples, mut looked_at) = (Vec::new(), 0);
+    let mut newer = Tree::empty();
+    for state in states {
+        let mut of_state = 0;
+        for op in Tree::diff(nodes, &newer, &state.tree) {
+            looked_at += 1;
+            if looked_at > LOOKED_AT_MAX {
+                return Ok(samples);
+            }
+            let Op::Put(path, entry) = op? else { continue };
+            let is_revoked = list.revokes(path.as_str(), &entry.blob, state.head.seq).is_some();
+            if is_revoked && entry.size > 0 && of_state < SAMPLES_PER_STATE {
+                of_state += 1;
+                samples.push(Sample { head: state.id, path: path.as_str().to_owned() });
+            }
+        }
+        newer = state.tree;
+    }
+    Ok(samples)
 }
 
 /// The blobs of a path and of everything below it.

@@ -322,3 +322,17 @@ fn an_inventory_names_only_urls_that_were_proved() {
     assert!(roster.proved(&relay, 2, at(2)));
     assert!(roster.member(&relay).unwrap().announced().is_none());
 }
+
+#[test]
+fn what_a_relay_says_of_itself_raises_its_weight_to_a_bound_only() {
+    let weight = |rate: u64| {
+        let mut roster = Roster::new(RosterLimits::default(), examined());
+        let relay = key(1);
+        let registration = Registration { rate, ..registration(relay, 1, "http://a.example") };
+        roster.restore(registration, network(1), Stage::Ready, at(0));
+        roster.member(&relay).unwrap().weight().unwrap()
+    };
+    assert_eq!(weight(1_000), 1_000);
+    assert_eq!(weight(1_000_000_000_000), weight(u64::MAX));
+    assert!(weight(u64::MAX) < 100 * weight(100_000_000));
+}

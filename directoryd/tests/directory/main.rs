@@ -5,6 +5,7 @@
 mod answers;
 mod kills;
 mod mending;
+mod lies;
 mod registration;
 mod restart;
 mod resuming;

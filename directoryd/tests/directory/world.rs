@@ -11,7 +11,7 @@ use odi_directoryd::Server;
 use odi_directoryd::config::{Config, PrivateAddresses};
 use odi_fixtures::{ManualClock, Script, ScriptedServer};
 use odi_manifest::{
-    ArtifactPath, BlobHasher, CatalogId, Entry, Floor, Head, HeadBuilder, HeadId, MemoryNodes, Pin,
+    ArtifactPath, BlobHasher, CatalogId, Entry, Floor, Head, HeadBuilder, HeadId, HeadMeta, MemoryNodes, Pin,
     PublicKey, Reason, RevId, Revocation, RevocationList, Revoked, RootBuilder, SigningKey, Timestamp, Tree,
     TrustRoot, Verified, encode_full,
 };
@@ -27,7 +27,7 @@ use odi_wire::message::{
 };
 use odi_wire::refusal::Refusal;
 use odi_wire::selftest::SELFTEST_NAME;
-use odi_wire::serve::{self, Request, Response, Running, Service};
+use odi_wire::serve::{self, Body, Request, Response, Running, Service};
 use tempfile::TempDir;
 use url::Url;
 
@@ -47,6 +47,7 @@ pub(crate) struct Publisher {
     heads: BTreeMap<u64, HeadId>,
     origins: Vec<String>,
     revoked: Option<RevId>,
+    pub(crate) title: Option<String>,
     /// What the origin has, by target.
     files: Arc<Mutex<Files>>,
 }
@@ -65,7 +66,17 @@ impl Publisher {
         let id = *trust.catalog();
         let files = Arc::<Mutex<Files>>::default();
         files.lock().unwrap().insert("/.odi/roots/1".to_owned(), root.encode());
-        Self { key, trust, id, newest: None, heads: BTreeMap::new(), origins: vec![], revoked: None, files }
+        Self {
+            key,
+            trust,
+            id,
+            newest: None,
+            heads: BTreeMap::new(),
+            origins: vec![],
+            revoked: None,
+            title: None,
+            files,
+        }
     }
 
     /// Signs the next state and puts it on the origin, artifacts and all.
@@ -88,6 +99,7 @@ impl Publisher {
         let mut builder = HeadBuilder::after(&self.trust, self.newest.as_ref())
             .times(START, START.plus(Duration::from_secs(1 << 30)))
             .tree(tree.root, tree.entries, tree.bytes)
+            .meta(HeadMeta { title: self.title.clone(), ..HeadMeta::default() })
             .origins(self.origins.clone());
         if let Some(list) = self.revoked {
             builder = builder.revocations(list);
@@ -330,6 +342,10 @@ pub(crate) enum Conduct {
     WrongBytes,
     Absent,
     RedirectsOn,
+    /// Promises everything and breaks off half way.
+    Truncates,
+    /// Gives wrong bytes to one request in so many.
+    LiesEvery(usize),
     /// Answers the challenge with keys of its own.
     Impostor,
 }
@@ -375,6 +391,8 @@ struct Shared {
     /// By `/{pin}/{path}`, escaped.
     files: Mutex<BTreeMap<String, Served>>,
     asked: Mutex<Vec<String>>,
+    /// Where [`Conduct::RedirectsOn`] leads.
+    elsewhere: Mutex<String>,
 }
 
 impl FakeRelay {
@@ -388,6 +406,7 @@ impl FakeRelay {
             flaw: Mutex::default(),
             files: Mutex::default(),
             asked: Mutex::default(),
+            elsewhere: Mutex::new("http://127.0.0.1:1/evil".to_owned()),
         });
         let listening =
             serve::Server::bind(&["127.0.0.1:0".parse().unwrap()], serve::Limits::default()).await.unwrap();
@@ -395,6 +414,12 @@ impl FakeRelay {
         let url = PublicUrl::parse(&format!("http://{}", running.local_addrs()[0])).unwrap();
         *shared.url.lock().unwrap() = Some(url.clone());
         Self { key, url, psk, generation: 0, selftest: None, shared, _running: running }
+    }
+
+    /// Sends everybody on to that URL.
+    pub(crate) fn send_on_to(&self, url: &str) {
+        *self.shared.elsewhere.lock().unwrap() = url.to_owned();
+        self.behave(Conduct::RedirectsOn);
     }
 
     pub(crate) fn err(&self, flaw: Option<Flaw>) {
@@ -558,7 +583,23 @@ impl Service for RelayService {
         }
         let conduct = *self.0.conduct.lock().unwrap();
         match conduct {
-            Conduct::RedirectsOn => Response::redirect(StatusCode::FOUND, "http://127.0.0.1:1/evil").unwrap(),
+            Conduct::RedirectsOn => {
+                let elsewhere = self.0.elsewhere.lock().unwrap().clone();
+                Response::redirect(StatusCode::FOUND, &elsewhere).unwrap()
+            }
+            Conduct::Truncates => {
+                let half = file.bytes.slice(..file.bytes.len() / 2);
+                let whole = proper(&request, &target, &file, &file.bytes);
+                let promised = whole.body.len();
+                let begun = futures_util::stream::once(async move { Ok(half) });
+                whole.with_body(Body::stream(promised, begun))
+            }
+            Conduct::LiesEvery(n) => {
+                let asked = self.0.asked.lock().unwrap().iter().filter(|asked| **asked == target).count();
+                let flip = u8::from(asked % n == 0);
+                let bytes: Bytes = file.bytes.iter().map(|byte| byte ^ flip).collect();
+                proper(&request, &target, &file, &bytes)
+            }
             Conduct::Honest | Conduct::Impostor => proper(&request, &target, &file, &file.bytes),
             Conduct::WrongBytes => {
                 let wrong: Bytes = file.bytes.iter().map(|byte| byte ^ 1).collect();

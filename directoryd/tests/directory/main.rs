@@ -4,8 +4,8 @@
 
 mod answers;
 mod kills;
-mod mending;
 mod lies;
+mod mending;
 mod registration;
 mod restart;
 mod resuming;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use odi_manifest::{CatalogId, Clock, PublicKey, SigningKey, SystemClock, Timestamp, Verified};
+use odi_manifest::{BlobId, CatalogId, Clock, PublicKey, SigningKey, SystemClock, Timestamp, Verified};
 use odi_wire::client::{Ask, Client, ClientPolicy};
 use odi_wire::http::StatusCode;
 use odi_wire::layout::{LayoutPath, ORIGIN_FOLDER};
@@ -45,6 +45,8 @@ struct Shared {
     client: Client,
     catalogs: Mutex<BTreeMap<CatalogId, Offered>>,
     ranges: Mutex<IdRanges>,
+    /// Assigned beside what is offered: hot blobs of everything, and catalogs that nobody offers.
+    beside: Mutex<(Vec<BlobId>, Vec<AssignedCatalog>)>,
     roster: Mutex<Roster>,
     heads: watch::Sender<u64>,
     heard: watch::Sender<u64>,
@@ -67,6 +69,7 @@ impl FakeDirectory {
             client: Client::new(policy).unwrap(),
             catalogs: Mutex::default(),
             ranges: Mutex::new(IdRanges::all()),
+            beside: Mutex::default(),
             roster: Mutex::new(Roster { assignment_gen: 1, ..Roster::default() }),
             heads: watch::Sender::new(0),
             heard: watch::Sender::new(0),
@@ -128,6 +131,16 @@ impl FakeDirectory {
     pub(crate) fn assign(&self, ranges: IdRanges) {
         *self.shared.ranges.lock().unwrap() = ranges;
         self.shared.roster.lock().unwrap().assignment_gen += 1;
+    }
+
+    /// Assigns a catalog that is not offered.
+    pub(crate) fn assign_also(&self, catalog: AssignedCatalog) {
+        self.shared.beside.lock().unwrap().1.push(catalog);
+    }
+
+    /// Assigns these blobs beside the ranges of every catalog.
+    pub(crate) fn assign_beside(&self, blobs: Vec<BlobId>) {
+        self.shared.beside.lock().unwrap().0 = blobs;
     }
 
     /// From now on nobody is told an assignment, or that there is none.
@@ -270,22 +283,26 @@ impl Shared {
 
     fn assignment(&self, relay: &[u8; 32]) -> Result<Response, Refusal> {
         let ranges = self.ranges.lock().unwrap().clone();
-        let catalogs = self.catalogs.lock().unwrap();
+        let (plus, others) = self.beside.lock().unwrap().clone();
+        let offered = self.catalogs.lock().unwrap();
+        let mut catalogs: Vec<AssignedCatalog> = offered
+            .iter()
+            .map(|(id, offered)| AssignedCatalog {
+                cat: *id,
+                name: offered.name.clone(),
+                ranges: ranges.clone(),
+                plus: plus.clone(),
+            })
+            .chain(others)
+            .collect();
+        catalogs.sort_by_key(|catalog| catalog.cat);
         let assign = Assign {
             v: 1,
             dir: self.key.public_key(),
             relay: PublicKey::from_bytes(relay).unwrap(),
             generation: self.roster.lock().unwrap().assignment_gen,
             exp: Timestamp(4_000_000_000),
-            catalogs: catalogs
-                .iter()
-                .map(|(id, offered)| AssignedCatalog {
-                    cat: *id,
-                    name: offered.name.clone(),
-                    ranges: ranges.clone(),
-                    plus: Vec::new(),
-                })
-                .collect(),
+            catalogs,
         };
         Ok(Response::ok(CBOR, state(assign, &self.key).unwrap()))
     }

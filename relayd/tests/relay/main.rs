@@ -10,6 +10,7 @@ mod web;
 mod admin;
 mod budgets;
 mod filling;
+mod hostile;
 mod joining;
 mod memory;
 mod selftest;

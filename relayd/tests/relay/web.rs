@@ -27,6 +27,10 @@ pub(crate) enum Behaviour {
     Refuse,
     /// A redirect to this machine's own port 1.
     RedirectInward,
+    /// Right bytes from another place of the file.
+    Shift,
+    /// Every second answer about a file, beginning with the first, is of another one of the same length.
+    Alternate,
 }
 
 /// One request that was answered.
@@ -155,7 +159,8 @@ fn connection(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
             continue;
         };
         let counts = !path.starts_with(".odi/");
-        let sent = answer(&mut stream, &method, &file, range.as_deref(), behaviour)?;
+        let seen = shared.seen.lock().unwrap().iter().filter(|seen| seen.path == path).count();
+        let sent = answer(&mut stream, &method, &file, range.as_deref(), behaviour, seen)?;
         if counts {
             shared.body_bytes.fetch_add(sent, Ordering::Relaxed);
         }
@@ -172,6 +177,7 @@ fn answer(
     file: &[u8],
     range: Option<&str>,
     behaviour: Behaviour,
+    seen: usize,
 ) -> std::io::Result<u64> {
     let asked = range
         .and_then(|range| parse_range(range, file.len()))
@@ -212,7 +218,14 @@ fn answer(
             }
             return Ok(sent);
         }
-        Behaviour::Proper | Behaviour::IgnoreRange => {}
+        Behaviour::Shift => {
+            let (start, _) = asked.unwrap_or((0, file.len()));
+            let from = (start + (256 << 10)) % file.len();
+            let length = body.len();
+            body = file.iter().cycle().skip(from).take(length).copied().collect();
+        }
+        Behaviour::Alternate if seen % 2 == 1 => body.iter_mut().for_each(|byte| *byte ^= 0x55),
+        Behaviour::Proper | Behaviour::IgnoreRange | Behaviour::Alternate => {}
     }
     stream.write_all(format!("{head}\r\n").as_bytes())?;
     if method == "HEAD" {

@@ -68,6 +68,11 @@ impl Entry {
         Ok(())
     }
 
+    /// The bytes of memory that it takes.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + self.ext.as_ref().map_or(0, |ext| ext.as_bytes().len())
+    }
+
     /// How many items [`Self::write`] writes.
     pub(crate) const fn fields(&self) -> usize {
         if self.ext.is_some() { FIELDS + 1 } else { FIELDS }

@@ -69,8 +69,8 @@ pub use root::{
 };
 pub use text_rules::check_catalog_name;
 pub use tree::{
-    Branch, Changes, Child, Entries, Listing, MemoryNodes, Node, NodeError, NodeIds, NodeSink, Nodes,
-    NodesError, Proof, ProofError, Tree, TreeBuilder, TreeError,
+    Branch, Changes, Child, Entries, HOT_PATHS_MAX, HotPaths, Listing, MemoryNodes, Node, NodeError, NodeIds,
+    NodeSink, Nodes, NodesError, Proof, ProofError, Tree, TreeBuilder, TreeError,
 };
 pub use trust::{HeadRefusal, ROOTS_MAX, RetireError, RootRefusal, SelfRevocation, TrustRoot};
 pub use verify::{Basis, Role, RoleName, Verified, VerifyError, verify, verify_named};

@@ -8,8 +8,10 @@ mod changes;
 mod conflict;
 mod cut;
 mod error;
+mod hot_paths;
 mod level;
 mod level_walk;
+mod links;
 mod list;
 mod node;
 mod nodes;
@@ -27,6 +29,7 @@ use std::sync::Arc;
 pub use build::TreeBuilder;
 pub use changes::Changes;
 pub use error::{NodeError, NodesError, TreeError};
+pub use hot_paths::{HOT_PATHS_MAX, HotPaths};
 pub use list::{Child, Listing};
 pub use node::{Branch, Node};
 pub use nodes::{MemoryNodes, NodeSink, Nodes};
@@ -109,17 +112,17 @@ impl Tree {
     /// # Errors
     /// A node on the way is missing or invalid.
     pub fn get(&self, nodes: &dyn Nodes, path: &str) -> Result<Option<Entry>, NodesError> {
-        let mut node = self.root_node(nodes)?;
-        while let Some(child) = node.branch(node.search_branch(path)) {
-            let below = nodes.node(&child.node)?;
-            if below.level() >= node.level() {
-                let reason =
-                    NodeError::PlaceLevel { expected: node.level().saturating_sub(1), got: below.level() };
-                return Err(NodesError::Invalid { id: child.node, reason });
-            }
-            node = below;
+        match nodes.hot_paths() {
+            None => self.look_up(nodes, path),
+            Some(hot) => hot.find_or(&self.root, path, || self.look_up(nodes, path)),
         }
-        Ok(node.find(path).and_then(|at| node.entry(at)).cloned())
+    }
+
+    fn look_up(&self, nodes: &dyn Nodes, path: &str) -> Result<Option<Entry>, NodesError> {
+        let root = self.root_node(nodes)?;
+        // Most paths that are asked for exist, and the leaf alone settles that a guess was right.
+        let guessed = entry_below(nodes, &root, path, Node::guess_branch)?;
+        if guessed.is_some() { Ok(guessed) } else { entry_below(nodes, &root, path, Node::search_branch) }
     }
 
     /// All artifacts ascending, or those behind `after`, which need not exist.
@@ -176,6 +179,20 @@ fn load_root(nodes: &dyn Nodes, root: &NodeId) -> Result<Arc<Node>, NodesError> 
     let node = nodes.node(root)?;
     place::check_root(&node).map_err(|reason| NodesError::Invalid { id: *root, reason })?;
     Ok(node)
+}
+
+/// The entry of a path in the leaf to which `branch_of` leads.
+fn entry_below(
+    nodes: &dyn Nodes,
+    root: &Arc<Node>,
+    path: &str,
+    branch_of: fn(&Node, &str) -> usize,
+) -> Result<Option<Entry>, NodesError> {
+    let mut node = Arc::clone(root);
+    while let Some(below) = place::load_branch(nodes, &node, branch_of(&node, path))? {
+        node = below;
+    }
+    Ok(node.find(path).and_then(|at| node.entry(at)).cloned())
 }
 
 /// Operations ascend strictly, and put only what a manifest may hold.

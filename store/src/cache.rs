@@ -14,6 +14,8 @@ pub(crate) struct Cache<K, V> {
     hasher: RandomState,
     shards: Vec<Mutex<Shard<K, V>>>,
     weight_max: u64,
+    /// Whether a value was used by those who hold it, without being asked for here.
+    used_elsewhere: fn(&V) -> bool,
 }
 
 struct Shard<K, V> {
@@ -34,9 +36,15 @@ struct Entry<V> {
 impl<K: Copy + Eq + Hash, V: Clone> Cache<K, V> {
     /// A cache of at most this weight. Each of 16 shards holds its part, and at least one entry whose weight fits.
     pub(crate) fn new(weight_max: u64) -> Self {
+        Self::watching(weight_max, |_| false)
+    }
+
+    /// As [`new`](Self::new), for values that others hold too: `used_elsewhere` says whether one was used there since it
+    /// was last called.
+    pub(crate) fn watching(weight_max: u64, used_elsewhere: fn(&V) -> bool) -> Self {
         let shard = || Shard { entries: HashMap::new(), order: VecDeque::new(), weight: 0, ticks: 0 };
         let shards = (0..SHARDS).map(|_| Mutex::new(shard())).collect();
-        Self { hasher: RandomState::new(), shards, weight_max: weight_max / SHARDS as u64 }
+        Self { hasher: RandomState::new(), shards, weight_max: weight_max / SHARDS as u64, used_elsewhere }
     }
 
     fn shard(&self, key: &K) -> std::sync::MutexGuard<'_, Shard<K, V>> {
@@ -64,7 +72,7 @@ impl<K: Copy + Eq + Hash, V: Clone> Cache<K, V> {
             shard.remove(&key);
             if weight <= self.weight_max {
                 shard.insert(key, value, weight);
-                shard.shrink(self.weight_max);
+                shard.shrink(self.weight_max, self.used_elsewhere);
             }
         }
     }
@@ -98,11 +106,11 @@ impl<K: Copy + Eq + Hash, V> Shard<K, V> {
         }
     }
 
-    fn shrink(&mut self, weight_max: u64) {
+    fn shrink(&mut self, weight_max: u64, used_elsewhere: fn(&V) -> bool) {
         while self.weight > weight_max {
             let Some((key, tick)) = self.order.pop_front() else { return };
             match self.entries.get_mut(&key) {
-                Some(entry) if entry.tick == tick && entry.used => {
+                Some(entry) if entry.tick == tick && (used_elsewhere(&entry.value) || entry.used) => {
                     entry.used = false;
                     self.order.push_back((key, tick));
                 }
@@ -121,6 +129,9 @@ impl<K, V> fmt::Debug for Cache<K, V> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
 
     #[test]
@@ -132,6 +143,21 @@ mod tests {
             cache.insert(key, "cold", 10);
             assert!(cache.weight() <= 1600);
         }
+    }
+
+    #[test]
+    fn what_others_use_without_asking_stays_until_they_stop() {
+        let uses = Arc::new(AtomicBool::new(true));
+        let cache = Cache::watching(16 * 100, |uses: &Arc<AtomicBool>| uses.load(Ordering::Relaxed));
+        let crowd = |cache: &Cache<u32, Arc<AtomicBool>>| {
+            (1..10_000u32).for_each(|key| cache.insert(key, Arc::default(), 10));
+        };
+        cache.insert(0, Arc::clone(&uses), 10);
+        crowd(&cache);
+        assert!(Arc::strong_count(&uses) > 1, "it is still here");
+        uses.store(false, Ordering::Relaxed);
+        crowd(&cache);
+        assert_eq!(Arc::strong_count(&uses), 1, "it went");
     }
 
     #[test]

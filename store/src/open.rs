@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use odi_manifest::CHUNK_BYTES;
+use odi_manifest::{CHUNK_BYTES, HotPaths, Node};
 
 use crate::budget::Budget;
 use crate::cache::Cache;
@@ -74,7 +74,7 @@ pub(crate) fn open(disk: Arc<dyn Disk>, folder: &Path, options: StoreOptions) ->
         meta.pack.max(tails.next),
         tails.open,
     );
-    let decoded = Cache::new(options.node_cache_bytes);
+    let decoded = Cache::watching(options.node_cache_bytes, |node: &Arc<Node>| node.take_followed());
     Ok(Shared {
         folder: folder.to_owned(),
         rows: Rows::new(options.row_cache_bytes),
@@ -90,6 +90,7 @@ pub(crate) fn open(disk: Arc<dyn Disk>, folder: &Path, options: StoreOptions) ->
         leases: Default::default(),
         nodes: Default::default(),
         decoded,
+        hot_paths: HotPaths::new(),
         marking: Default::default(),
         events: Default::default(),
         generation: AtomicU64::new(meta.generation),

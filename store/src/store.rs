@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use odi_manifest::{BlobId, Node, NodeId};
+use odi_manifest::{BlobId, HotPaths, Node, NodeId};
 
 use crate::budget::Budget;
 use crate::cache::Cache;
@@ -56,6 +56,7 @@ pub(crate) struct Shared {
     pub(crate) leases: Arc<Leases>,
     pub(crate) nodes: PendingNodes,
     pub(crate) decoded: Cache<NodeId, Arc<Node>>,
+    pub(crate) hot_paths: HotPaths,
     pub(crate) marking: Marking,
     pub(crate) events: Events,
     /// The last tombstone's generation.

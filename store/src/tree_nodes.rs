@@ -2,13 +2,10 @@
 
 use std::sync::Arc;
 
-use odi_manifest::{Node, NodeId, NodeSink, Nodes, NodesError};
+use odi_manifest::{HotPaths, Node, NodeId, NodeSink, Nodes, NodesError};
 
 use crate::error::StoreError;
 use crate::store::Store;
-
-/// A decoded node weighs about this many times its encoding.
-const DECODED_FACTOR: u64 = 3;
 
 /// The nodes in a store. Clones share the store and its cache. What was put is readable at once, and durable after
 /// [`flush`](Self::flush).
@@ -51,6 +48,10 @@ impl Nodes for NodesInMemory<'_> {
     fn node(&self, id: &NodeId) -> Result<Arc<Node>, NodesError> {
         self.store.shared().decoded.get(id).ok_or(NodesError::Missing(*id))
     }
+
+    fn hot_paths(&self) -> Option<&HotPaths> {
+        Some(&self.store.shared().hot_paths)
+    }
 }
 
 impl Nodes for StoreNodes {
@@ -64,8 +65,12 @@ impl Nodes for StoreNodes {
         let encoded = encoded.ok_or(NodesError::Missing(*id))?;
         let node = Node::decode(&encoded).map_err(|reason| NodesError::Invalid { id: *id, reason })?;
         let node = Arc::new(node);
-        decoded.insert(*id, Arc::clone(&node), encoded.len() as u64 * DECODED_FACTOR);
+        decoded.insert(*id, Arc::clone(&node), node.memory_bytes());
         Ok(node)
+    }
+
+    fn hot_paths(&self) -> Option<&HotPaths> {
+        Some(&self.store.shared().hot_paths)
     }
 }
 

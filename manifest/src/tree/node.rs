@@ -1,11 +1,11 @@
 //! A decoded node: paths side by side in one text, rows in one slice, so that look-ups are binary searches over
 //! little memory. Decoding checks whatever one node alone shows.
 
-use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::LazyLock;
 
 use super::NodeError;
+use super::links::Links;
 use super::path_index::PathIndex;
 use super::row::{Row, common_prefix};
 use super::writer::NodeWriter;
@@ -38,6 +38,7 @@ pub struct Node {
     ends: Box<[u32]>,
     index: PathIndex,
     rows: Rows,
+    links: Links,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,7 +66,8 @@ impl Node {
         };
         let paths = || (0..ends.len()).map(path);
         let index = if level == 0 { PathIndex::to_find(paths()) } else { PathIndex::to_search(paths()) };
-        Self { level, entries, bytes, text: text.into(), ends: ends.into(), index, rows }
+        let links = Links::new(if level == 0 { 0 } else { ends.len() });
+        Self { level, entries, bytes, text: text.into(), ends: ends.into(), index, rows, links }
     }
 
     /// Decodes a node and checks whatever it alone shows: form, order, paths, prefixes, bounds and sums.
@@ -190,19 +192,42 @@ impl Node {
         }
     }
 
+    pub(super) const fn links(&self) -> &Links {
+        &self.links
+    }
+
+    /// Whether a walk came to this node without asking its source, since the last call. A source that forgets what is
+    /// not used asks this first.
+    #[must_use]
+    pub fn take_followed(&self) -> bool {
+        self.links.take_followed()
+    }
+
+    /// The bytes of memory that this node takes, what it remembers of its children included.
+    #[must_use]
+    pub fn memory_bytes(&self) -> u64 {
+        let rows = match &self.rows {
+            Rows::Leaf(rows) => rows.iter().map(Entry::memory_bytes).sum(),
+            // A child that went leaves its frame behind for as long as it is linked.
+            Rows::Inner(rows) => rows.len() * (size_of::<Branch>() + Links::BYTES_EACH + size_of::<Self>()),
+        };
+        let paths = self.text.len() + size_of_val(&*self.ends) + self.index.memory_bytes();
+        (size_of::<Self>() + paths + rows) as u64
+    }
+
     /// Where a path is, or else where it would be.
     pub(super) fn search(&self, path: &str) -> Result<usize, usize> {
-        let path = path.as_bytes();
-        let Range { start: mut low, end: mut high } = self.index.narrow(path, self.path_bytes(0), self.len());
-        while low < high {
-            let middle = low.midpoint(high);
-            match self.path_bytes(middle).cmp(path) {
-                Ordering::Less => low = middle + 1,
-                Ordering::Equal => return Ok(middle),
-                Ordering::Greater => high = middle,
-            }
+        let rank = self.rank(path);
+        match rank.checked_sub(1) {
+            Some(last) if self.path_bytes(last) == path.as_bytes() => Ok(last),
+            _ => Err(rank),
         }
-        Err(low)
+    }
+
+    /// How many rows' paths are not greater than a path.
+    fn rank(&self, path: &str) -> usize {
+        let path = path.as_bytes();
+        self.index.rank(path, self.len(), |index| self.path_bytes(index) <= path)
     }
 
     /// Where a path is. In a leaf this is faster than [`Self::search`].
@@ -212,10 +237,15 @@ impl Node {
             .unwrap_or_else(|| self.search(path).ok())
     }
 
+    /// The row of an inner node under which a path most likely lies: no path is looked at, so nothing waits for them.
+    pub(super) fn guess_branch(&self, path: &str) -> usize {
+        self.index.guess(path.as_bytes()).unwrap_or_default().saturating_sub(1)
+    }
+
     /// The row of an inner node under which a path lies or would lie: the last that does not begin after it, else
     /// the first.
     pub(super) fn search_branch(&self, path: &str) -> usize {
-        self.search(path).unwrap_or_else(|next| next.saturating_sub(1))
+        self.rank(path).saturating_sub(1)
     }
 }
 

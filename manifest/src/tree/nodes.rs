@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
-use super::{Node, NodeError, NodesError};
+use super::{HotPaths, Node, NodeError, NodesError};
 use crate::NodeId;
 
 /// A source of decoded nodes. An implementation has compared each node's bytes with its name.
@@ -14,6 +14,11 @@ pub trait Nodes {
     /// # Errors
     /// It is missing or invalid, or the source failed.
     fn node(&self, id: &NodeId) -> Result<Arc<Node>, NodesError>;
+
+    /// What was looked up lately, where many look-ups are made through one source.
+    fn hot_paths(&self) -> Option<&HotPaths> {
+        None
+    }
 }
 
 /// A taker of encoded nodes. Children always come before their parents.
@@ -28,6 +33,10 @@ pub trait NodeSink {
 impl<N: Nodes + ?Sized> Nodes for &N {
     fn node(&self, id: &NodeId) -> Result<Arc<Node>, NodesError> {
         (**self).node(id)
+    }
+
+    fn hot_paths(&self) -> Option<&HotPaths> {
+        (**self).hot_paths()
     }
 }
 

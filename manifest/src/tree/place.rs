@@ -7,17 +7,22 @@ use super::node::{Branch, Node};
 use super::nodes::Nodes;
 use super::{NodeError, NodesError, cut};
 
-/// Loads a child of an inner node and checks what the two of them show. Every walk goes through here, so that levels
-/// fall with every step and a walk ends, whatever the source of nodes says.
+/// Loads a child of an inner node and checks what the two of them show; what was loaded and checked before, and is in
+/// memory still, is at hand. Every walk goes through here, so that levels fall with every step and a walk ends, whatever
+/// the source of nodes says.
 pub(super) fn load_branch(
     nodes: &dyn Nodes,
     parent: &Node,
     at: usize,
 ) -> Result<Option<Arc<Node>>, NodesError> {
+    if let Some(node) = parent.links().follow(at) {
+        return Ok(Some(node));
+    }
     let (Some(child), Some(first)) = (parent.branch(at), parent.path(at)) else { return Ok(None) };
     let node = nodes.node(&child.node)?;
     check_branch(&node, parent.level(), first, child, parent.path(at + 1))
         .map_err(|reason| NodesError::Invalid { id: child.node, reason })?;
+    parent.links().remember(at, &node);
     Ok(Some(node))
 }
 

@@ -1,13 +1,15 @@
 //! `odi bench manifest`: what building, changing, proving and looking up cost on this machine.
 
-use std::sync::LazyLock;
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use odi_manifest::{
-    ArtifactPath, BlobId, CatalogId, DiffHeader, Entry, HeadId, MemoryNodes, NodeId, NodeSink, NodesError,
-    Op, Proof, Sha256, Tree, TreeBuilder, apply_diff, decode_diff, encode_diff,
+    ArtifactPath, BlobId, CatalogId, DiffHeader, Entry, HeadId, MemoryNodes, NodeId, NodeSink, Nodes,
+    NodesError, Op, Proof, Sha256, Tree, TreeBuilder, apply_diff, decode_diff, encode_diff,
 };
+use odi_store::{RealDisk, Store, StoreOptions};
 
 /// What `odi bench manifest` takes.
 #[derive(Clone, Debug, clap::Args)]
@@ -212,8 +214,8 @@ struct Both<'n> {
     new: &'n MemoryNodes,
 }
 
-impl odi_manifest::Nodes for Both<'_> {
-    fn node(&self, id: &NodeId) -> Result<std::sync::Arc<odi_manifest::Node>, NodesError> {
+impl Nodes for Both<'_> {
+    fn node(&self, id: &NodeId) -> Result<Arc<odi_manifest::Node>, NodesError> {
         self.new.node(id).or_else(|_| self.old.node(id))
     }
 }
@@ -239,7 +241,8 @@ fn bench_proofs(names: &Names, tree: &Tree, nodes: &MemoryNodes, random: &mut Ra
     Ok(())
 }
 
-/// Looks up paths that were asked before, as most are, and paths from anywhere, which wait for memory.
+/// Looks up paths that were asked before, as most are, through a store as the daemons do; and paths from anywhere, which
+/// wait for memory.
 fn bench_look_ups(
     names: &Names,
     tree: &Tree,
@@ -247,25 +250,44 @@ fn bench_look_ups(
     random: &mut Random,
     count: u64,
 ) -> Result<()> {
-    for (what, distinct, target) in
-        [("look-up, warm (10 k paths in turn)", 10_000, ">= 1 M/s"), ("look-up, anywhere", 500_000, "")]
-    {
+    let folder = tempfile::tempdir()?;
+    let store = stored(tree, nodes, folder.path())?;
+    let kinds: [(_, &dyn Nodes, _, _); 3] = [
+        ("look-up in a store, warm (10 k in turn)", &store.nodes(), 10_000, ">= 1 M/s"),
+        ("look-up in memory, 10 k in turn", nodes, 10_000, ""),
+        ("look-up in memory, anywhere", nodes, 500_000, ""),
+    ];
+    for (what, nodes, distinct, target) in kinds {
         let distinct = distinct.min(count);
         let asked: Vec<_> =
             (0..distinct).map(|_| names.path(random.below(names.count))).collect::<Result<_>>()?;
-        let rounds = count.div_ceil(distinct.max(1));
-        let start = cpu_time();
-        let mut found = 0_u64;
-        for _ in 0..rounds {
+        let look_up_all = || -> Result<u64> {
+            let mut found = 0;
             for path in &asked {
                 found += u64::from(tree.get(nodes, path.as_str())?.is_some());
             }
-        }
+            Ok(found)
+        };
+        ensure!(look_up_all()? == distinct, "some look-ups found nothing");
+        let rounds = count.div_ceil(distinct.max(1));
+        let start = cpu_time();
+        let found = (0..rounds).map(|_| look_up_all()).sum::<Result<u64>>()?;
         let rate = found as f64 / (cpu_time() - start).as_secs_f64() / 1e6;
         ensure!(found == rounds * distinct, "some look-ups found nothing");
         line(what, &format!("{rate:.2} M/s on one core"), target);
     }
     Ok(())
+}
+
+/// A store that holds the nodes of a tree.
+fn stored(tree: &Tree, nodes: &MemoryNodes, folder: &Path) -> Result<Store> {
+    let store = Store::open(Arc::new(RealDisk), folder, StoreOptions::default())?;
+    for id in tree.node_ids(nodes) {
+        let id = id?;
+        store.put_node(&id, &nodes.encoded(&id).context("a node of the tree is not in memory")?)?;
+    }
+    store.flush()?;
+    Ok(store)
 }
 
 fn median<T: Ord + Copy + Default>(values: &mut [T]) -> T {

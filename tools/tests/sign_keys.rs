@@ -232,6 +232,74 @@ fn a_stolen_release_key_loses_its_heads() {
 }
 
 #[test]
+fn a_key_that_is_not_in_the_role_cannot_be_taken_from_it() {
+    let m = Maintainer::with_tree(&[("x", "x")]);
+    m.ok(&["publish", "TREE", "--key", "REL"]);
+    let stranger = fs::read_to_string(m.path().join("root.pub")).unwrap();
+    let release = fs::read_to_string(m.path().join("rel.pub")).unwrap();
+    let shown = |line: &str| line.trim().split(' ').take(2).collect::<Vec<_>>().join(" ");
+    for (option, key, role) in [
+        ("--remove-release", &stranger, "a release key"),
+        ("--remove-root", &release, "a root key"),
+        ("--remove-revoke", &release, "a revoke key"),
+        ("--remove-witness", &release, "a witness"),
+    ] {
+        let (code, said) = m.failure(&["trust", "change", "TREE", "--root-key", "ROOT", option, key.trim()]);
+        assert_eq!(code, 4, "{option}: {said}");
+        let expected = format!("odi-sign: {} is not {role} of this catalog\n", shown(key));
+        assert_eq!(said, expected, "{option}");
+    }
+    assert_eq!(m.json(&["trust", "show", "TREE"])["version"], 1);
+}
+
+#[test]
+fn trust_changes_only_once_no_head_waits() {
+    let (m, second, public) = two_of_two();
+    let waiting = m.json(&["publish", "TREE", "--key", "REL"]);
+    let change = ["trust", "change", "TREE", "--root-key", "ROOT", "--release-threshold", "1"];
+    let (code, said) = m.failure(&change);
+    assert_eq!(code, 5);
+    assert!(said.contains("head 1 waits for signatures (1 of 2)"), "{said}");
+    m.ok(&["sign", "TREE", "--key", &second]);
+    m.ok(&change);
+    m.write("x", "other");
+    assert_eq!(m.json(&["publish", "TREE", "--key", "REL"])["seq"], 2);
+    assert_ne!(m.json(&["status", "TREE"])["head"], waiting["head"]);
+    // A maintainer whose second key is lost can drop the head that waits for it.
+    m.ok(&["trust", "change", "TREE", "--root-key", "ROOT", "--release-threshold", "2"]);
+    m.write("x", "a third");
+    assert_eq!(m.json(&["publish", "TREE", "--key", "REL"])["state"], "waiting");
+    let lost = ["--release-threshold", "1", "--remove-release", &public, "--discard-waiting"];
+    m.ok(&[&change[..5], &lost].concat());
+    assert_eq!(m.json(&["publish", "TREE", "--key", "REL"])["state"], "published");
+}
+
+#[test]
+fn a_change_of_trust_finishes_a_head_that_a_crash_left_in_the_journal() {
+    let m = Maintainer::with_tree(&[("x", "x")]);
+    m.ok(&["publish", "TREE", "--key", "REL"]);
+    let odi = m.tree().join(".odi");
+    let first = fs::read(odi.join("head")).unwrap();
+    m.write("x", "other");
+    m.ok(&["publish", "TREE", "--key", "REL"]);
+    let second = fs::read(odi.join("head")).unwrap();
+    // As if the power had gone before `heads/2` and `head` were written.
+    fs::write(odi.join("pending"), &second).unwrap();
+    fs::write(odi.join("head"), &first).unwrap();
+    fs::remove_file(odi.join("heads/2")).unwrap();
+    let new = m.path().join("third").to_str().unwrap().to_owned();
+    let public = format!("{new}.pub");
+    m.ok(&["keygen", "--out", &new, "--no-passphrase"]);
+    let change = ["trust", "change", "TREE", "--root-key", "ROOT", "--add-release", &public];
+    let root = m.json(&[&change[..], &["--remove-release", "RELPUB"]].concat());
+    assert_eq!(root["notes"][0], "finished head 2, which a crash had interrupted");
+    assert_eq!(root["floor"], 2);
+    assert_eq!(fs::read(odi.join("head")).unwrap(), second);
+    assert_eq!(m.json(&["publish", "TREE", "--key", &new])["seq"], 3);
+    m.ok(&["verify", "TREE"]);
+}
+
+#[test]
 fn root_keys_countersign_until_both_thresholds_are_met() {
     let m = Maintainer::with_tree(&[("x", "x")]);
     m.ok(&["publish", "TREE", "--key", "REL"]);

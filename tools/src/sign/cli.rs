@@ -379,6 +379,9 @@ pub struct TrustChange {
     /// head you know to be good.
     #[arg(long, value_name = "SEQ")]
     pub floor: Option<u64>,
+    /// Drop a head that waits for signatures.
+    #[arg(long)]
+    pub discard_waiting: bool,
     /// How long the root of trust is good for.
     #[arg(long, value_name = "TIME", default_value = "400d", value_parser = lifetime)]
     pub expires: Duration,

@@ -53,6 +53,13 @@ pub enum Failure {
         role: RoleName,
     },
 
+    /// A directory that is no witness.
+    #[error("{key} is not a witness of this catalog")]
+    NotAWitness {
+        /// Its key.
+        key: Box<PublicKey>,
+    },
+
     /// No temporary folder.
     #[error("make a temporary folder")]
     Temporary(#[source] std::io::Error),
@@ -103,7 +110,7 @@ pub enum Failure {
     },
     /// A head waits for signatures, so no other may take its number.
     #[error(
-        "head {seq} waits for signatures ({have} of {need}); add them with odi-sign sign, or drop it with odi-sign publish --discard-waiting"
+        "head {seq} waits for signatures ({have} of {need}); add them with odi-sign sign, or drop it with --discard-waiting"
     )]
     Waiting {
         /// Its sequence number.
@@ -282,7 +289,11 @@ impl Failure {
             | Self::Temporary(_)
             | Self::Lock(LockError::Io { .. }) => 1,
             Self::Tree(_) => 3,
-            Self::Signer(_) | Self::KeyFile(_) | Self::Sign(_) | Self::NotInRole { .. } => 4,
+            Self::Signer(_)
+            | Self::KeyFile(_)
+            | Self::Sign(_)
+            | Self::NotInRole { .. }
+            | Self::NotAWitness { .. } => 4,
             Self::Differs { .. }
             | Self::OtherCatalog { .. }
             | Self::NotACatalog { .. }

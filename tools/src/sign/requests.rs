@@ -79,6 +79,7 @@ pub(crate) fn trust_change(args: &TrustChange) -> Result<trust_change::TrustChan
         remove_witnesses: keys(&args.remove_witness)?,
         witness_quorum: args.witness_quorum,
         floor: args.floor,
+        discard_waiting: args.discard_waiting,
         expires: args.expires,
     })
 }

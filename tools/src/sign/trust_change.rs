@@ -21,6 +21,7 @@ use super::lock::TreeLock;
 use super::odi_folder::{OdiFolder, read_bounded};
 use super::others::{self, Others};
 use super::outcome::date;
+use super::pending;
 use super::published::{Published, ROOT_BYTES_MAX, read_head};
 use super::root_steps::{self, RootStep};
 use super::signers::BoxedSigner;
@@ -45,6 +46,8 @@ pub(crate) struct TrustChange {
     pub(crate) witness_quorum: Option<u32>,
     /// The last good head, where a new epoch begins.
     pub(crate) floor: Option<u64>,
+    /// Drop a head that waits for signatures.
+    pub(crate) discard_waiting: bool,
     /// How long the root is good for.
     pub(crate) expires: Duration,
 }
@@ -62,8 +65,15 @@ pub(crate) fn change(
     Published::load(&odi)?;
     let _lock = TreeLock::take(tree)?;
     // Read under the lock: whoever held it before may have published.
-    let published = Published::load(&odi)?;
-    let mut notes = others::ask(&odi, &published, &[], others)?;
+    let mut published = Published::load(&odi)?;
+    check_removed(published.trust.root(), change)?;
+    // A head that a crash left in the journal is under its number for good: a new epoch's floor must lie above it.
+    let finished = pending::settle(disk, &odi, &mut published, change.discard_waiting)?;
+    let mut notes: Vec<String> = finished
+        .map(|seq| format!("finished head {seq}, which a crash had interrupted"))
+        .into_iter()
+        .collect();
+    notes.extend(others::ask(&odi, &published, &[], others)?);
     let mut next = draft(&odi, &published, change, now)?;
     if !change.add_witnesses.is_empty() || change.witness_quorum.is_some() {
         notes.extend(witness_warning(next.claims()));
@@ -71,6 +81,28 @@ pub(crate) fn change(
     root_steps::sign(&mut next, Some(published.trust.root()), signers)?;
     let outcome = finish(disk, &odi, Some(&published.trust), &next)?;
     Ok(TrustOutcome { notes, ..outcome })
+}
+
+/// Whoever takes away a key that is not there has named the wrong one, and the right one stays in force.
+fn check_removed(former: &Root, change: &TrustChange) -> Result<(), Failure> {
+    let roles = [
+        (RoleName::Root, &change.root),
+        (RoleName::Release, &change.release),
+        (RoleName::Revoke, &change.revoke),
+    ];
+    for (name, change) in roles {
+        let role = former.role(name);
+        let stranger =
+            change.remove.iter().find(|key| !role.as_ref().is_some_and(|role| role.keys().contains(*key)));
+        if let Some(key) = stranger {
+            return Err(Failure::NotInRole { key: Box::new(*key), role: name });
+        }
+    }
+    let is_witness = |key: &PublicKey| former.witnesses.iter().any(|witness| witness.key == *key);
+    match change.remove_witnesses.iter().find(|key| !is_witness(key)) {
+        Some(key) => Err(Failure::NotAWitness { key: Box::new(*key) }),
+        None => Ok(()),
+    }
 }
 
 /// Adds signatures to the root that waits.
@@ -157,7 +189,9 @@ impl RoleChange {
 fn floor(odi: &OdiFolder, published: &Published, seq: Option<u64>) -> Result<Floor, Failure> {
     let shown = read_head(&odi.head())?.map_or(0, |head| head.claims().seq);
     let newest = published.former.as_ref();
-    let highest = shown.max(newest.map_or(0, |head| head.seq));
+    // An epoch that begins before the former one had a head must still begin above it.
+    let begun = published.trust.floor().map_or(0, |floor| floor.next);
+    let highest = shown.max(newest.map_or(0, |head| head.seq)).max(begun);
     let seq = seq.unwrap_or_else(|| newest.map_or(0, |head| head.seq));
     if seq == 0 {
         return Ok(Floor { seq, head: Floor::NO_HEAD, next: highest.max(1) + 1 });

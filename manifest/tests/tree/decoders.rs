@@ -52,7 +52,7 @@ fn damaged(sample: &[u8], damages: &[Damage]) -> Vec<u8> {
     bytes
 }
 
-type Oracle = fn(&[u8]);
+type Oracle = fn(&[u8]) -> bool;
 
 /// Whole and valid: a sample for every oracle.
 fn samples() -> Vec<(Oracle, Vec<u8>)> {
@@ -77,7 +77,7 @@ fn samples() -> Vec<(Oracle, Vec<u8>)> {
             oracles::cbor,
             b"\xa3\x61v\x01\x64name\x63odi\x65items\x83\x01\x42\x00\x01\xa2\x01\xf5\x18\x20\x80".to_vec(),
         ),
-        (oracles::cbor, diff.clone()),
+        (oracles::cbor, root.clone()),
         (oracles::path, "pool/main/\u{e9}/a-1.deb".into()),
         (oracles::extension_map, b"\xa2\x01\x61a\x18\x20\x83\x01\x02\x43abc".to_vec()),
         (oracles::node, root),
@@ -91,7 +91,9 @@ fn samples() -> Vec<(Oracle, Vec<u8>)> {
 
 #[test]
 fn samples_themselves_hold() {
-    samples().iter().for_each(|(oracle, sample)| oracle(sample));
+    for (at, (oracle, sample)) in samples().iter().enumerate() {
+        assert!(oracle(sample), "sample {at} is refused, so what is damaged from it proves nothing");
+    }
 }
 
 #[test]

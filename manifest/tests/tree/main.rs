@@ -11,4 +11,6 @@ mod model;
 #[allow(unreachable_pub, reason = "public to the fuzz targets, which share it")]
 mod oracles;
 mod resuming;
+#[path = "../support/vector_file.rs"]
+mod vector_file;
 mod vectors;

@@ -12,4 +12,6 @@ mod freshness;
 mod promises;
 mod properties;
 mod rotation;
+#[path = "../support/vector_file.rs"]
+mod vector_file;
 mod vectors;

@@ -158,6 +158,26 @@ async fn a_lying_relay_costs_a_chunk_and_an_old_head_is_refused() {
     world.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn one_dead_directory_of_two_stops_nobody() {
+    let (world, _front) = World::start().await;
+    let (work, id) = (world.work.path().to_path_buf(), world.catalog.id);
+    let out = work.join("out");
+    let alive = world.network.directory_urls().next().unwrap().clone();
+    let dead = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        Url::parse(&format!("http://{}/demo/small.txt", listener.local_addr().unwrap())).unwrap()
+    };
+    let alone = odi(&work, id, &["get", dead.as_str(), "-o", out.to_str().unwrap()]).await;
+    assert_eq!(alone.status.code(), Some(8), "{}", text(&alone.stderr));
+    assert!(!out.exists());
+    let arguments = ["get", dead.as_str(), "--directory", alive.as_str(), "-o", out.to_str().unwrap()];
+    let both = odi(&work, id, &arguments).await;
+    assert!(both.status.success(), "{}", text(&both.stderr));
+    assert_eq!(fs::read(&out).unwrap(), vec![b'x'; 100_000]);
+    world.stop().await;
+}
+
 /// The front shows head 1 to somebody who has seen head 2.
 async fn rollback(world: &World, work: &Path, id: CatalogId, front: &Url) {
     let old_head = fs::read(world.catalog.tree.join(".odi/head")).unwrap();

@@ -15,6 +15,7 @@ mod reply;
 mod resolver;
 mod vet;
 
+use std::io;
 use std::sync::Arc;
 
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, LOCATION, RANGE};
@@ -42,16 +43,18 @@ pub struct Client {
 
 impl Client {
     /// A client under this policy. Reads the system's certificate roots; without any, https URLs fail and others work.
+    /// Reads files.
     ///
     /// # Errors
-    /// [`ClientError::Setup`] when TLS cannot be set up at all.
+    /// [`ClientError::Setup`] when TLS cannot be set up at all, [`ClientError::Root`] names a file of roots.
     pub fn new(policy: ClientPolicy) -> Result<Self, ClientError> {
         let policy = Arc::new(policy);
-        let inner = match builder(&policy).build() {
+        let extra = extra_roots(&policy)?;
+        let inner = match builder(&policy).tls_certs_merge(extra.clone()).build() {
             Ok(client) => client,
             Err(error) => {
                 tracing::warn!(%error, "no certificate roots on this system: https will not work");
-                let without_roots = builder(&policy).tls_certs_only([]).build();
+                let without_roots = builder(&policy).tls_certs_only(extra).build();
                 without_roots.map_err(|source| ClientError::Setup { source })?
             }
         };
@@ -114,6 +117,21 @@ impl Client {
             url,
         })
     }
+}
+
+fn extra_roots(policy: &ClientPolicy) -> Result<Vec<reqwest::Certificate>, ClientError> {
+    let mut roots = Vec::new();
+    for path in &policy.extra_roots {
+        let unreadable = |source| ClientError::Root { path: path.clone(), source };
+        let text = std::fs::read(path).map_err(unreadable)?;
+        let read = reqwest::Certificate::from_pem_bundle(&text)
+            .map_err(|error| unreadable(io::Error::other(error)))?;
+        if read.is_empty() {
+            return Err(unreadable(io::Error::other("it holds no certificate in PEM form")));
+        }
+        roots.extend(read);
+    }
+    Ok(roots)
 }
 
 fn builder(policy: &ClientPolicy) -> reqwest::ClientBuilder {

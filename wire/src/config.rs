@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 
 pub use judge::Judge;
 pub use quantity::{MonthlyTransfer, QuantityError, Rate, Size, parse_duration};
-pub use tls::RawTls;
+pub use tls::{AcmeConfig, ChallengeKind, RawTls, TlsConfig};
 
 /// A configuration longer than this was not written by a person.
 const FILE_BYTES_MAX: usize = 1 << 20;

@@ -28,9 +28,12 @@ pub mod selftest;
 pub mod sync;
 
 // What both daemons are set up with.
+pub mod chain;
 pub mod config;
 pub mod daemon;
+pub mod finding;
 pub mod private_file;
+pub mod tls;
 
 mod off_worker;
 

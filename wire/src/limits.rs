@@ -67,6 +67,24 @@ pub struct Limits {
     /// Largest request body that [`Request::read_body`](crate::serve::Request::read_body) ever reads, in bytes,
     /// whatever its caller allows.
     pub body_bytes: usize,
+    /// HTTP/2: requests of one connection at work at once; a peer that opens more has them refused.
+    pub h2_streams: u32,
+    /// HTTP/2: requests at work at once over all connections; 503 beyond. With `connections`, it bounds how many
+    /// answers are in memory, which HTTP/1.1 does by having one for each connection.
+    pub h2_requests: usize,
+    /// HTTP/2: requests that a peer may take back before they are answered, beyond as many as it let us answer; then
+    /// the connection is cut (rapid reset).
+    pub h2_abandoned: u64,
+    /// HTTP/2: requests taken back before we looked at them; then the connection is cut.
+    pub h2_pending_resets: usize,
+    /// HTTP/2: bytes of request bodies that wait unread, of one request and of one connection.
+    pub h2_windows: (u32, u32),
+    /// HTTP/2: bytes of one answer that wait for the peer, beside the piece of body at hand.
+    pub h2_send_buffer: usize,
+    /// HTTP/2: how often a silent peer is pinged.
+    pub h2_ping_interval: Duration,
+    /// HTTP/2: how long it may take to answer a ping, or to leave an idle connection.
+    pub h2_ping_timeout: Duration,
     /// Pause after the operating system refused to accept, for instance because files ran out.
     pub accept_pause: Duration,
 }
@@ -84,6 +102,14 @@ impl Default for Limits {
             head_bytes: 32 * 1024,
             head_fields: 64,
             body_bytes: 80 * 1024 * 1024,
+            h2_streams: 32,
+            h2_requests: 8192,
+            h2_abandoned: 100,
+            h2_pending_resets: 32,
+            h2_windows: (64 * 1024, 256 * 1024),
+            h2_send_buffer: 128 * 1024,
+            h2_ping_interval: Duration::from_secs(20),
+            h2_ping_timeout: Duration::from_secs(10),
             accept_pause: Duration::from_millis(100),
         }
     }

@@ -53,6 +53,9 @@ pub enum Refusal {
     /// 414: the request target is longer than any that names something.
     #[error("request target is too long")]
     TargetTooLong,
+    /// 431: more header fields than any request of ours needs.
+    #[error("too many header fields")]
+    TooManyFields,
     /// 422: well formed, and refused for what it says.
     #[error("refused: {0}")]
     Unprocessable(Cow<'static, str>),
@@ -106,6 +109,7 @@ impl Refusal {
             Self::LengthRequired => StatusCode::LENGTH_REQUIRED,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
+            Self::TooManyFields => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Busy { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::LegallyRefused => StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS,

@@ -1,4 +1,4 @@
-//! The accept loop of both daemons: hyper's HTTP/1.1 behind bounds on time, memory and connections.
+//! The accept loop of both daemons: hyper's HTTP/1.1 and HTTP/2 behind bounds on time, memory and connections.
 //!
 //! Invariants
 //! - Nothing a caller does holds a connection without progress for longer than [`Limits`] say.
@@ -11,6 +11,9 @@ mod admission;
 mod body;
 mod connection;
 mod forwarded;
+mod http2;
+mod http2_activity;
+mod http2_body;
 mod listen;
 mod message;
 mod open_files;
@@ -18,10 +21,11 @@ mod pacer;
 mod server;
 mod stall;
 mod throttle;
+mod tls_handshake;
 
 pub use body::{Body, BodyError};
 pub use forwarded::TrustedProxies;
-pub use listen::{Listen, TcpListen};
+pub use listen::{Listen, Protocol, Socket, SocketStream};
 pub use message::{Request, Response, Scheme};
 pub use server::{Drained, Load, Running, ServeError, Server, Service};
 pub use throttle::{Spent, Throttle};

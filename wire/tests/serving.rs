@@ -4,6 +4,8 @@
 
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may fail")]
 
+#[path = "serving/http2.rs"]
+mod http2;
 #[path = "serving/in_memory.rs"]
 mod in_memory;
 #[path = "serving/pacing.rs"]

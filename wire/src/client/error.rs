@@ -16,6 +16,14 @@ pub enum ClientError {
         /// What the library says.
         source: reqwest::Error,
     },
+    /// Ours: a file of certificate roots that the operator named cannot be used.
+    #[error("use the certificate roots in {}", path.display())]
+    Root {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// Ours, deliberately: the URL is not one we go to.
     #[error("refused to ask `{url}`")]
     Refused {

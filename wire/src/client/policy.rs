@@ -1,5 +1,6 @@
 //! What the operator allows the client, and how patient it is.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Family;
@@ -12,6 +13,8 @@ pub struct ClientPolicy {
     pub allow_private_addresses: bool,
     /// If set, names are connected to over this family only.
     pub family: Option<Family>,
+    /// Files of certificate roots in PEM form that https believes beside the system's.
+    pub extra_roots: Vec<PathBuf>,
     /// For name resolution, TCP and TLS together.
     pub connect_timeout: Duration,
     /// From sending to the end of the reply's head, connecting included. Longer than the longest long poll.
@@ -33,6 +36,7 @@ impl Default for ClientPolicy {
         Self {
             allow_private_addresses: false,
             family: None,
+            extra_roots: Vec::new(),
             connect_timeout: Duration::from_secs(10),
             head_timeout: Duration::from_secs(75),
             stall_interval: Duration::from_secs(20),

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use toml::Spanned;
@@ -121,6 +122,15 @@ impl<'t> Judge<'t> {
             None => true,
         };
         local && self.private_addresses == PrivateAddresses::Refused
+    }
+
+    /// Files of certificate roots that outbound https believes beside the system's. Whoever holds such a root can pose
+    /// as any server, so that only a laboratory has them.
+    pub fn extra_roots(&mut self, files: &[Spanned<PathBuf>]) -> Vec<PathBuf> {
+        if let Some(first) = files.first().filter(|_| self.private_addresses == PrivateAddresses::Refused) {
+            self.fault(first, "extra_roots: only with --allow-private-addresses");
+        }
+        files.iter().map(|file| file.get_ref().clone()).collect()
     }
 
     /// Notes every text that stands twice; a slash at the end makes no difference.

@@ -1,4 +1,4 @@
-//! One connection: its requests become [`Request`]s, the service's [`Response`]s become HTTP.
+//! One HTTP/1.1 connection, and what HTTP/2 shares with it: requests become [`Request`]s, the service's [`Response`]s become HTTP.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -14,6 +14,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::body::{Body, SizedBody};
@@ -24,6 +25,7 @@ use super::stall::{StallMeter, WriteGuard};
 use super::throttle::{Flow, Throttle};
 use crate::limits::{Limits, TARGET_BYTES_MAX};
 use crate::refusal::Refusal;
+use crate::tls::Certificates;
 
 /// What every connection of a server shares.
 pub(super) struct Shared<S> {
@@ -32,6 +34,10 @@ pub(super) struct Shared<S> {
     pub(super) proxies: TrustedProxies,
     /// What all connections together may send.
     pub(super) throttle: Option<Arc<Throttle>>,
+    /// Requests that may be at work over HTTP/2, all connections together.
+    pub(super) h2_requests: Arc<Semaphore>,
+    /// Whose proofs are shown to certificate authorities.
+    pub(super) certificates: Option<Arc<Certificates>>,
     /// Cancelled when the server drains: finish the request at hand, then close.
     pub(super) draining: CancellationToken,
 }
@@ -82,21 +88,32 @@ async fn exchange<S: Service>(
             closes = true;
             (refusal.into_response(), peer)
         }
-        Ok(()) => {
-            let progress = Progress::begin();
-            let request = admit(shared, request, peer, scheme, progress.clone());
-            let caller = request.peer;
-            (answer(shared, request, progress).await, caller)
-        }
+        Ok(()) => answered(shared, request, peer, scheme).await,
     };
-    let mut sent = sized(response, is_head, |headers, body| {
-        let throttle = shared.throttle.as_ref()?;
-        Some(Flow::begin(throttle, caller.ip(), head_bytes(headers), body))
-    });
+    let mut sent = sized(shared, response, is_head, caller);
     if closes {
         sent.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     sent
+}
+
+/// What the service says to a request whose framing is sound, and who asked.
+pub(super) async fn answered<S: Service>(
+    shared: &Shared<S>,
+    request: hyper::Request<Incoming>,
+    peer: SocketAddr,
+    scheme: Scheme,
+) -> (Response, SocketAddr) {
+    let proof = shared.certificates.as_ref().filter(|_| scheme == Scheme::Http);
+    if let Some(proof) =
+        proof.and_then(|certificates| certificates.proofs().http_answer(request.uri().path()))
+    {
+        return (Response::ok("application/octet-stream", proof), peer);
+    }
+    let progress = Progress::begin();
+    let request = admit(shared, request, peer, scheme, progress.clone());
+    let caller = request.peer;
+    (answer(shared, request, progress).await, caller)
 }
 
 /// Refuses what a proxy before us might have read differently. A request refused here closes the connection.
@@ -116,6 +133,11 @@ fn framing(request: &hyper::Request<Incoming>) -> Result<(), Refusal> {
         0 => return Err(Refusal::bad_request("no Host")),
         _ => return Err(Refusal::bad_request("more than one Host")),
     }
+    judge_target(request)
+}
+
+/// Refuses targets that name nothing.
+pub(super) fn judge_target(request: &hyper::Request<Incoming>) -> Result<(), Refusal> {
     if request.method() == Method::CONNECT {
         return Err(Refusal::MethodNotAllowed { allow: "GET, HEAD, POST" });
     }
@@ -177,10 +199,12 @@ fn head_bytes(headers: &HeaderMap) -> u64 {
     headers.iter().map(|(name, value)| (name.as_str().len() + value.len() + 4) as u64).sum::<u64>() + FIXED
 }
 
-fn sized(
+/// The response with its exact length, and its body in the line that this caller waits in.
+pub(super) fn sized<S>(
+    shared: &Shared<S>,
     response: Response,
     is_head: bool,
-    flow: impl FnOnce(&HeaderMap, &Body) -> Option<Flow>,
+    caller: SocketAddr,
 ) -> hyper::Response<SizedBody> {
     let Response { status, headers, mut body } = response;
     let mut sent = hyper::Response::new(());
@@ -198,6 +222,7 @@ fn sized(
     if is_head {
         body = Body::Empty;
     }
-    let flow = flow(sent.headers(), &body);
+    let throttle = shared.throttle.as_ref();
+    let flow = throttle.map(|throttle| Flow::begin(throttle, caller.ip(), head_bytes(sent.headers()), &body));
     sent.map(|()| SizedBody::new(body, flow))
 }

@@ -1,12 +1,27 @@
-//! Where connections come from. Plain TCP here; TLS and the tests' in-memory streams fit the same two steps.
+//! Where connections come from. Plain TCP and TLS here; the tests' in-memory streams fit the same two steps.
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::server::TlsStream;
 
 use super::message::Scheme;
+use super::tls_handshake::TlsAcceptor;
+use crate::tls::Certificates;
+
+/// What a connection speaks once it is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1, and 1.0.
+    Http1,
+    /// HTTP/2, as agreed on during the TLS handshake and never otherwise.
+    Http2,
+}
 
 /// A source of connections.
 ///
@@ -24,57 +39,130 @@ pub trait Listen: Send + Sync + 'static {
     /// Waits for a connection.
     fn accept(&self) -> impl Future<Output = io::Result<(Self::Accepted, SocketAddr)>> + Send;
 
-    /// Makes the connection ready for HTTP; TLS shakes hands here.
-    fn open(&self, accepted: Self::Accepted) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+    /// Makes the connection ready for HTTP and says which; TLS shakes hands here.
+    fn open(
+        &self,
+        accepted: Self::Accepted,
+    ) -> impl Future<Output = io::Result<(Self::Stream, Protocol)>> + Send;
 
     /// Tells a connection over its limit so, if that needs no handshake, and drops it. Never waits.
     fn turn_away(&self, accepted: Self::Accepted, answer: &'static [u8]);
 }
 
-/// Plain TCP.
+/// A TCP listener, plain or with TLS.
 #[derive(Debug)]
-pub struct TcpListen {
+pub struct Socket {
     listener: TcpListener,
+    tls: Option<TlsAcceptor>,
 }
 
-impl TcpListen {
+impl Socket {
     /// Listens on one address; port 0 takes a free port.
     ///
     /// # Errors
     /// Whatever the operating system says.
-    pub async fn bind(addr: SocketAddr) -> io::Result<Self> {
-        Ok(Self { listener: TcpListener::bind(addr).await? })
+    pub(super) async fn bind(addr: SocketAddr, tls: Option<&Arc<Certificates>>) -> io::Result<Self> {
+        let listener = TcpListener::bind(addr).await?;
+        Ok(Self { listener, tls: tls.map(TlsAcceptor::of) })
     }
 
     /// The address in use.
     ///
     /// # Errors
     /// Whatever the operating system says.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+    pub(super) fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 }
 
-impl Listen for TcpListen {
+impl Listen for Socket {
     type Accepted = TcpStream;
-    type Stream = TcpStream;
+    type Stream = SocketStream;
 
     fn scheme(&self) -> Scheme {
-        Scheme::Http
+        if self.tls.is_some() { Scheme::Https } else { Scheme::Http }
     }
 
     async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         self.listener.accept().await
     }
 
-    async fn open(&self, accepted: TcpStream) -> io::Result<TcpStream> {
+    async fn open(&self, accepted: TcpStream) -> io::Result<(SocketStream, Protocol)> {
         // The head and the first chunk are written apart; without this the second waits for an acknowledgement.
         accepted.set_nodelay(true)?;
-        Ok(accepted)
+        match &self.tls {
+            None => Ok((SocketStream::Plain(accepted), Protocol::Http1)),
+            Some(tls) => {
+                let (stream, protocol) = tls.shake_hands(accepted).await?;
+                Ok((SocketStream::Tls(Box::new(stream)), protocol))
+            }
+        }
     }
 
     fn turn_away(&self, accepted: TcpStream, answer: &'static [u8]) {
-        // A fresh socket's buffer has room for one line; if not, the caller learns it from the closed connection.
-        let _told = accepted.try_write(answer);
+        // A fresh socket's buffer has room for one line; if not, the caller learns it from the closed connection, as
+        // it does where a line in clear would only confuse it.
+        if self.tls.is_none() {
+            let _told = accepted.try_write(answer);
+        }
+    }
+}
+
+/// What [`Socket`] opens.
+#[derive(Debug)]
+pub enum SocketStream {
+    /// Plain TCP.
+    Plain(TcpStream),
+    /// TLS over TCP.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl AsyncRead for SocketStream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for SocketStream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(stream) => stream.is_write_vectored(),
+            Self::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
     }
 }

@@ -5,17 +5,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::admission::{Admission, Permit};
 use super::connection::{self, Shared};
 use super::forwarded::TrustedProxies;
-use super::listen::{Listen, TcpListen};
+use super::http2;
+use super::listen::{Listen, Protocol, Socket};
 use super::message::{Request, Response};
 use super::open_files;
 use super::throttle::Throttle;
 use crate::limits::Limits;
+use crate::tls::Certificates;
 
 /// Sent to a connection over a limit, before it is closed.
 const OVER_LIMIT: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 21\r\n\
@@ -49,11 +52,13 @@ pub enum ServeError {
 
 /// Listening sockets, not yet served.
 #[derive(Debug)]
-pub struct Server<L: Listen = TcpListen> {
+pub struct Server<L: Listen = Socket> {
     listeners: Vec<(L, SocketAddr)>,
     limits: Limits,
     proxies: TrustedProxies,
     throttle: Option<Arc<Throttle>>,
+    /// Whose proofs a certificate authority may ask for on the plain listeners.
+    certificates: Option<Arc<Certificates>>,
 }
 
 impl Server {
@@ -64,24 +69,46 @@ impl Server {
     /// [`ServeError::Bind`] names the address.
     pub async fn bind(addrs: &[SocketAddr], limits: Limits) -> Result<Self, ServeError> {
         open_files::make_room_for(limits.connections);
-        let mut listeners = Vec::with_capacity(addrs.len());
+        Self::over(Vec::new(), limits).and_listen(addrs, None).await
+    }
+
+    /// The same on `addrs` with TLS, if there are certificates, and on `plain` without.
+    ///
+    /// # Errors
+    /// [`ServeError::Bind`] names the address.
+    pub async fn bind_public(
+        addrs: &[SocketAddr],
+        plain: &[SocketAddr],
+        certificates: Option<Arc<Certificates>>,
+        limits: Limits,
+    ) -> Result<Self, ServeError> {
+        let server = Self::bind(&[], limits).await?.and_listen(addrs, certificates.as_ref()).await?;
+        let server = server.and_listen(plain, None).await?;
+        Ok(Self { certificates, ..server })
+    }
+
+    async fn and_listen(
+        mut self,
+        addrs: &[SocketAddr],
+        tls: Option<&Arc<Certificates>>,
+    ) -> Result<Self, ServeError> {
         for addr in addrs {
             let bind = async {
-                let listener = TcpListen::bind(*addr).await?;
+                let listener = Socket::bind(*addr, tls).await?;
                 let local = listener.local_addr()?;
                 Ok((listener, local))
             };
-            listeners.push(bind.await.map_err(|source| ServeError::Bind { addr: *addr, source })?);
+            self.listeners.push(bind.await.map_err(|source| ServeError::Bind { addr: *addr, source })?);
         }
-        Ok(Self { listeners, limits, proxies: TrustedProxies::default(), throttle: None })
+        Ok(self)
     }
 }
 
 impl<L: Listen> Server<L> {
-    /// Serves other listeners than plain TCP; each with the address it is known by.
+    /// Serves other listeners than sockets; each with the address it is known by.
     #[must_use]
     pub fn over(listeners: Vec<(L, SocketAddr)>, limits: Limits) -> Self {
-        Self { listeners, limits, proxies: TrustedProxies::default(), throttle: None }
+        Self { listeners, limits, proxies: TrustedProxies::default(), throttle: None, certificates: None }
     }
 
     /// Believes these proxies about who asks and how; they may open more connections than one address otherwise may.
@@ -111,9 +138,11 @@ impl<L: Listen> Server<L> {
         let admission = Admission::new(&self.limits, self.proxies.clone());
         let shared = Arc::new(Shared {
             service,
+            h2_requests: Arc::new(Semaphore::new(self.limits.h2_requests)),
             limits: self.limits,
             proxies: self.proxies,
             throttle: self.throttle.clone(),
+            certificates: self.certificates,
             draining: draining.clone(),
         });
         let mut accepting = JoinSet::new();
@@ -259,7 +288,8 @@ async fn run_connection<S: Service, L: Listen>(
     // A connection holds no listener: during a drain the socket must close while connections finish.
     drop(listener);
     match opened {
-        Ok(Ok(stream)) => connection::serve(shared, stream, peer, scheme).await,
+        Ok(Ok((stream, Protocol::Http1))) => connection::serve(shared, stream, peer, scheme).await,
+        Ok(Ok((stream, Protocol::Http2))) => http2::serve(shared, stream, peer, scheme).await,
         Ok(Err(error)) => tracing::debug!(%error, "a connection failed to open"),
         Err(_) => tracing::debug!("a handshake took too long"),
     }
@@ -274,7 +304,7 @@ async fn pause_after<S>(error: &io::Error, addr: SocketAddr, shared: &Shared<S>)
     }
 }
 
-fn report(joined: Result<(), JoinError>) {
+pub(super) fn report(joined: Result<(), JoinError>) {
     if let Err(error) = joined
         && error.is_panic()
     {

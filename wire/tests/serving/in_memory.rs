@@ -4,13 +4,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use odi_wire::serve::{Limits, Listen, Running, Scheme, Server, Service, Throttle};
+use odi_wire::serve::{Limits, Listen, Protocol, Running, Scheme, Server, Service, Throttle};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::sync::{Mutex, mpsc};
 
 const PIPE_BYTES: usize = 8 * 1024;
 
 struct Pipes {
+    protocol: Protocol,
     incoming: Mutex<mpsc::Receiver<(DuplexStream, SocketAddr)>>,
 }
 
@@ -26,8 +27,8 @@ impl Listen for Pipes {
         Ok(self.incoming.lock().await.recv().await.expect("the test broke the accept loop"))
     }
 
-    async fn open(&self, accepted: DuplexStream) -> io::Result<DuplexStream> {
-        Ok(accepted)
+    async fn open(&self, accepted: DuplexStream) -> io::Result<(DuplexStream, Protocol)> {
+        Ok((accepted, self.protocol))
     }
 
     fn turn_away(&self, mut accepted: DuplexStream, answer: &'static [u8]) {
@@ -43,21 +44,32 @@ pub(crate) struct Network {
 
 impl Network {
     pub(crate) fn serve(service: impl Service, limits: Limits) -> Self {
-        Self::start(service, |server| server, limits)
+        Self::start(service, |server| server, limits, Protocol::Http1)
+    }
+
+    /// The same over HTTP/2.
+    pub(crate) fn serve_http2(service: impl Service, limits: Limits) -> Self {
+        Self::start(service, |server| server, limits, Protocol::Http2)
     }
 
     /// The same, held to a budget.
     pub(crate) fn serve_limited(service: impl Service, throttle: &Arc<Throttle>) -> Self {
-        Self::start(service, |server| server.limited_by(Arc::clone(throttle)), Limits::default())
+        Self::start(
+            service,
+            |server| server.limited_by(Arc::clone(throttle)),
+            Limits::default(),
+            Protocol::Http1,
+        )
     }
 
     fn start(
         service: impl Service,
         with: impl FnOnce(Server<Pipes>) -> Server<Pipes>,
         limits: Limits,
+        protocol: Protocol,
     ) -> Self {
         let (dial, incoming) = mpsc::channel(100);
-        let pipes = Pipes { incoming: Mutex::new(incoming) };
+        let pipes = Pipes { protocol, incoming: Mutex::new(incoming) };
         let addr = SocketAddr::from(([192, 0, 2, 0], 80));
         let running = with(Server::over(vec![(pipes, addr)], limits)).spawn(Arc::new(service));
         Self { running, dial: Some(dial) }

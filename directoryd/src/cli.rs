@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use odi_manifest::SystemClock;
-use odi_wire::daemon::{self, LogForm, StopSignals};
+use odi_manifest::{Clock, SystemClock};
+use odi_wire::daemon::{self, EXIT_CONFIG, LogForm, StopSignals};
+use odi_wire::finding::Finding;
+use odi_wire::tls;
 
 use crate::config::{Config, PrivateAddresses};
 use crate::server::Server;
@@ -64,8 +66,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Err(error) => return Ok(daemon::refuse(&arguments.config, &error)),
     };
     if let Some(Command::Check) = arguments.command {
-        report(&config);
-        return Ok(ExitCode::SUCCESS);
+        return Ok(report(&config));
     }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
@@ -73,8 +74,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 }
 
 #[expect(clippy::print_stdout, reason = "the report is what `check` is for")]
-fn report(config: &Config) {
-    let addrs: Vec<String> = config.listen.iter().map(ToString::to_string).collect();
+fn report(config: &Config) -> ExitCode {
+    let addrs: Vec<String> =
+        config.listen.iter().chain(&config.listen_plain).map(ToString::to_string).collect();
     println!("listens on {}; data in {}", addrs.join(", "), config.data_dir.display());
     println!("carries small artifacts up to {}", config.carry);
     for catalog in &config.catalogs {
@@ -86,7 +88,16 @@ fn report(config: &Config) {
             catalog.poll.as_secs()
         );
     }
+    let findings =
+        tls::findings(config.tls.as_ref(), &config.public_urls, &config.data_dir, SystemClock.now());
+    for finding in &findings {
+        println!("{finding}");
+    }
+    if findings.iter().any(Finding::is_fatal) {
+        return ExitCode::from(EXIT_CONFIG);
+    }
     println!("the configuration is sound");
+    ExitCode::SUCCESS
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {

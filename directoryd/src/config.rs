@@ -16,7 +16,7 @@ use odi_wire::config;
 use odi_wire::route::CatalogName;
 use url::Url;
 
-pub use odi_wire::config::{ConfigError, Fault, PrivateAddresses, Size};
+pub use odi_wire::config::{ConfigError, Fault, PrivateAddresses, Size, TlsConfig};
 
 /// How often an origin is asked for its head unless the operator says otherwise.
 const POLL: Duration = Duration::from_secs(300);
@@ -28,8 +28,14 @@ const CARRY: Size = Size(10_000_000_000);
 pub struct Config {
     /// Where the identity, the trust records, the store and the roster live; made if absent.
     pub data_dir: PathBuf,
-    /// The addresses of the public listener.
+    /// The addresses of the public listener: with TLS if `tls` is there.
     pub listen: Vec<SocketAddr>,
+    /// Further ones without TLS, for clients that have none, and for `http-01`.
+    pub listen_plain: Vec<SocketAddr>,
+    /// Where the listener's certificate comes from; `None` is plain HTTP, behind a proxy that ends TLS.
+    pub tls: Option<TlsConfig>,
+    /// Files of certificate roots that outbound https believes beside the system's. Only in a laboratory.
+    pub extra_roots: Vec<PathBuf>,
     /// The address of the listener for health checks, if there is to be one. Not for the open network.
     pub admin: Option<SocketAddr>,
     /// Where clients reach this directory: scheme and authority, no path. At least one.

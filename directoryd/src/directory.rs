@@ -133,11 +133,11 @@ impl Directory {
         proved.filter(|registration| relays::wants(registration, &offer)).count()
     }
 
-    /// How a client came. Behind a proxy that ends TLS and is not named in the configuration the socket says http; then
+    /// How a client came. A directory with TLS of its own sees that; behind a proxy that ends TLS and is not named in the configuration the socket says http; then
     /// it counts that this directory has no other URL than https ones.
     pub(crate) fn scheme_of(&self, request: &Request) -> Scheme {
         let only_https = self.config.public_urls.iter().all(|url| url.scheme() == "https");
-        if only_https { Scheme::Https } else { request.scheme }
+        if only_https && self.config.tls.is_none() { Scheme::Https } else { request.scheme }
     }
 
     /// Takes a permit of a caller's network for something that costs more than a look-up.

@@ -15,6 +15,7 @@ use odi_wire::limits::Limits;
 use odi_wire::route::CatalogName;
 use odi_wire::serve::{self, Running, ServeError, TrustedProxies};
 use odi_wire::sync::{FollowedCatalog, SyncClient, SyncError};
+use odi_wire::tls::{Tls, TlsError};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -74,6 +75,9 @@ pub enum ServerError {
     /// The client for outbound requests cannot be set up.
     #[error("outbound requests cannot be set up")]
     Client(#[from] ClientError),
+    /// There is no certificate to listen with.
+    #[error("TLS cannot be served")]
+    Tls(#[from] TlsError),
     /// An address cannot be listened on, or a listener died.
     #[error("the listener failed")]
     Serve(#[from] ServeError),
@@ -98,7 +102,17 @@ impl Server {
     /// Something cannot be opened, or an address cannot be listened on; nothing runs then.
     pub async fn bind(config: Config, clock: Arc<dyn Clock>) -> Result<Self, ServerError> {
         let proxies = TrustedProxies::new(config.proxies.clone());
-        let listening = serve::Server::bind(&config.listen, Limits::default()).await?.trusting(proxies);
+        let tls = match &config.tls {
+            Some(tls) => {
+                let (urls, clock) = (config.public_urls.clone(), Arc::clone(&clock));
+                Some(Tls::open(tls, urls, &config.data_dir, config.private_addresses, clock).await?)
+            }
+            None => None,
+        };
+        let certificates = tls.as_ref().map(|tls| Arc::clone(tls.certificates()));
+        let (addrs, plain) = (&config.listen, &config.listen_plain);
+        let listening = serve::Server::bind_public(addrs, plain, certificates, Limits::default()).await?;
+        let listening = listening.trusting(proxies);
         let admin = match config.admin {
             Some(addr) => Some(serve::Server::bind(&[addr], Limits::default()).await?),
             None => None,
@@ -124,6 +138,13 @@ impl Server {
             upkeep::keep_up(kept, stopped).await;
             "keeps the store within its budget"
         });
+        if let Some(tls) = tls {
+            let stopped = stop.clone();
+            tasks.spawn(async move {
+                tls.keep(stopped).await;
+                "keeps the certificate current"
+            });
+        }
         let running = listening.spawn(Arc::new(Answers(Arc::clone(&directory))));
         tracing::info!(id = %directory.id, addrs = ?running.local_addrs(), "the directory listens");
         let measured = Measured { directory: Arc::clone(&directory), load: running.load() };
@@ -187,6 +208,7 @@ impl Server {
 async fn open(config: Config, clock: Arc<dyn Clock>) -> Result<Directory, ServerError> {
     let client = Client::new(ClientPolicy {
         allow_private_addresses: config.private_addresses == PrivateAddresses::Allowed,
+        extra_roots: config.extra_roots.clone(),
         ..ClientPolicy::default()
     })?;
     blocking(move || open_blocking(config, clock, client)).await

@@ -1,6 +1,5 @@
 //! `odi-relayd check`: what would fail, said beforehand and in words, changing nothing that matters.
 
-use std::fmt;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,7 +7,9 @@ use std::time::Duration;
 use odi_manifest::{Clock, Timestamp};
 use odi_wire::client::{Ask, Client, ClientPolicy};
 use odi_wire::http::header::DATE;
-use odi_wire::http_date;
+use odi_wire::{http_date, tls};
+
+pub use odi_wire::finding::{Finding, Severity};
 
 use crate::chain;
 use crate::config::{Config, DirectoryConfig, PrivateAddresses, Size};
@@ -19,53 +20,12 @@ const DIRECTORY_PATIENCE: Duration = Duration::from_secs(10);
 /// How far clocks may be apart.
 const CLOCK_APART_MAX: Duration = Duration::from_secs(45);
 
-/// How bad a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Severity {
-    /// As it should be.
-    Fine,
-    /// The relay runs, but not as its operator probably means.
-    Doubtful,
-    /// The relay would not start, or no directory would send anybody to it.
-    Fatal,
-}
-
-/// One thing that was looked at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// How it stands.
-    pub severity: Severity,
-    /// What, in a sentence.
-    pub words: String,
-}
-
-impl Finding {
-    fn new(severity: Severity, words: impl Into<String>) -> Self {
-        Self { severity, words: words.into() }
-    }
-
-    /// Whether this alone keeps the relay from working.
-    #[must_use]
-    pub fn is_fatal(&self) -> bool {
-        self.severity == Severity::Fatal
-    }
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mark = match self.severity {
-            Severity::Fine => "ok     ",
-            Severity::Doubtful => "warning",
-            Severity::Fatal => "FAILS  ",
-        };
-        write!(f, "{mark}  {}", self.words)
-    }
-}
-
 /// Looks at everything that can be looked at from here.
 pub async fn check(config: &Config, clock: &dyn Clock) -> Vec<Finding> {
     let mut findings = vec![data_dir(&config.data_dir), disk(config)];
-    findings.extend(config.listen.iter().map(|address| match TcpListener::bind(address) {
+    findings.extend(config.listen.iter().chain(&config.listen_plain).map(|address| match TcpListener::bind(
+        address,
+    ) {
         Ok(_) => Finding::new(Severity::Fine, format!("{address} can be listened on.")),
         Err(error) => Finding::new(Severity::Fatal, format!("{address} cannot be listened on: {error}.")),
     }));
@@ -74,7 +34,10 @@ pub async fn check(config: &Config, clock: &dyn Clock) -> Vec<Finding> {
             format!("{url} must lead here from outside; the directory will try it when the relay registers.");
         Finding::new(if url.is_https() { Severity::Fine } else { Severity::Doubtful }, words)
     }));
+    let urls: Vec<url::Url> = config.public_urls.iter().map(|url| url.to_url()).collect();
+    findings.extend(tls::findings(config.tls.as_ref(), &urls, &config.data_dir, clock.now()));
     let policy = ClientPolicy {
+        extra_roots: config.extra_roots.clone(),
         allow_private_addresses: config.private_addresses == PrivateAddresses::Allowed,
         head_timeout: DIRECTORY_PATIENCE,
         ..ClientPolicy::default()

@@ -15,7 +15,7 @@ use odi_manifest::{CatalogId, PublicKey};
 use odi_wire::config;
 use odi_wire::message::PublicUrl;
 
-pub use odi_wire::config::{ConfigError, Fault, MonthlyTransfer, PrivateAddresses, Rate, Size};
+pub use odi_wire::config::{ConfigError, Fault, MonthlyTransfer, PrivateAddresses, Rate, Size, TlsConfig};
 
 use crate::schedule::Schedule;
 use crate::wanted::Wanted;
@@ -25,8 +25,14 @@ use crate::wanted::Wanted;
 pub struct Config {
     /// Where the identity, the trust records and the store live; made if absent.
     pub data_dir: PathBuf,
-    /// The addresses of the public listener.
+    /// The addresses of the public listener: with TLS if `tls` is there.
     pub listen: Vec<SocketAddr>,
+    /// Further ones without TLS, for clients that have none, and for `http-01`.
+    pub listen_plain: Vec<SocketAddr>,
+    /// Where the listener's certificate comes from; `None` is plain HTTP, behind a proxy that ends TLS.
+    pub tls: Option<TlsConfig>,
+    /// Files of certificate roots that outbound https believes beside the system's. Only in a laboratory.
+    pub extra_roots: Vec<PathBuf>,
     /// The address of the admin listener (metrics, health), if there is one.
     pub admin: Option<SocketAddr>,
     /// Networks of reverse proxies whose word about callers counts. None by default.

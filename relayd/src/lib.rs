@@ -25,7 +25,6 @@ pub mod transfer;
 pub mod bell;
 pub mod catalog;
 pub mod catalogs;
-pub mod chain;
 pub mod directory;
 pub mod directory_api;
 pub mod fill;
@@ -45,4 +44,5 @@ pub mod settings;
 
 pub mod cli;
 
+pub use odi_wire::chain;
 pub use server::Server;

@@ -17,6 +17,7 @@ use odi_wire::message::RelayState;
 use odi_wire::private_file;
 use odi_wire::request_signature::Verifier;
 use odi_wire::serve::{self, Running, ServeError, Throttle, TrustedProxies};
+use odi_wire::tls::{Tls, TlsError};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
@@ -73,6 +74,9 @@ pub enum ServerError {
     /// There is no client.
     #[error("no requests can be made")]
     Client(#[from] ClientError),
+    /// There is no certificate to listen with.
+    #[error("TLS cannot be served")]
+    Tls(#[from] TlsError),
     /// The listener failed.
     #[error("cannot serve")]
     Serve(#[from] ServeError),
@@ -104,7 +108,17 @@ impl Server {
     pub async fn bind(config: Config, clock: Arc<dyn Clock>) -> Result<Self, ServerError> {
         let proxies = TrustedProxies::new(config.proxies.clone());
         let throttle = Arc::new(Throttle::default());
-        let listening = serve::Server::bind(&config.listen, Limits::default()).await?;
+        let urls = config.public_urls.iter().map(|url| url.to_url()).collect();
+        let tls = match &config.tls {
+            Some(tls) => {
+                let clock = Arc::clone(&clock);
+                Some(Tls::open(tls, urls, &config.data_dir, config.private_addresses, clock).await?)
+            }
+            None => None,
+        };
+        let certificates = tls.as_ref().map(|tls| Arc::clone(tls.certificates()));
+        let (addrs, plain) = (&config.listen, &config.listen_plain);
+        let listening = serve::Server::bind_public(addrs, plain, certificates, Limits::default()).await?;
         let listening = listening.trusting(proxies).limited_by(Arc::clone(&throttle));
         let admin = match config.admin {
             Some(addr) => Some(serve::Server::bind(&[addr], Limits::default()).await?),
@@ -126,6 +140,9 @@ impl Server {
         tasks.spawn(revoking::run(Arc::clone(&relay), stop.clone()));
         for directory in &relay.directories {
             tasks.spawn(membership::run(Arc::clone(&relay), Arc::clone(directory), stop.clone()));
+        }
+        if let Some(tls) = tls {
+            tasks.spawn(tls.keep(stop.clone()));
         }
         let running = listening.spawn(Arc::clone(&relay));
         tracing::info!(id = %relay.identity.public_key(), addresses = ?running.local_addrs(), "serving");
@@ -231,6 +248,7 @@ fn open(config: Config, clock: Arc<dyn Clock>, throttle: Arc<Throttle>) -> Resul
     }
     let client = Client::new(ClientPolicy {
         allow_private_addresses: config.private_addresses == PrivateAddresses::Allowed,
+        extra_roots: config.extra_roots.clone(),
         user_agent: concat!("odi-relayd/", env!("CARGO_PKG_VERSION")).to_owned(),
         ..ClientPolicy::default()
     })?;

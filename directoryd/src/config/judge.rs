@@ -16,12 +16,14 @@ const POLL_MIN: Duration = Duration::from_secs(1);
 const POLL_MAX: Duration = Duration::from_secs(86_400);
 
 pub(super) fn config(judge: &mut Judge<'_>, raw: RawConfig) -> Option<Config> {
-    RawTls::judge(judge, raw.tls.as_ref());
+    let tls = RawTls::judge(judge, raw.tls.as_ref(), raw.listen_plain.len());
     let listen = raw.listen.iter().filter_map(|text| judge.parsed(text)).collect();
     let public_urls = raw.public_urls.iter().filter_map(|text| server_url(judge, text)).collect();
     judge.at_least_one("listen", raw.listen.len());
     judge.at_least_one("public_urls", raw.public_urls.len());
     let admin = raw.admin.as_ref().and_then(|text| judge.parsed(text));
+    let listen_plain = raw.listen_plain.iter().filter_map(|text| judge.parsed(text)).collect();
+    let extra_roots = judge.extra_roots(&raw.extra_roots);
     let proxies = raw.proxies.iter().filter_map(|text| judge.parsed(text)).collect();
     let carry = raw.carry.as_ref().and_then(|text| judge.amount(text, Size::parse));
     let catalogs = raw.catalog.iter().filter_map(|raw| catalog(judge, raw)).collect();
@@ -30,6 +32,9 @@ pub(super) fn config(judge: &mut Judge<'_>, raw: RawConfig) -> Option<Config> {
     Some(Config {
         data_dir: raw.data_dir,
         listen,
+        listen_plain,
+        tls,
+        extra_roots,
         admin,
         public_urls,
         proxies,
@@ -137,7 +142,8 @@ url = "https://shasta.example.org"
             ("https://ftp.example.org", "https://user:secret@ftp.example.org", "user name"),
             ("https://shasta.example.org", "http://192.168.1.5", "cannot be reached"),
             ("\"debian\"", "\"odi-selftest\"", "own catalog"),
-            ("[tls]", "[tls]\ncertificate = \"/etc/ssl/a.pem\"", "plain HTTP only"),
+            ("[tls]", "[tls]\ncertificate = \"/etc/ssl/a.pem\"", "belong together"),
+            ("[tls]", "extra_roots = [\"/etc/lab.pem\"]\n[tls]", "--allow-private-addresses"),
             ("odi1aaaa", "odi2aaaa", "catalog id"),
             ("\"debian\"", "\"blake3\"", "is not a catalog name"),
             ("[\"https://everest.example.org\"]", "[]", "public_urls: at least one"),

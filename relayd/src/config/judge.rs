@@ -26,8 +26,10 @@ const DAYS: [(&str, Weekday); 7] = [
 const DISK_MIN: Size = Size(64 << 20);
 
 pub(super) fn config(judge: &mut Judge<'_>, raw: RawConfig) -> Option<Config> {
-    RawTls::judge(judge, raw.tls.as_ref());
+    let tls = RawTls::judge(judge, raw.tls.as_ref(), raw.listen_plain.len());
     let listen = raw.listen.iter().filter_map(|text| judge.parsed(text)).collect();
+    let listen_plain = raw.listen_plain.iter().filter_map(|text| judge.parsed(text)).collect();
+    let extra_roots = judge.extra_roots(&raw.extra_roots);
     let proxies = raw.proxies.iter().filter_map(|text| judge.parsed(text)).collect();
     let public_urls = raw.public_urls.iter().filter_map(|text| judge.public_url(text)).collect();
     judge.at_least_one("listen", raw.listen.len());
@@ -43,6 +45,9 @@ pub(super) fn config(judge: &mut Judge<'_>, raw: RawConfig) -> Option<Config> {
     Some(Config {
         data_dir: raw.data_dir,
         listen,
+        listen_plain,
+        tls,
+        extra_roots,
         admin: raw.admin.as_ref().and_then(|text| judge.parsed(text)),
         proxies,
         public_urls,
@@ -190,7 +195,8 @@ tags = ["ecosystem:python"]
             ("https://odi-r1.example.net", "ftp://odi-r1.example.net", "neither http nor https"),
             ("https://odi-r1.example.net", "https://192.168.1.5", "cannot be reached"),
             ("\"2 TB\"", "\"1 MB\"", "is the least"),
-            ("[tls]", "[tls]\ncertificate = \"/etc/ssl/relay.pem\"", "plain HTTP only"),
+            ("[tls]", "[tls]\ncertificate = \"/etc/ssl/a.pem\"", "belong together"),
+            ("[tls]", "extra_roots = [\"/etc/lab.pem\"]\n[tls]", "--allow-private-addresses"),
             ("jenkins-*", "Jenkins", "no catalog pattern"),
             ("[\"https://odi-r1.example.net\"]", "[]", "public_urls: at least one"),
         ] {

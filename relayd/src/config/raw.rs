@@ -14,6 +14,8 @@ use toml::Spanned;
 pub(super) struct RawConfig {
     pub(super) data_dir: PathBuf,
     pub(super) listen: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) listen_plain: Vec<Spanned<String>>,
     pub(super) public_urls: Vec<Spanned<String>>,
     pub(super) disk: Spanned<String>,
     pub(super) bandwidth: Option<Spanned<String>>,
@@ -24,6 +26,8 @@ pub(super) struct RawConfig {
     pub(super) admin: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) proxies: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) extra_roots: Vec<Spanned<PathBuf>>,
     pub(super) tls: Option<Spanned<RawTls>>,
     #[serde(default)]
     pub(super) directory: Vec<RawDirectory>,

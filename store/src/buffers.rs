@@ -39,14 +39,23 @@ impl Buffers {
 
     /// A buffer of `len` bytes with any content.
     pub(crate) fn take(self: &Arc<Self>, len: usize) -> Buffer {
-        let capacity = match len {
-            0..=SMALL_BYTES => len,
-            _ if len <= MIDDLE_BYTES => MIDDLE_BYTES,
-            _ => LARGE_BYTES.max(len),
-        };
+        let capacity = capacity_for(len);
         let pool = self.pool(capacity);
         let free = pool.and_then(|pool| pool.lock().unwrap_or_else(PoisonError::into_inner).pop());
         Buffer { bytes: free.unwrap_or_else(|| vec![0; capacity]), len, home: Arc::clone(self) }
+    }
+
+    /// What a buffer of `len` bytes weighs in memory.
+    pub(crate) fn weight(len: usize) -> u64 {
+        capacity_for(len) as u64 + 128
+    }
+}
+
+fn capacity_for(len: usize) -> usize {
+    match len {
+        0..=SMALL_BYTES => len,
+        _ if len <= MIDDLE_BYTES => MIDDLE_BYTES,
+        _ => LARGE_BYTES.max(len),
     }
 }
 
@@ -57,7 +66,12 @@ impl Buffer {
 
     /// What it weighs in memory.
     pub(crate) fn weight(&self) -> u64 {
-        self.bytes.len() as u64 + 128
+        Buffers::weight(self.len)
+    }
+
+    /// Whether it is large enough to be used again, and so to be worth sharing.
+    pub(crate) fn is_pooled(&self) -> bool {
+        self.home.pool(self.bytes.len()).is_some()
     }
 
     pub(crate) fn into_bytes(self) -> Bytes {

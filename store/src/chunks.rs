@@ -1,7 +1,9 @@
 //! Verified reads: the only way out for bytes that came from a disk (P1).
 //!
-//! A chunk is hashed after every read and before anybody sees it; what has verified may stay in memory, within a
-//! bound, and is served from there.
+//! A chunk is hashed after every read and before anybody sees it. What has verified is shared by all who send it at the
+//! same time; what is asked for again soon stays in memory, within a bound, and is served from there. What is asked for
+//! once is not kept: a large download would drive out all that is hot, and each of its reads would meet a buffer that the
+//! processor's caches have long forgotten.
 
 use std::io;
 use std::sync::Arc;
@@ -12,13 +14,20 @@ use odi_manifest::{BlobId, CHUNK_BYTES, ChunkList, chunk_len};
 use crate::buffers::{Buffer, Buffers};
 use crate::cache::Cache;
 use crate::disk::DiskFile;
+use crate::lent::{ChunkKey, Lent};
 use crate::pack::Location;
 use crate::record::HEADER_BYTES;
+
+/// A chunk that was asked for once weighs at least this much, so that the notes of tiny ones stay few.
+const NOTE_WEIGHT_MIN: u64 = 4096;
 
 /// Chunks in memory that have verified.
 #[derive(Debug)]
 pub(crate) struct Chunks {
-    verified: Cache<(BlobId, u32), Bytes>,
+    verified: Cache<ChunkKey, Bytes>,
+    /// Chunks that were read lately, as many as `verified` could hold; only their names.
+    asked: Cache<ChunkKey, ()>,
+    lent: Arc<Lent>,
     buffers: Arc<Buffers>,
 }
 
@@ -54,11 +63,20 @@ impl Wanted<'_> {
 
 impl Chunks {
     pub(crate) fn new(bytes_max: u64) -> Self {
-        Self { verified: Cache::new(bytes_max), buffers: Arc::default() }
+        let (verified, asked) = (Cache::new(bytes_max), Cache::new(bytes_max));
+        Self { verified, asked, lent: Arc::default(), buffers: Arc::default() }
     }
 
     pub(crate) fn cached(&self, blob: &BlobId, chunk: u32) -> Option<Bytes> {
-        self.verified.get(&(*blob, chunk))
+        let key = (*blob, chunk);
+        self.verified.get(&key).or_else(|| self.shared(&key))
+    }
+
+    /// The chunk from whoever sends it now, if anybody does.
+    fn shared(&self, key: &ChunkKey) -> Option<Bytes> {
+        let bytes = self.lent.share(key)?;
+        self.keep_if_asked_again(*key, &bytes, Buffers::weight(bytes.len()));
+        Some(bytes)
     }
 
     /// Bytes of verified chunks in memory.
@@ -89,14 +107,27 @@ impl Chunks {
     }
 
     fn keep(&self, wanted: &Wanted<'_>, buffer: Buffer) -> Bytes {
-        let weight = buffer.weight();
-        let bytes = buffer.into_bytes();
-        self.verified.insert((*wanted.blob, wanted.chunk), bytes.clone(), weight);
+        let (key, weight) = ((*wanted.blob, wanted.chunk), buffer.weight());
+        let bytes = if buffer.is_pooled() { self.lent.lend(key, buffer) } else { buffer.into_bytes() };
+        self.keep_if_asked_again(key, &bytes, weight);
         bytes
+    }
+
+    fn keep_if_asked_again(&self, key: ChunkKey, bytes: &Bytes, weight: u64) {
+        if self.asked.get(&key).is_some() {
+            self.asked.remove(&key);
+            self.verified.insert(key, bytes.clone(), weight);
+        } else {
+            self.asked.insert(key, (), weight.max(NOTE_WEIGHT_MIN));
+        }
     }
 
     /// Forgets a blob's first chunks, as many as `count`.
     pub(crate) fn forget(&self, blob: &BlobId, count: u32) {
-        (0..count).for_each(|chunk| self.verified.remove(&(*blob, chunk)));
+        for chunk in 0..count {
+            let key = (*blob, chunk);
+            self.verified.remove(&key);
+            self.lent.forget(&key);
+        }
     }
 }

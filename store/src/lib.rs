@@ -44,7 +44,9 @@ mod chunks;
 mod events;
 mod flights;
 mod leases;
+mod lent;
 mod read_pool;
+mod reading;
 mod rows;
 
 pub use disk::{Disk, DiskFile, OpenMode, RealDisk};

@@ -79,6 +79,7 @@ pub(crate) fn open(disk: Arc<dyn Disk>, folder: &Path, options: StoreOptions) ->
         folder: folder.to_owned(),
         rows: Rows::new(options.row_cache_bytes),
         chunks: Chunks::new(options.cache_bytes),
+        reading: Arc::default(),
         options,
         index,
         shelf,

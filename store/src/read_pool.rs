@@ -1,7 +1,7 @@
 //! The one pool of threads that wait for disks, so that nobody else must.
 
 use std::fmt;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -28,13 +28,11 @@ impl ReadPool {
         Self { jobs: Mutex::new(Some(jobs)), threads: Mutex::new(threads) }
     }
 
-    /// Runs a job on some thread; `false` if too many wait already.
-    pub(crate) fn run(&self, job: impl FnOnce() + Send + 'static) -> bool {
+    /// Runs a job on some thread; drops it if too many wait already.
+    pub(crate) fn run(&self, job: impl FnOnce() + Send + 'static) {
         let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        jobs.is_some_and(|jobs| match jobs.try_send(Box::new(job)) {
-            Ok(()) => true,
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
-        })
+        // A refused job goes here, and not while the senders are locked: its end may ask for the next read.
+        let _refused = jobs.map(|jobs| jobs.try_send(Box::new(job)));
     }
 
     /// Lets the threads finish their jobs and joins them.

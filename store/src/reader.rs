@@ -128,20 +128,19 @@ impl BlobReader {
         })
     }
 
-    /// Has one of the store's own threads read a chunk and hand it to `done`.
+    /// Has one of the store's own threads read a chunk and hand it to `done`. Whoever asks for the same chunk meanwhile
+    /// gets it from the same read.
     pub fn fetch(&self, chunk: u32, done: impl FnOnce(Result<Bytes, ReadError>) + Send + 'static) {
         let reader = self.clone();
-        let done = Arc::new(Mutex::new(Some(done)));
-        let later = Arc::clone(&done);
-        let take = |slot: &Mutex<Option<_>>| slot.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let accepted = self.store.pool().run(move || {
-            if let Some(done) = take(&later) {
-                done(reader.chunk(chunk));
-            }
-        });
-        if !accepted && let Some(done) = take(&done) {
-            done(Err(ReadError::Busy));
-        }
+        let answer = move |read| {
+            // What somebody else's read brought is not for readers of a blob that died meanwhile.
+            let gone = ReadError::Gone { blob: reader.blob, chunk };
+            done(if reader.state.lease.is_dead() { Err(gone) } else { read });
+        };
+        let Some(read) = self.store.shared().reading.join((self.blob, chunk), answer) else { return };
+        let reader = self.clone();
+        // If too many reads wait already the job is dropped, and with it the read, which says so to all who wait.
+        self.store.pool().run(move || read.end(&reader.chunk(chunk)));
     }
 
     fn read(&self, chunk: u32, wait: bool) -> Result<Bytes, Refused> {

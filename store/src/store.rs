@@ -24,6 +24,7 @@ use crate::pack::{Appender, Shelf};
 use crate::partial::Partials;
 use crate::queue::Queue;
 use crate::read_pool::ReadPool;
+use crate::reading::Reading;
 use crate::rows::{Known, Rows};
 
 /// A content-addressed store in one folder. Cloning shares it; dropping the last clone commits what is queued.
@@ -51,6 +52,7 @@ pub(crate) struct Shared {
     pub(crate) budget: Arc<Budget>,
     pub(crate) rows: Rows,
     pub(crate) chunks: Chunks,
+    pub(crate) reading: Arc<Reading>,
     pub(crate) flights: Flights,
     pub(crate) partials: Partials,
     pub(crate) leases: Arc<Leases>,

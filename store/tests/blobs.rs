@@ -174,6 +174,51 @@ fn an_owned_thread_reads_for_those_who_must_not_wait() {
     let (send, receive) = std::sync::mpsc::channel();
     reader.fetch(2, move |read| send.send(read).unwrap());
     assert_eq!(receive.recv().unwrap().unwrap(), &bytes[2 * CHUNK..]);
-    assert_eq!(reader.cached(2).unwrap(), &bytes[2 * CHUNK..]);
     assert_eq!(reader.try_chunk_now(2).unwrap().unwrap(), &bytes[2 * CHUNK..]);
+    assert_eq!(reader.cached(2).unwrap(), &bytes[2 * CHUNK..], "it was asked for again");
+}
+
+#[test]
+fn what_is_asked_for_again_stays_in_memory_whatever_is_read_once() {
+    let dir = tempfile::tempdir().unwrap();
+    // Each of the cache's 16 parts has room for two chunks.
+    let options = StoreOptions { cache_bytes: 32 * (CHUNK as u64 + 1000), ..StoreOptions::default() };
+    let store = Store::open(Arc::new(RealDisk), dir.path(), options).unwrap();
+    let (hot, large) = (pattern(CHUNK, 1), pattern(200 * CHUNK, 2));
+    let [hot, large] = [hot, large].map(|bytes| {
+        let blob = BlobId::of(&bytes);
+        store.ingest(&blob, &bytes).unwrap();
+        store.open_blob(&blob).unwrap().unwrap()
+    });
+    hot.chunk(0).unwrap();
+    assert!(hot.cached(0).is_none(), "once is not again");
+    hot.chunk(0).unwrap();
+    assert!(hot.cached(0).is_some());
+    for chunk in 0..large.chunk_count() {
+        large.chunk(chunk).unwrap();
+    }
+    assert!((0..large.chunk_count()).all(|chunk| large.cached(chunk).is_none()));
+    assert!(hot.cached(0).is_some());
+    assert_eq!(store.stats().unwrap().cached_bytes, CHUNK as u64 + 128);
+}
+
+#[test]
+fn a_chunk_in_use_is_shared_and_no_longer_than_that() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = StoreOptions { cache_bytes: 0, ..StoreOptions::default() };
+    let store = Store::open(Arc::new(RealDisk), dir.path(), options).unwrap();
+    let bytes = pattern(3 * CHUNK, 4);
+    let blob = BlobId::of(&bytes);
+    store.ingest(&blob, &bytes).unwrap();
+    let [one, other] = [(); 2].map(|()| store.open_blob(&blob).unwrap().unwrap());
+    let sent = one.chunk(1).unwrap();
+    let shared = other.chunk(1).unwrap();
+    assert_eq!(shared.as_ptr(), sent.as_ptr(), "one buffer for all who send it now");
+    assert_ne!(other.chunk(2).unwrap().as_ptr(), sent.as_ptr());
+    drop(sent);
+    assert_eq!(other.cached(1).unwrap(), &bytes[CHUNK..2 * CHUNK]);
+    store.purge(&blob).unwrap();
+    assert!(one.cached(1).is_none() && one.chunk(1).is_err(), "a purge ends it for those who come now");
+    assert_eq!(shared, &bytes[CHUNK..2 * CHUNK]);
+    drop(shared);
 }

@@ -21,10 +21,16 @@ use odi_manifest::{BlobId, Sha256};
 
 use crate::conditional::{self, Validators, Verdict};
 use crate::http_date;
-use crate::limits::PINNED_CACHE_LIFETIME;
 use crate::media_type::MediaType;
 use crate::range::{self, Ranges};
 use crate::serve::{Body, BodyError, Response};
+
+const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
+const DIGEST: HeaderName = HeaderName::from_static("digest");
+
+/// `Cache-Control` where the URL means the same bytes for ever; a test holds it to [`PINNED_CACHE_LIFETIME`].
+const PINNED: &str = "public, max-age=900, immutable";
 
 /// What is known of a file before any byte of it is read.
 #[derive(Clone, Copy, Debug)]
@@ -57,10 +63,7 @@ impl Caching {
     #[must_use]
     pub fn header(self) -> HeaderValue {
         match self {
-            Self::Pinned => {
-                let text = format!("public, max-age={}, immutable", PINNED_CACHE_LIFETIME.as_secs());
-                ascii(&text)
-            }
+            Self::Pinned => HeaderValue::from_static(PINNED),
             Self::Unpinned => HeaderValue::from_static("public, no-cache"),
         }
     }
@@ -109,14 +112,14 @@ pub fn plan(method: &Method, request: &HeaderMap, file: &FileMeta) -> Plan {
     digests(&mut headers, file.sha256.as_ref());
     let (status, segments) = match ranges {
         Ranges::Unsatisfiable => {
-            headers.insert(CONTENT_RANGE, ascii(&format!("bytes */{}", file.size)));
+            headers.insert(CONTENT_RANGE, ascii(format!("bytes */{}", file.size)));
             headers.insert(CONTENT_LENGTH, HeaderValue::from(0));
             return bodiless(StatusCode::RANGE_NOT_SATISFIABLE, headers);
         }
         Ranges::Whole => (StatusCode::OK, vec![Segment::File(0..file.size)]),
         Ranges::Parts(parts) => match <[Range<u64>; 1]>::try_from(parts) {
             Ok([part]) => {
-                headers.insert(CONTENT_RANGE, ascii(&content_range(&part, file.size)));
+                headers.insert(CONTENT_RANGE, ascii(content_range(&part, file.size)));
                 (StatusCode::PARTIAL_CONTENT, vec![Segment::File(part)])
             }
             Err(parts) => (StatusCode::PARTIAL_CONTENT, multipart(&mut headers, &parts, file)),
@@ -142,6 +145,22 @@ impl Plan {
     #[must_use]
     pub fn body_len(&self) -> u64 {
         self.segments.iter().map(Segment::len).sum()
+    }
+
+    /// The range of the file that is the whole body, if one is.
+    #[must_use]
+    pub fn only_range(&self) -> Option<&Range<u64>> {
+        match self.segments.as_slice() {
+            [Segment::File(range)] => Some(range),
+            _ => None,
+        }
+    }
+
+    /// The response, with the bytes of its [`only_range`](Self::only_range).
+    #[must_use]
+    pub fn respond_with(self, bytes: Bytes) -> Response {
+        debug_assert_eq!(self.body_len(), bytes.len() as u64, "exactly the bytes of the range");
+        Response { status: self.status, headers: self.headers, body: bytes.into() }
     }
 
     /// The response, with the file's bytes from memory.
@@ -184,9 +203,9 @@ impl Plan {
 /// What identifies the representation, which a 304 carries too.
 fn validators(file: &FileMeta, tag: &str) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(16);
-    headers.insert(ETAG, ascii(&format!("\"{tag}\"")));
+    headers.insert(ETAG, ascii(format!("\"{tag}\"")));
     if let Some(mtime) = file.mtime {
-        headers.insert(LAST_MODIFIED, ascii(&http_date::format(mtime)));
+        headers.insert(LAST_MODIFIED, ascii(http_date::format(mtime)));
     }
     headers.insert(CACHE_CONTROL, file.caching.header());
     headers
@@ -197,8 +216,8 @@ fn validators(file: &FileMeta, tag: &str) -> HeaderMap {
 fn digests(headers: &mut HeaderMap, sha256: Option<&Sha256>) {
     if let Some(sha256) = sha256 {
         let base64 = STANDARD.encode(sha256.as_bytes());
-        headers.insert(HeaderName::from_static("repr-digest"), ascii(&format!("sha-256=:{base64}:")));
-        headers.insert(HeaderName::from_static("digest"), ascii(&format!("SHA-256={base64}")));
+        headers.insert(REPR_DIGEST, ascii(format!("sha-256=:{base64}:")));
+        headers.insert(DIGEST, ascii(format!("SHA-256={base64}")));
     }
 }
 
@@ -209,10 +228,7 @@ fn safety(headers: &mut HeaderMap, media: MediaType) {
         CONTENT_SECURITY_POLICY,
         HeaderValue::from_static("sandbox; default-src 'none'; frame-ancestors 'none'"),
     );
-    headers.insert(
-        HeaderName::from_static("cross-origin-resource-policy"),
-        HeaderValue::from_static("cross-origin"),
-    );
+    headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     if media.is_active() {
         headers.insert(CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
@@ -237,7 +253,7 @@ fn multipart(headers: &mut HeaderMap, parts: &[Range<u64>], file: &FileMeta) -> 
         segments.push(Segment::File(part.clone()));
     }
     segments.push(Segment::Bytes(format!("\r\n--{boundary}--\r\n").into()));
-    headers.insert(CONTENT_TYPE, ascii(&format!("multipart/byteranges; boundary={boundary}")));
+    headers.insert(CONTENT_TYPE, ascii(format!("multipart/byteranges; boundary={boundary}")));
     segments
 }
 
@@ -249,8 +265,8 @@ const fn bodiless(status: StatusCode, headers: HeaderMap) -> Plan {
     Plan { status, headers, segments: Vec::new() }
 }
 
-fn ascii(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).expect("made of digits, dates, base64 and names of this file")
+fn ascii(text: String) -> HeaderValue {
+    HeaderValue::try_from(text).expect("made of digits, dates, base64 and names of this file")
 }
 
 #[cfg(test)]

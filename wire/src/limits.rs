@@ -92,7 +92,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 8192,
+            connections: 16_384,
             connections_per_address: 256,
             head_timeout: Duration::from_secs(20),
             handshake_timeout: Duration::from_secs(10),

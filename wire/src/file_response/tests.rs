@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::limits::PINNED_CACHE_LIFETIME;
 
 const CONTENT: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 
@@ -28,6 +29,24 @@ fn request(fields: &[(&'static str, &str)]) -> HeaderMap {
 async fn body(plan: Plan) -> String {
     let response = plan.respond_from(&Bytes::from_static(CONTENT));
     String::from_utf8(response.body.collect(10_000).await.unwrap().to_vec()).unwrap()
+}
+
+#[test]
+fn what_is_pinned_is_cached_as_long_as_the_protocol_says() {
+    let pinned = format!("public, max-age={}, immutable", PINNED_CACHE_LIFETIME.as_secs());
+    assert_eq!(Caching::Pinned.header(), pinned.as_str());
+}
+
+#[tokio::test]
+async fn a_body_that_is_one_range_can_be_given_whole() {
+    let part = plan(&Method::GET, &request(&[("range", "bytes=3-5")]), &file("a"));
+    assert_eq!(part.only_range(), Some(&(3..6)));
+    let response = part.respond_with(Bytes::from_static(b"345"));
+    assert_eq!(response.status, 206);
+    assert_eq!(response.body.collect(10).await.unwrap(), "345");
+    let several = plan(&Method::GET, &request(&[("range", "bytes=0-0,9-9")]), &file("a"));
+    assert_eq!(several.only_range(), None);
+    assert_eq!(plan(&Method::HEAD, &request(&[]), &file("a")).only_range(), None);
 }
 
 #[tokio::test]

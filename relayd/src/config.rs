@@ -41,6 +41,8 @@ pub struct Config {
     pub public_urls: Vec<PublicUrl>,
     /// The most that the store may take on disk.
     pub disk: Size,
+    /// The most memory that verified chunks may take which are asked for again and again.
+    pub ram_cache: Size,
     /// What may change while the relay runs.
     pub terms: Terms,
     /// The directories to register with; the first live one is the assigner.

@@ -24,6 +24,8 @@ const DAYS: [(&str, Weekday); 7] = [
 ];
 /// The smallest disk that can hold a catalog's tree, the records and one blob in flight.
 const DISK_MIN: Size = Size(64 << 20);
+/// What hot chunks may take in memory where the operator says nothing: a small machine can spare it.
+const RAM_CACHE: Size = Size(64 << 20);
 
 pub(super) fn config(judge: &mut Judge<'_>, raw: RawConfig) -> Option<Config> {
     let tls = RawTls::judge(judge, raw.tls.as_ref(), raw.listen_plain.len());
@@ -39,6 +41,7 @@ pub(super) fn config(judge: &mut Judge<'_>, raw: RawConfig) -> Option<Config> {
     if disk.is_some_and(|disk| disk < DISK_MIN) {
         judge.fault(&raw.disk, format!("disk: {DISK_MIN} is the least that can hold a catalog"));
     }
+    let ram_cache = raw.ram_cache.as_ref().map_or(Some(RAM_CACHE), |text| judge.amount(text, Size::parse));
     let terms = terms(judge, &raw);
     let directories = raw.directory.iter().filter_map(|raw| directory(judge, raw)).collect();
     judge.distinct(raw.directory.iter().map(|directory| &directory.url));
@@ -52,6 +55,7 @@ pub(super) fn config(judge: &mut Judge<'_>, raw: RawConfig) -> Option<Config> {
         proxies,
         public_urls,
         disk: disk?,
+        ram_cache: ram_cache?,
         terms: terms?,
         directories,
         private_addresses: judge.private_addresses(),

@@ -18,6 +18,7 @@ pub(super) struct RawConfig {
     pub(super) listen_plain: Vec<Spanned<String>>,
     pub(super) public_urls: Vec<Spanned<String>>,
     pub(super) disk: Spanned<String>,
+    pub(super) ram_cache: Option<Spanned<String>>,
     pub(super) bandwidth: Option<Spanned<String>>,
     pub(super) transfer: Option<Spanned<String>>,
     pub(super) time_zone: Option<Spanned<String>>,

@@ -134,19 +134,26 @@ impl Asked<'_> {
 
     /// Reads the tree: at once if its nodes are in memory, else on a blocking thread.
     async fn meaning(&self, store: &Store) -> Result<Meaning, Refusal> {
+        let (nodes, settings) = (store.nodes(), self.catalog.settings.now());
         let question = Question {
-            state: Arc::clone(self.state),
-            head: Arc::clone(self.head),
-            place: self.place.clone(),
-            after: self.query.after.clone(),
+            state: self.state,
+            head: self.head,
+            place: self.place,
+            after: self.query.after.as_deref(),
             pinned: self.caching == Caching::Pinned,
-            settings: self.catalog.settings.now(),
+            settings: &settings,
         };
-        let nodes = store.nodes();
         let meant = match question.answer(&nodes.in_memory()) {
             Err(NodesError::Missing(_)) => {
-                let read = tokio::task::spawn_blocking(move || question.answer(&nodes)).await;
-                read.map_err(|_| Refusal::Internal)?
+                let (state, head) = (Arc::clone(self.state), Arc::clone(self.head));
+                let (place, after) = (self.place.clone(), self.query.after.clone());
+                let pinned = question.pinned;
+                let read = tokio::task::spawn_blocking(move || {
+                    let (state, head, settings) = (&state, &head, &*settings);
+                    let (place, after) = (&place, after.as_deref());
+                    Question { state, head, place, after, pinned, settings }.answer(&nodes)
+                });
+                read.await.map_err(|_| Refusal::Internal)?
             }
             answered => answered,
         };
@@ -171,13 +178,22 @@ impl Asked<'_> {
             media: self.catalog.settings.now().media_type(path.as_str()),
             caching: self.caching,
         };
-        let job = Job::new(self.catalog, self.head, path.clone(), entry);
         match relay.open_blob(&entry.blob).await? {
             Some(reader) => {
-                let rescue = Rescue { fill: Arc::clone(&relay.fill), job };
+                let rescue = Rescue {
+                    fill: Arc::clone(&relay.fill),
+                    catalog: Arc::clone(self.catalog),
+                    head: Arc::clone(self.head),
+                    path: path.clone(),
+                    entry: entry.clone(),
+                };
                 Ok(body::from_store(request, &meta, reader, Some(rescue)))
             }
-            None => self.miss(relay, request, job, &meta).await,
+            None => {
+                let job = Job::new(self.catalog, self.head, path.clone(), entry);
+                // Boxed, for it is large and rare, and every connection has room for its largest answer.
+                Box::pin(self.miss(relay, request, job, &meta)).await
+            }
         }
     }
 
@@ -216,18 +232,18 @@ impl Asked<'_> {
 }
 
 /// What a place means in one state; asks nothing but nodes.
-struct Question {
-    state: Arc<CatalogState>,
-    head: Arc<RetainedHead>,
-    place: Place,
-    after: Option<String>,
+struct Question<'r> {
+    state: &'r Arc<CatalogState>,
+    head: &'r Arc<RetainedHead>,
+    place: &'r Place,
+    after: Option<&'r str>,
     pinned: bool,
-    settings: Arc<CatalogSettings>,
+    settings: &'r CatalogSettings,
 }
 
-impl Question {
+impl Question<'_> {
     fn answer(&self, nodes: &dyn Nodes) -> Result<Meaning, NodesError> {
-        if let Place::Artifact(path) = &self.place {
+        if let Place::Artifact(path) = self.place {
             match self.resolve(nodes, path.as_str())? {
                 Resolved::Entry { entry, .. } => return Ok(Meaning::Artifact(Box::new(entry), None)),
                 Resolved::Revoked(_) => return Ok(Meaning::Withdrawn),
@@ -235,7 +251,7 @@ impl Question {
             }
         }
         let folder = self.place.as_str();
-        let listing = self.head.tree.list(nodes, folder, self.after.as_deref(), PAGE)?;
+        let listing = self.head.tree.list(nodes, folder, self.after, PAGE)?;
         if listing.children.is_empty() && self.after.is_none() && !folder.is_empty() {
             return Ok(Meaning::Nothing);
         }
@@ -249,7 +265,7 @@ impl Question {
     }
 
     fn resolve(&self, nodes: &dyn Nodes, path: &str) -> Result<Resolved, NodesError> {
-        let found = self.state.resolve_at(nodes, &self.head, path)?;
+        let found = self.state.resolve_at(nodes, self.head, path)?;
         if found == Resolved::Absent && !self.pinned {
             // Gone from the newest state, and still in one that clients may be in the middle of.
             return self.state.resolve(nodes, path);

@@ -9,13 +9,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
-use odi_manifest::{CHUNK_BYTES, chunk_range};
+use odi_manifest::{ArtifactPath, CHUNK_BYTES, Entry, chunk_range};
 use odi_store::{BlobReader, ReadError};
 use odi_wire::fetch::BlobFetch;
 use odi_wire::file_response::{FileMeta, Segment, plan};
 use odi_wire::serve::{BodyError, Request, Response};
+use odi_wire::sync::RetainedHead;
 use tokio::sync::oneshot;
 
+use crate::catalog::Catalog;
 use crate::fill::{Fill, Job};
 use crate::flight::Stage;
 
@@ -35,9 +37,12 @@ pub(super) fn from_store(
     reader: BlobReader,
     rescue: Option<Rescue>,
 ) -> Response {
+    let plan = plan(&request.method, &request.headers, meta);
+    if let Some(bytes) = plan.only_range().and_then(|range| at_once(&reader, range)) {
+        return plan.respond_with(bytes);
+    }
     let rescue = rescue.map(Arc::new);
-    plan(&request.method, &request.headers, meta)
-        .respond(move |range| chunks(range, Source::Store(reader.clone(), rescue.clone())))
+    plan.respond(move |range| chunks(range, Source::Store(reader.clone(), rescue.clone())))
 }
 
 /// The answer to a request for a blob that is being filled. The caller has seen that it may begin.
@@ -60,11 +65,14 @@ pub(super) fn without_bytes(request: &Request, meta: &FileMeta) -> Response {
     plan(&request.method, &request.headers, meta).respond_from(&Bytes::new())
 }
 
-/// How to get a held blob again.
+/// How to get a held blob again. Cheap to have: hardly any answer needs it.
 #[derive(Debug)]
 pub(super) struct Rescue {
     pub(super) fill: Arc<Fill>,
-    pub(super) job: Job,
+    pub(super) catalog: Arc<Catalog>,
+    pub(super) head: Arc<RetainedHead>,
+    pub(super) path: ArtifactPath,
+    pub(super) entry: Entry,
 }
 
 impl Rescue {
@@ -72,11 +80,12 @@ impl Rescue {
     async fn source(&self) -> Option<Source> {
         // Until the loss is committed the blob still counts as held.
         self.fill.settled().await;
-        let mut waiter = self.fill.ask_now(self.job.clone()).ok()?;
+        let job = Job::new(&self.catalog, &self.head, self.path.clone(), &self.entry);
+        let mut waiter = self.fill.ask_now(job).ok()?;
         match waiter.readable().await {
             Stage::Arriving(fetch) => Some(Source::Fill(fetch)),
             Stage::Landed => {
-                self.fill.reopened(&self.job.wanted.blob).await.map(|reader| Source::Store(reader, None))
+                self.fill.reopened(&self.entry.blob).await.map(|reader| Source::Store(reader, None))
             }
             Stage::Failed | Stage::Waiting => None,
         }
@@ -134,20 +143,33 @@ fn chunks(range: Range<u64>, source: Source) -> Chunks {
         let of_chunk = chunk_range(source.size(), index);
         let chunk = source.chunk(index).await?;
         let end = range.end.min(of_chunk.end);
-        let offset = |at: u64| usize::try_from(at.saturating_sub(of_chunk.start)).unwrap_or(usize::MAX);
-        let piece = Some(offset(range.start)..offset(end))
-            .filter(|slice| slice.start < slice.end && slice.end <= chunk.len())
-            .map(|slice| chunk.slice(slice))
+        let piece = piece(&chunk, of_chunk.start, &(range.start..end))
             .ok_or_else(|| BodyError::source("a chunk is shorter than its blob's size says"))?;
         Ok(Some((piece, (end..range.end, source))))
     })
     .boxed()
 }
 
-async fn stored(reader: &BlobReader, index: u32) -> Result<Bytes, ReadError> {
-    if let Some(bytes) = reader.cached(index) {
-        return Ok(bytes);
+/// A whole range, if it lies in one chunk that can be had and verified without waiting: then head and body leave in one
+/// write, and nothing is left to do. A chunk that is damaged is left to [`chunks`], which knows how to mend it.
+fn at_once(reader: &BlobReader, range: &Range<u64>) -> Option<Bytes> {
+    let index = u32::try_from(range.start / CHUNK_BYTES).ok()?;
+    let of_chunk = chunk_range(reader.size(), index);
+    if range.end > of_chunk.end {
+        return None;
     }
+    let chunk = reader.try_chunk_now(index).ok()??;
+    piece(&chunk, of_chunk.start, range)
+}
+
+/// The part of a chunk that is wanted; not empty, and within it.
+fn piece(chunk: &Bytes, chunk_begins: u64, wanted: &Range<u64>) -> Option<Bytes> {
+    let offset = |at: u64| usize::try_from(at.saturating_sub(chunk_begins)).unwrap_or(usize::MAX);
+    let slice = offset(wanted.start)..offset(wanted.end);
+    (slice.start < slice.end && slice.end <= chunk.len()).then(|| chunk.slice(slice))
+}
+
+async fn stored(reader: &BlobReader, index: u32) -> Result<Bytes, ReadError> {
     if let Some(bytes) = reader.try_chunk_now(index)? {
         return Ok(bytes);
     }

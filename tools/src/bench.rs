@@ -2,4 +2,5 @@
 
 pub mod manifest;
 pub mod publish;
+pub mod serve;
 pub mod store;

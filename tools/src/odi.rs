@@ -49,6 +49,7 @@ fn measure(what: &Bench) -> anyhow::Result<()> {
     match what {
         Bench::Manifest(args) => bench::manifest::run(args),
         Bench::Publish(args) => bench::publish::run(args),
+        Bench::Serve(args) => bench::serve::run(args),
         Bench::Store(args) => bench::store::run(args),
     }
 }

@@ -66,6 +66,8 @@ pub enum Bench {
     Manifest(bench::manifest::Args),
     /// How fast trees are hashed and published.
     Publish(bench::publish::Args),
+    /// What a relay's bytes and requests cost beside nginx's.
+    Serve(bench::serve::Args),
     /// Taking in a tree beside other stores, small files, and reopening after `kill -9`.
     Store(bench::store::Args),
 }

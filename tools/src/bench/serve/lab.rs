@@ -83,7 +83,8 @@ impl Lab {
             let ask = Ask::get(&url).reply_bytes_max(STATUS_BYTES_MAX);
             let Ok(reply) = self.network.client().send(ask).await else { continue };
             let status: RelayStatus = serde_json::from_slice(&reply.body.collect().await?)?;
-            let full = status.catalogs.iter().find_map(|catalog| catalog.full);
+            let ours = status.catalogs.iter().find(|catalog| catalog.name == NAME);
+            let full = ours.and_then(|catalog| catalog.full);
             if let Some(pin) = full.filter(|_| status.ready) {
                 return Ok(pin);
             }

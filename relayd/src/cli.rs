@@ -14,6 +14,9 @@ use crate::check::{self, Finding};
 use crate::config::{Config, PrivateAddresses};
 use crate::server::Server;
 
+/// Tasks that a worker runs before it looks for new requests. A turn of a download hashes and sends a chunk, so that it looks
+/// every few milliseconds however many downloads there are.
+const TURNS_PER_LOOK: u32 = 16;
 /// How long open downloads may go on after SIGTERM or SIGINT.
 const DRAIN: Duration = Duration::from_secs(60);
 
@@ -59,8 +62,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Ok(config) => config,
         Err(error) => return Ok(daemon::refuse(&arguments.config, &error)),
     };
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.enable_all().event_interval(TURNS_PER_LOOK).build().context("start the runtime")?;
     match arguments.command {
         Some(Command::Check) => Ok(report(&runtime.block_on(check::check(&config, &SystemClock)))),
         None => runtime.block_on(serve(config)).map(|()| ExitCode::SUCCESS),

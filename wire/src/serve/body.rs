@@ -122,10 +122,16 @@ impl From<&'static str> for Body {
     }
 }
 
+/// What a body gives before everybody else on the same worker has a turn: else one fast download after the other would
+/// fill a socket's whole buffer, megabytes each, while small requests wait.
+const TURN_BYTES: usize = 256 * 1024;
+
 /// A [`Body`] that holds its producer to the promised length, and waits for its turn where the server is limited.
 pub(super) struct SizedBody {
     body: Body,
     promised: u64,
+    /// What it has given in this turn.
+    turn: usize,
     /// What its producer has given.
     given: u64,
     /// What of it has not been sent.
@@ -135,7 +141,7 @@ pub(super) struct SizedBody {
 
 impl SizedBody {
     pub(super) fn new(body: Body, flow: Option<Flow>) -> Self {
-        Self { promised: body.len(), body, given: 0, held: Bytes::new(), flow }
+        Self { promised: body.len(), body, turn: 0, given: 0, held: Bytes::new(), flow }
     }
 
     /// The next piece, when the whole server's budget lets it go.
@@ -192,9 +198,15 @@ impl http_body::Body for SizedBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if self.turn >= TURN_BYTES {
+            self.turn = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         self.poll_data(cx).map(|piece| {
             piece.map(|piece| {
                 piece
+                    .inspect(|bytes| self.turn = self.turn.saturating_add(bytes.len()))
                     .inspect_err(|error| {
                         let cause = std::error::Error::source(error).map(ToString::to_string);
                         tracing::warn!(%error, cause, "a response broke off");
@@ -217,6 +229,7 @@ impl http_body::Body for SizedBody {
 #[cfg(test)]
 mod tests {
     use futures_util::stream;
+    use http_body::Body as _;
 
     use super::*;
 
@@ -224,6 +237,21 @@ mod tests {
         let pieces: Vec<Result<Bytes, BodyError>> =
             pieces.iter().map(|piece| Ok(Bytes::from_static(piece.as_bytes()))).collect();
         Body::stream(len, stream::iter(pieces)).collect(100).await
+    }
+
+    #[test]
+    fn others_have_a_turn_after_every_chunk() {
+        let chunk = || Bytes::from(vec![0; TURN_BYTES]);
+        let pieces = vec![Ok(chunk()), Ok(chunk()), Ok(Bytes::from_static(b"end"))];
+        let len = 2 * TURN_BYTES as u64 + 3;
+        let mut body = SizedBody::new(Body::stream(len, stream::iter(pieces)), None);
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let turns: Vec<bool> = std::iter::from_fn(|| match Pin::new(&mut body).poll_frame(&mut cx) {
+            Poll::Pending => Some(false),
+            Poll::Ready(frame) => frame.map(|frame| frame.is_ok()),
+        })
+        .collect();
+        assert_eq!(turns, [true, false, true, false, true]);
     }
 
     #[tokio::test]

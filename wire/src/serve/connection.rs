@@ -169,8 +169,8 @@ fn admit<S>(
 /// Asks the service, and answers for it when it panics or hangs.
 async fn answer<S: Service>(shared: &Shared<S>, request: Request, progress: Progress) -> Response {
     let (method, target) = (request.method.clone(), request.target().to_owned());
-    let call = AssertUnwindSafe(async { shared.service.call(request).await }).catch_unwind();
-    let mut call = std::pin::pin!(call);
+    // Boxed: a connection keeps room for its largest answer for as long as it is open, and most are idle.
+    let mut call = Box::pin(AssertUnwindSafe(async { shared.service.call(request).await }).catch_unwind());
     loop {
         let deadline = progress.last() + shared.limits.answer_timeout;
         match tokio::time::timeout_at(deadline, call.as_mut()).await {

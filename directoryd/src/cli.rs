@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use odi_manifest::{Clock, SystemClock};
-use odi_wire::daemon::{self, EXIT_CONFIG, LogForm, StopSignals};
+use odi_wire::daemon::{self, EXIT_CONFIG, LogForm, ReloadSignal, StopSignals, Supervisor};
 use odi_wire::finding::Finding;
 use odi_wire::tls;
 
@@ -102,11 +102,19 @@ fn report(config: &Config) -> ExitCode {
 
 async fn serve(config: Config) -> anyhow::Result<()> {
     let mut stop = StopSignals::listen().context("listen for SIGTERM and SIGINT")?;
+    let mut reload = ReloadSignal::listen().context("listen for SIGHUP")?;
+    let supervisor = Supervisor::of_this_process();
     let mut server = Server::bind(config, Arc::new(SystemClock)).await?;
-    let failure = tokio::select! {
-        failure = server.failed() => Some(failure),
-        () = stop.received() => None,
+    supervisor.ready();
+    let failure = loop {
+        tokio::select! {
+            failure = server.failed() => break Some(failure),
+            () = stop.received() => break None,
+            () = reload.received() => tracing::warn!("a directory takes another configuration at a restart only"),
+            () = supervisor.beat() => {}
+        }
     };
+    supervisor.stopping();
     server.drain(DRAIN).await?;
     failure.map_or(Ok(()), |failure| Err(failure.into()))
 }

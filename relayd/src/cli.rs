@@ -8,10 +8,12 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use odi_manifest::SystemClock;
-use odi_wire::daemon::{self, EXIT_CONFIG, LogForm, StopSignals};
+use odi_wire::admin::drain_request;
+use odi_wire::client::{Ask, Client, ClientPolicy};
+use odi_wire::daemon::{self, EXIT_CONFIG, LogForm, ReloadSignal, StopSignals, Supervisor};
 
 use crate::check::{self, Finding};
-use crate::config::{Config, PrivateAddresses};
+use crate::config::{Config, ConfigError, PrivateAddresses};
 use crate::server::Server;
 
 /// Tasks that a worker runs before it looks for new requests. A turn of a download hashes and sends a chunk, so that it looks
@@ -19,6 +21,11 @@ use crate::server::Server;
 const TURNS_PER_LOOK: u32 = 16;
 /// How long open downloads may go on after SIGTERM or SIGINT.
 const DRAIN: Duration = Duration::from_secs(60);
+
+/// How long they may go on when the operator asks the relay to leave (`odi-relayd drain`).
+const LEAVE: Duration = Duration::from_secs(3600);
+/// Between two looks at a relay that leaves.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// A volunteer's relay of the Open Distribution Initiative.
 #[derive(Debug, Parser)]
@@ -49,6 +56,8 @@ impl Arguments {
 enum Command {
     /// Say in words what would fail, and change nothing.
     Check,
+    /// Make the running relay leave its directories, finish open downloads and end.
+    Drain,
 }
 
 /// Does what the command line says.
@@ -66,7 +75,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let runtime = runtime.enable_all().event_interval(TURNS_PER_LOOK).build().context("start the runtime")?;
     match arguments.command {
         Some(Command::Check) => Ok(report(&runtime.block_on(check::check(&config, &SystemClock)))),
-        None => runtime.block_on(serve(config)).map(|()| ExitCode::SUCCESS),
+        Some(Command::Drain) => runtime.block_on(drain(&config)).map(|()| ExitCode::SUCCESS),
+        None => {
+            let again = || Config::load(&arguments.config, private_addresses);
+            runtime.block_on(serve(config, again)).map(|()| ExitCode::SUCCESS)
+        }
     }
 }
 
@@ -78,13 +91,75 @@ fn report(findings: &[Finding]) -> ExitCode {
     if findings.iter().any(Finding::is_fatal) { ExitCode::from(EXIT_CONFIG) } else { ExitCode::SUCCESS }
 }
 
-async fn serve(config: Config) -> anyhow::Result<()> {
+async fn serve(config: Config, again: impl Fn() -> Result<Config, ConfigError>) -> anyhow::Result<()> {
     let mut stop = StopSignals::listen().context("listen for SIGTERM and SIGINT")?;
+    let mut reload = ReloadSignal::listen().context("listen for SIGHUP")?;
+    let supervisor = Supervisor::of_this_process();
     let mut server = Server::bind(config, Arc::new(SystemClock)).await?;
-    let failure = tokio::select! {
-        failure = server.failed() => Some(failure),
-        () = stop.received() => None,
+    let leaving = server.leaving();
+    supervisor.ready();
+    let (deadline, failure) = loop {
+        tokio::select! {
+            failure = server.failed() => break (DRAIN, Some(failure)),
+            () = stop.received() => break (DRAIN, None),
+            () = leaving.cancelled() => break (LEAVE, None),
+            () = reload.received() => {
+                supervisor.reloading();
+                take_again(&server, again());
+                supervisor.ready();
+            }
+            () = supervisor.beat() => {}
+        }
     };
-    server.drain(DRAIN).await;
+    if deadline == DRAIN {
+        supervisor.stopping();
+    }
+    let mut draining = std::pin::pin!(server.drain(deadline));
+    loop {
+        tokio::select! {
+            () = &mut draining => break,
+            () = supervisor.beat() => {}
+        }
+    }
     failure.map_or(Ok(()), |failure| Err(failure.into()))
+}
+
+/// A faulty file changes nothing.
+fn take_again(server: &Server, config: Result<Config, ConfigError>) {
+    match config {
+        Ok(config) => {
+            for key in server.relay().reload(&config) {
+                tracing::warn!(key, "has changed, and keeps its former value until a restart");
+            }
+            tracing::info!("the configuration was read again");
+        }
+        Err(ConfigError::Faulty(faults)) => {
+            for fault in faults {
+                tracing::error!(%fault, "the configuration is as it was");
+            }
+        }
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "the configuration is as it was");
+        }
+    }
+}
+
+/// Asks the running relay to leave, and waits until it has.
+#[expect(clippy::print_stdout, reason = "whoever typed the command wants to know")]
+async fn drain(config: &Config) -> anyhow::Result<()> {
+    let admin =
+        config.admin.context("the configuration has no `admin` listener to ask on; SIGTERM leaves too")?;
+    let url: url::Url = format!("http://{admin}/").parse().context("the admin listener has no URL")?;
+    let policy = ClientPolicy { allow_private_addresses: true, ..ClientPolicy::default() };
+    let client = Client::new(policy)?;
+    let reply = client.send(drain_request(&url)).await.context("no relay answers on the admin listener")?;
+    anyhow::ensure!(reply.status.is_success(), "the relay answers {}", reply.status);
+    println!("the relay leaves its directories and finishes open downloads");
+    let mut health = url.clone();
+    health.set_path("/healthz");
+    while client.send(Ask::get(&health)).await.is_ok() {
+        tokio::time::sleep(LOOK).await;
+    }
+    println!("it has ended");
+    Ok(())
 }

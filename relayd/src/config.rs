@@ -9,6 +9,7 @@ mod raw;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use odi_manifest::{CatalogId, PublicKey};
@@ -17,6 +18,7 @@ use odi_wire::message::PublicUrl;
 
 pub use odi_wire::config::{ConfigError, Fault, MonthlyTransfer, PrivateAddresses, Rate, Size, TlsConfig};
 
+use crate::denylist::Denylist;
 use crate::schedule::Schedule;
 use crate::wanted::Wanted;
 
@@ -45,6 +47,8 @@ pub struct Config {
     pub ram_cache: Size,
     /// What may change while the relay runs.
     pub terms: Terms,
+    /// The file of what is never served.
+    pub denylist: Option<PathBuf>,
     /// The directories to register with; the first live one is the assigner.
     pub directories: Vec<DirectoryConfig>,
     /// Whether loopback and private addresses may be contacted: a laboratory, never the open network.
@@ -58,10 +62,12 @@ pub struct Terms {
     pub schedule: Schedule,
     /// The most that may be sent per month; `None` is unmetered.
     pub transfer: Option<MonthlyTransfer>,
+    /// What is never served.
+    pub denied: Arc<Denylist>,
 }
 
 /// One `[[directory]]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DirectoryConfig {
     /// Scheme and authority of the directory.
     pub url: PublicUrl,
@@ -79,10 +85,29 @@ impl Config {
     /// # Errors
     /// It cannot be read, or something in it cannot be run.
     pub fn load(path: &Path, private_addresses: PrivateAddresses) -> Result<Self, ConfigError> {
-        Self::parse(&config::read(path)?, private_addresses)
+        let mut config = Self::parse(&config::read(path)?, private_addresses)?;
+        if let Some(file) = &config.denylist {
+            config.terms.denied = Arc::new(Denylist::load(file).map_err(ConfigError::Faulty)?);
+        }
+        Ok(config)
     }
 
-    /// Judges a configuration text.
+    /// The keys whose values differ and cannot change while the relay runs.
+    #[must_use]
+    pub fn fixed_differences(&self, other: &Self) -> Vec<&'static str> {
+        let differs = [
+            ("data_dir", self.data_dir != other.data_dir),
+            ("listen", self.listen != other.listen),
+            ("admin", self.admin != other.admin),
+            ("proxies", self.proxies != other.proxies),
+            ("public_urls", self.public_urls != other.public_urls),
+            ("disk", self.disk != other.disk),
+            ("[[directory]]", self.directories != other.directories),
+        ];
+        differs.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
+    }
+
+    /// Judges a configuration text. What is in other files, a denylist, is not read.
     ///
     /// # Errors
     /// Something in it cannot be run; all faults are named.

@@ -49,6 +49,7 @@ pub async fn run(relay: Arc<Relay>, stop: CancellationToken) {
                         store: relay.store.clone(),
                         fill: Arc::clone(&relay.fill),
                         announce: Arc::clone(&relay.announce),
+                        denied: Arc::clone(&relay.denied),
                     };
                     tasks.spawn(scan.run(stop.clone()));
                     tasks.spawn(follow(Arc::clone(&relay), catalog, stop.clone()));

@@ -32,6 +32,8 @@ pub struct Holdings {
     total: u64,
     /// Ids of holes: all of them unless there were ever more than [`HOLES_MAX`].
     holes: BTreeSet<BlobId>,
+    /// Never to be served, although assigned: no hole, and claimed by nobody. At most [`HOLES_MAX`].
+    excluded: BTreeSet<BlobId>,
     newcomers: VecDeque<BlobId>,
     /// Blobs that only older served heads name; held, and no range speaks for them.
     retained: VecDeque<BlobId>,
@@ -47,6 +49,7 @@ impl Holdings {
             missing: vec![0; ID_SPACE as usize],
             total: 0,
             holes: BTreeSet::new(),
+            excluded: BTreeSet::new(),
             newcomers: VecDeque::new(),
             retained: VecDeque::new(),
             pass_done: false,
@@ -66,6 +69,15 @@ impl Holdings {
         self.total = self.total.saturating_add(1);
         if self.holes.len() < HOLES_MAX {
             self.holes.insert(*blob);
+        }
+    }
+
+    /// Notes a blob that is not to be served, held or not.
+    pub fn excludes(&mut self, blob: &BlobId) {
+        if self.excluded.len() < HOLES_MAX {
+            self.excluded.insert(*blob);
+        } else {
+            self.lacks(blob);
         }
     }
 
@@ -124,8 +136,12 @@ impl Holdings {
         let all_listed = u64::try_from(self.holes.len()) == Ok(self.total);
         let (ranges, minus) = if !self.pass_done {
             (IdRanges::none(), Vec::new())
-        } else if all_listed && self.holes.len() <= INVENTORY_BLOBS_MAX {
-            (self.assigned.clone(), self.holes.iter().copied().collect())
+        } else if all_listed && self.holes.len() + self.excluded.len() <= INVENTORY_BLOBS_MAX {
+            let excluded = self.excluded.iter().filter(|blob| self.assigned.contains(blob));
+            let mut minus: Vec<BlobId> = self.holes.iter().chain(excluded).copied().collect();
+            minus.sort_unstable();
+            minus.dedup();
+            (self.assigned.clone(), minus)
         } else {
             (self.clean_ranges(), Vec::new())
         };
@@ -135,8 +151,12 @@ impl Holdings {
     /// What is held and not covered by `ranges`, the newest first where there are too many.
     fn beside(&self, ranges: &IdRanges) -> Vec<BlobId> {
         let newcomers = self.newcomers.iter().rev().filter(|blob| !ranges.contains(blob));
-        let mut plus: Vec<BlobId> =
-            newcomers.chain(self.retained.iter().rev()).take(INVENTORY_BLOBS_MAX).copied().collect();
+        let mut plus: Vec<BlobId> = newcomers
+            .chain(self.retained.iter().rev())
+            .filter(|blob| !self.excluded.contains(blob))
+            .take(INVENTORY_BLOBS_MAX)
+            .copied()
+            .collect();
         plus.sort_unstable();
         plus.dedup();
         plus
@@ -144,7 +164,9 @@ impl Holdings {
 
     /// The assigned prefixes without any hole; of more runs than an inventory may have, the widest.
     fn clean_ranges(&self) -> IdRanges {
-        let clean = |prefix: &u16| self.missing.get(usize::from(*prefix)) == Some(&0);
+        let excluded: BTreeSet<u16> = self.excluded.iter().map(prefix_of).collect();
+        let clean =
+            |prefix: &u16| self.missing.get(usize::from(*prefix)) == Some(&0) && !excluded.contains(prefix);
         let assigned = self.assigned.as_slice().iter().flat_map(|(lo, hi)| *lo..=*hi);
         let mut runs: Vec<(u16, u16)> = Vec::new();
         for prefix in assigned.filter(clean) {
@@ -232,6 +254,19 @@ mod tests {
         missing.iter().for_each(|blob| holdings.filled(blob));
         assert_eq!(holdings.missing(), 0);
         assert_eq!(holdings.claim().ranges, IdRanges::all());
+    }
+
+    #[test]
+    fn what_is_excluded_is_no_hole_and_never_claimed() {
+        let mut holdings = Holdings::new(IdRanges::all());
+        holdings.excludes(&blob(1));
+        holdings.filled(&blob(1));
+        holdings.pass_done();
+        assert!(holdings.is_complete());
+        assert_eq!((holdings.claim().minus, holdings.claim().plus), (vec![blob(1)], vec![]));
+        (2..3000).for_each(|n| holdings.excludes(&blob(n)));
+        let claim = holdings.claim();
+        assert!((1..3000).all(|n| !claimed(&claim, &blob(n))) && claim.ranges.share() > 50_000);
     }
 
     proptest! {

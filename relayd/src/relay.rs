@@ -15,6 +15,7 @@ use crate::bell::Bell;
 use crate::catalog::{Assigned, Catalog};
 use crate::catalogs::Catalogs;
 use crate::config::{Config, Terms};
+use crate::denylist::Denied;
 use crate::directory::Directory;
 use crate::fill::Fill;
 use crate::identity::Identity;
@@ -50,7 +51,9 @@ pub struct Relay {
     pub directories: Vec<Arc<Directory>>,
     /// What may change while the relay runs.
     pub terms: RwLock<Arc<Terms>>,
-    /// Rung when it has changed.
+    /// What the operator denies.
+    pub denied: Arc<Denied>,
+    /// Rung when the terms have changed.
     pub terms_changed: Bell,
     /// What may be sent now.
     pub throttle: Arc<Throttle>,
@@ -89,6 +92,19 @@ impl Relay {
     #[must_use]
     pub fn terms(&self) -> Arc<Terms> {
         Arc::clone(&self.terms.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes another configuration as far as it may change while the relay runs. Returns the keys that differ and keep their
+    /// former value until a restart.
+    pub fn reload(&self, config: &Config) -> Vec<&'static str> {
+        let terms = Arc::new(config.terms.clone());
+        if self.denied.replace(Arc::clone(&terms.denied)) {
+            self.catalogs.all().iter().for_each(|catalog| catalog.changed.ring());
+        }
+        *self.terms.write().unwrap_or_else(PoisonError::into_inner) = terms;
+        self.terms_changed.ring();
+        self.announce.ring();
+        self.config.fixed_differences(config)
     }
 
     /// The directory whose assignments count: the first that answers.

@@ -5,16 +5,18 @@
 //! missing; then only a new head, a new assignment or a loss starts another. So no list of missing blobs is ever kept.
 //! What has been withdrawn is neither asked for nor missed: without it a catalog is whole.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use odi_manifest::{ArtifactPath, Entry, NodesError, Op, Tree};
+use odi_manifest::{ArtifactPath, BlobId, Entry, NodesError, Op, Tree};
 use odi_store::Store;
 use odi_wire::sync::{CatalogState, RetainedHead};
 use tokio_util::sync::CancellationToken;
 
 use crate::bell::{Bell, Ear};
 use crate::catalog::{Assigned, Catalog};
+use crate::denylist::Denied;
 use crate::fill::{Fill, Job};
 use crate::queue::{Lane, Pushed};
 
@@ -37,6 +39,8 @@ pub struct Scan {
     pub fill: Arc<Fill>,
     /// Rung when there is something new to announce.
     pub announce: Arc<Bell>,
+    /// What the operator denies.
+    pub denied: Arc<Denied>,
 }
 
 /// How a pass ended.
@@ -49,7 +53,9 @@ enum Pass {
 /// What one batch found.
 struct Batch {
     missing: Vec<(ArtifactPath, Entry)>,
-    held_plus: Vec<odi_manifest::BlobId>,
+    held_plus: Vec<BlobId>,
+    /// Denied by the operator.
+    denied: Vec<BlobId>,
     next: Option<ArtifactPath>,
 }
 
@@ -121,6 +127,7 @@ impl Scan {
             self.ask_for_news(state, head, assigned, *former).await?;
         }
         let mut missing_bytes = 0_u64;
+        let mut denied = BTreeSet::new();
         let mut after = None;
         loop {
             let batch = self.batch(state, head, assigned, after).await?;
@@ -128,6 +135,12 @@ impl Scan {
                 if let Some(counting) = self.catalog.accounts().counting() {
                     counting.retains(blob);
                 }
+            }
+            for blob in batch.denied {
+                if let Some(counting) = self.catalog.accounts().counting() {
+                    counting.excludes(&blob);
+                }
+                denied.insert(blob);
             }
             for (path, entry) in batch.missing {
                 missing_bytes = missing_bytes.saturating_add(entry.size);
@@ -148,6 +161,7 @@ impl Scan {
                 break;
             }
         }
+        self.denied.found(*self.catalog.id(), denied);
         self.count_replaced(state).await?;
         self.catalog.accounts().end_pass(missing_bytes);
         Ok(if missing_bytes == 0 { Pass::Complete } else { Pass::LeftMissing })
@@ -163,6 +177,7 @@ impl Scan {
     ) -> Result<(), NodesError> {
         let (store, assigned, tree) = (self.store.clone(), Arc::clone(assigned), head.tree);
         let (state, seq) = (Arc::clone(state), head.seq());
+        let (denied, name) = (self.denied.list(), self.catalog.name.clone());
         let news = blocking(move || {
             let nodes = store.nodes();
             let mut news = Vec::new();
@@ -170,6 +185,7 @@ impl Scan {
                 if let Op::Put(path, entry) = op?
                     && assigned.covers(&entry.blob)
                     && state.revokes(path.as_str(), &entry, seq).is_none()
+                    && !denied.denies(name.as_str(), path.as_str(), &entry)
                     && !store.contains(&entry.blob)
                 {
                     news.push((path, entry));
@@ -203,15 +219,25 @@ impl Scan {
     ) -> Result<Batch, NodesError> {
         let (store, assigned) = (self.store.clone(), Arc::clone(assigned));
         let (state, tree, seq) = (Arc::clone(state), head.tree, head.seq());
+        let (denied, name) = (self.denied.list(), self.catalog.name.clone());
         blocking(move || {
             let nodes = store.nodes();
-            let mut batch = Batch { missing: Vec::new(), held_plus: Vec::new(), next: None };
+            let mut batch =
+                Batch { missing: Vec::new(), held_plus: Vec::new(), denied: Vec::new(), next: None };
             let after = after.as_ref().map(ArtifactPath::as_str);
             for (looked, item) in tree.iter(&nodes, after).enumerate() {
                 let (path, entry) = item?;
                 let withdrawn = state.revokes(path.as_str(), &entry, seq).is_some();
-                let held = withdrawn || !assigned.covers(&entry.blob) || store.contains(&entry.blob);
-                if held && !withdrawn && assigned.plus.binary_search(&entry.blob).is_ok() {
+                let refused = denied.denies(name.as_str(), path.as_str(), &entry);
+                if refused {
+                    if denied.denies_content(&entry) {
+                        drop_content(&store, &entry.blob);
+                    }
+                    batch.denied.push(entry.blob);
+                }
+                let unwanted = withdrawn || refused || !assigned.covers(&entry.blob);
+                let held = unwanted || store.contains(&entry.blob);
+                if held && !withdrawn && !refused && assigned.plus.binary_search(&entry.blob).is_ok() {
                     batch.held_plus.push(entry.blob);
                 }
                 let full = looked + 1 >= BATCH.1 || batch.missing.len() + 1 >= BATCH.0;
@@ -233,6 +259,7 @@ impl Scan {
     /// Blobs that only older served heads name are kept, not fetched; what is held of them is announced one by one.
     async fn count_replaced(&self, state: &Arc<CatalogState>) -> Result<(), NodesError> {
         let (store, state) = (self.store.clone(), Arc::clone(state));
+        let (denied, name) = (self.denied.list(), self.catalog.name.clone());
         let held = blocking(move || {
             let nodes = store.nodes();
             let mut held = Vec::new();
@@ -241,6 +268,7 @@ impl Scan {
                 for op in Tree::diff(&nodes, &newest.tree, &older.tree).take(REPLACED_MAX) {
                     if let Op::Put(path, entry) = op?
                         && state.revokes(path.as_str(), &entry, older.seq()).is_none()
+                        && !denied.denies(name.as_str(), path.as_str(), &entry)
                         && store.contains(&entry.blob)
                     {
                         held.push(entry.blob);
@@ -254,6 +282,15 @@ impl Scan {
             held.iter().for_each(|blob| counting.retains(blob));
         }
         Ok(())
+    }
+}
+
+/// What is denied by its content is not kept either; what cannot be dropped now is refused all the same.
+fn drop_content(store: &Store, blob: &BlobId) {
+    if store.contains(blob)
+        && let Err(error) = store.purge(blob)
+    {
+        tracing::error!(%blob, error = &error as &dyn std::error::Error, "denied content is refused, and still on disk");
     }
 }
 

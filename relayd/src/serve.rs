@@ -61,6 +61,9 @@ impl Relay {
 
     /// A blob by its content: what is held, and nothing else, because nothing says what else might be meant.
     async fn blob(&self, request: &Request, blob: &BlobId) -> Result<Response, Refusal> {
+        if self.denied.denies_blob(blob) {
+            return Err(Refusal::LegallyRefused);
+        }
         // Withdrawn by one catalog, it is served for the sake of another's entry only.
         if self.catalogs.revokes_blob(blob) && !self.withdrawn.stands(blob) {
             return Err(Refusal::Gone);
@@ -78,6 +81,9 @@ impl Relay {
     }
 
     async fn chunk_list(&self, blob: &BlobId) -> Result<Response, Refusal> {
+        if self.denied.denies_blob(blob) {
+            return Err(Refusal::LegallyRefused);
+        }
         let (store, blob) = (self.store.clone(), *blob);
         let list = tokio::task::spawn_blocking(move || store.chunk_list(&blob)).await;
         let list = list.map_err(|_| Refusal::Internal)?.ok_or(Refusal::NotFound)?;

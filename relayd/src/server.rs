@@ -27,6 +27,7 @@ use crate::admission::MissBudget;
 use crate::bell::Bell;
 use crate::catalogs::Catalogs;
 use crate::config::{Config, PrivateAddresses};
+use crate::denylist::Denied;
 use crate::directory::Directory;
 use crate::fill::{Fill, FillParts};
 use crate::identity::{Identity, IdentityError};
@@ -268,6 +269,8 @@ fn open(config: Config, clock: Arc<dyn Clock>, throttle: Arc<Throttle>) -> Resul
     }));
     let started = clock.now();
     let (meter, terms) = (Meter::open(&config.data_dir, started)?, config.terms.clone());
+    let denied = Arc::new(Denied::default());
+    denied.replace(Arc::clone(&terms.denied));
     let urls: Vec<url::Url> = config.public_urls.iter().map(|url| url.to_url()).collect();
     Ok(Relay {
         config,
@@ -281,6 +284,7 @@ fn open(config: Config, clock: Arc<dyn Clock>, throttle: Arc<Throttle>) -> Resul
         peers,
         fill,
         directories,
+        denied,
         terms: RwLock::new(Arc::new(terms)),
         terms_changed: Bell::default(),
         throttle,

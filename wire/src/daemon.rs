@@ -1,5 +1,7 @@
 //! What both daemons do alike between their command line and the operating system: logs, exit codes, signals.
 
+mod supervisor;
+
 use std::error::Error;
 use std::io;
 use std::path::Path;
@@ -9,6 +11,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::ConfigError;
+
+pub use supervisor::Supervisor;
 
 /// Exit code for a configuration that cannot be run (EX_CONFIG of sysexits.h).
 pub const EXIT_CONFIG: u8 = 78;
@@ -44,6 +48,25 @@ pub fn refuse(file: &Path, error: &ConfigError) -> ExitCode {
         ConfigError::Unreadable { .. } => tracing::error!(error = error as &dyn Error, "no configuration"),
     }
     ExitCode::from(EXIT_CONFIG)
+}
+
+/// The operator's wish that the configuration is read again: SIGHUP.
+#[derive(Debug)]
+pub struct ReloadSignal(Signal);
+
+impl ReloadSignal {
+    /// Hears it from now on, instead of dying of it. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn listen() -> io::Result<Self> {
+        signal(SignalKind::hangup()).map(Self)
+    }
+
+    /// Waits for the next one.
+    pub async fn received(&mut self) {
+        self.0.recv().await;
+    }
 }
 
 /// The operator's and the system's wish that the process ends: SIGTERM and SIGINT.

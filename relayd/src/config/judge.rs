@@ -1,5 +1,7 @@
 //! The second stage: every value of the raw form in its judged one, or a fault.
 
+use std::sync::Arc;
+
 use jiff::civil::{Time, Weekday};
 use jiff::tz::TimeZone;
 use odi_manifest::{CatalogId, PublicKey};
@@ -57,6 +59,7 @@ pub(super) fn config(judge: &mut Judge<'_>, raw: RawConfig) -> Option<Config> {
         disk: disk?,
         ram_cache: ram_cache?,
         terms: terms?,
+        denylist: raw.denylist,
         directories,
         private_addresses: judge.private_addresses(),
     })
@@ -76,7 +79,7 @@ fn terms(judge: &mut Judge<'_>, raw: &RawConfig) -> Option<Terms> {
             )
         }
     };
-    Some(Terms { schedule: Schedule { otherwise, windows, zone: zone? }, transfer })
+    Some(Terms { schedule: Schedule { otherwise, windows, zone: zone? }, transfer, denied: Arc::default() })
 }
 
 fn window(judge: &mut Judge<'_>, raw: &RawWindow) -> Option<Window> {

@@ -24,6 +24,7 @@ pub(super) struct RawConfig {
     pub(super) time_zone: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) window: Vec<Spanned<RawWindow>>,
+    pub(super) denylist: Option<PathBuf>,
     pub(super) admin: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) proxies: Vec<Spanned<String>>,

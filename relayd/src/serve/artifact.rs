@@ -170,6 +170,9 @@ impl Asked<'_> {
         path: &ArtifactPath,
         entry: &Entry,
     ) -> Result<Response, Refusal> {
+        if relay.denied.list().denies(self.catalog.name.as_str(), path.as_str(), entry) {
+            return Err(Refusal::LegallyRefused);
+        }
         let meta = FileMeta {
             size: entry.size,
             blob: entry.blob,

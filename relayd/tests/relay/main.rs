@@ -9,6 +9,7 @@ mod web;
 
 mod admin;
 mod budgets;
+mod denying;
 mod filling;
 mod hostile;
 mod joining;

@@ -1,0 +1,192 @@
+//! The operator's own list of what is never served, whatever anybody signs or asks (threat row 64). Pure, but for the lock.
+//!
+//! One line each: `blake3:HEX`, `sha256:HEX`, a path as in a URL, `/debian/pool/x.deb`, or a folder with its slash,
+//! `/debian/pool/`. Empty lines and those that begin with `#` say nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use odi_manifest::{BlobId, CatalogId, Entry, Sha256};
+use odi_wire::config::Fault;
+
+/// The most lines that count.
+const LINES_MAX: usize = 100_000;
+/// The largest file, in bytes.
+pub const FILE_BYTES_MAX: u64 = 64 << 20;
+/// Blobs that are remembered per catalog as denied by another name than their own.
+const FOUND_MAX: usize = 65_536;
+
+/// What is denied.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Denylist {
+    blobs: BTreeSet<BlobId>,
+    sha256: BTreeSet<Sha256>,
+    /// `catalog/path`, and `catalog/folder/`.
+    paths: BTreeSet<String>,
+}
+
+impl Denylist {
+    /// Reads the text of a list.
+    ///
+    /// # Errors
+    /// Every line that says nothing.
+    pub fn parse(text: &str) -> Result<Self, Vec<Fault>> {
+        let mut list = Self::default();
+        let mut faults = Vec::new();
+        for (at, line) in text.lines().enumerate() {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            if at >= LINES_MAX {
+                faults.push(Fault { line: Some(at + 1), what: format!("more than {LINES_MAX} lines") });
+                break;
+            }
+            if !list.add(line) {
+                let what = format!("`{line}` is none of blake3:HEX, sha256:HEX and /catalog/path");
+                faults.push(Fault { line: Some(at + 1), what });
+            }
+        }
+        if faults.is_empty() { Ok(list) } else { Err(faults) }
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// It cannot be read, or lines of it say nothing: in words that name the file.
+    pub fn load(path: &Path) -> Result<Self, Vec<Fault>> {
+        let named = |line: Option<usize>, what: &dyn std::fmt::Display| {
+            let place = line.map_or_else(String::new, |line| format!(", line {line}"));
+            Fault { line: None, what: format!("denylist {}{place}: {what}", path.display()) }
+        };
+        let size = std::fs::metadata(path).map_err(|error| vec![named(None, &error)])?.len();
+        if size > FILE_BYTES_MAX {
+            return Err(vec![named(None, &format!("longer than {FILE_BYTES_MAX} bytes"))]);
+        }
+        let text = std::fs::read_to_string(path).map_err(|error| vec![named(None, &error)])?;
+        Self::parse(&text)
+            .map_err(|faults| faults.iter().map(|fault| named(fault.line, &fault.what)).collect())
+    }
+
+    fn add(&mut self, line: &str) -> bool {
+        if let Some(hex) = line.strip_prefix("blake3:") {
+            return hex.parse().map(|blob| self.blobs.insert(blob)).is_ok();
+        }
+        if let Some(hex) = line.strip_prefix("sha256:") {
+            return hex.parse().map(|sha256| self.sha256.insert(sha256)).is_ok();
+        }
+        match line.strip_prefix('/') {
+            Some(path) if path.split_once('/').is_some_and(|(name, _)| !name.is_empty()) => {
+                self.paths.insert(path.to_owned());
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether content is denied by its own name.
+    #[must_use]
+    pub fn denies_blob(&self, blob: &BlobId) -> bool {
+        self.blobs.contains(blob)
+    }
+
+    /// Whether content is denied by one of its hashes, whatever it is called.
+    #[must_use]
+    pub fn denies_content(&self, entry: &Entry) -> bool {
+        self.blobs.contains(&entry.blob) || self.sha256.contains(&entry.sha256)
+    }
+
+    /// Whether an artifact is denied: by a hash, its path, or a folder above it.
+    #[must_use]
+    pub fn denies(&self, catalog: &str, path: &str, entry: &Entry) -> bool {
+        if self.denies_content(entry) {
+            return true;
+        }
+        if self.paths.is_empty() {
+            return false;
+        }
+        let full = format!("{catalog}/{path}");
+        let mut above = full.match_indices('/').map(|(at, _)| full.split_at(at + 1).0);
+        self.paths.contains(&full) || above.any(|folder| self.paths.contains(folder))
+    }
+}
+
+/// The list in force, and what it was found to mean in the catalogs that are followed.
+#[derive(Debug, Default)]
+pub struct Denied {
+    list: RwLock<Arc<Denylist>>,
+    found: Mutex<BTreeMap<CatalogId, BTreeSet<BlobId>>>,
+}
+
+impl Denied {
+    /// With this list from now on; whether that changes anything.
+    pub fn replace(&self, list: Arc<Denylist>) -> bool {
+        let mut present = self.list.write().unwrap_or_else(PoisonError::into_inner);
+        let differs = *present != list;
+        *present = list;
+        differs
+    }
+
+    /// The list.
+    #[must_use]
+    pub fn list(&self) -> Arc<Denylist> {
+        Arc::clone(&self.list.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Notes what a whole pass over a catalog found denied.
+    pub fn found(&self, catalog: CatalogId, blobs: BTreeSet<BlobId>) {
+        let kept = blobs.into_iter().take(FOUND_MAX).collect();
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).insert(catalog, kept);
+    }
+
+    /// Whether content may not be served under its own name: it is on the list, or something of that content is.
+    #[must_use]
+    pub fn denies_blob(&self, blob: &BlobId) -> bool {
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        found.values().any(|blobs| blobs.contains(blob)) || self.list().denies_blob(blob)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(bytes: &[u8]) -> Entry {
+        let sha256 = Sha256::from_bytes([bytes.len().try_into().unwrap_or(0); 32]);
+        Entry { size: bytes.len() as u64, blob: BlobId::of(bytes), sha256, mtime: 0, ext: None }
+    }
+
+    #[test]
+    fn table() {
+        let text = format!(
+            "# a court said so\n\nblake3:{}\nsha256:{}\n /debian/pool/x.deb \n/debian/secret/\n/jenkins/\n",
+            BlobId::of(b"bad"),
+            "05".repeat(32)
+        );
+        let list = Denylist::parse(&text).unwrap();
+        for (catalog, path, bytes, denied) in [
+            ("debian", "any", &b"bad"[..], true),
+            ("debian", "any", b"five.", true),
+            ("debian", "pool/x.deb", b"x", true),
+            ("debian", "pool/x.deb.asc", b"x", false),
+            ("fedora", "pool/x.deb", b"x", false),
+            ("debian", "secret/a/b", b"x", true),
+            ("debian", "secret", b"x", false),
+            ("debian", "secrets/a", b"x", false),
+            ("jenkins", "anything/at/all", b"x", true),
+        ] {
+            assert_eq!(list.denies(catalog, path, &entry(bytes)), denied, "{catalog}/{path}");
+        }
+    }
+
+    #[test]
+    fn lines_that_say_nothing_are_named() {
+        let faults = Denylist::parse("blake3:12\nok\n/debian\n/x/y\nsha256:zz\n//z").unwrap_err();
+        let lines: Vec<_> = faults.iter().filter_map(|fault| fault.line).collect();
+        assert_eq!(lines, [1, 2, 3, 5, 6]);
+        assert!(faults[1].to_string().starts_with("line 2: `ok` is none of"));
+        let missing = Denylist::load(Path::new("/nowhere/denied")).unwrap_err();
+        assert!(missing[0].what.starts_with("denylist /nowhere/denied: "), "{missing:?}");
+    }
+}

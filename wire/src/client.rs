@@ -106,7 +106,9 @@ impl Client {
             let encoding = String::from_utf8_lossy(encoding.as_bytes()).chars().take(40).collect();
             return Err(ClientError::Encoded { url: named(&url), encoding });
         }
-        let declared = response.content_length().filter(|_| ask.method != http::Method::HEAD);
+        // The bound is for what was asked for: a refusal may well be longer, and its status says more than its length.
+        let counts = ask.method != http::Method::HEAD && response.status().is_success();
+        let declared = response.content_length().filter(|_| counts);
         if declared.is_some_and(|declared| declared > ask.reply_bytes_max) {
             return Err(ClientError::TooLarge { url: named(&url), max_bytes: ask.reply_bytes_max });
         }

@@ -114,6 +114,8 @@ impl ClientError {
         if let Some(refused) = resolve_error(&source) {
             return Self::RefusedAddress { url, source: refused };
         }
+        // The errors here name the URL themselves.
+        let source = source.without_url();
         if source.is_connect() { Self::Connect { url, source } } else { Self::Transport { url, source } }
     }
 }

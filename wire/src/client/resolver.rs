@@ -14,7 +14,9 @@ use super::address::is_public;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ResolveError {
     /// At least one of its addresses is not public. All count: an answer that mixes them is an attack or a mistake.
-    #[error("the name `{name}` has the address {addr}, which is not public")]
+    #[error(
+        "the name `{name}` has the address {addr}, which is not public; only --allow-private-addresses permits that"
+    )]
     NotPublic {
         /// The name.
         name: String,

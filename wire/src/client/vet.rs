@@ -23,10 +23,10 @@ pub enum UrlRefusal {
     #[error("port {0} is neither 80, 443 nor above 1023")]
     Port(u16),
     /// A name that only means something here.
-    #[error("its host is a local name")]
+    #[error("its host is a local name, and only --allow-private-addresses permits that")]
     LocalName,
     /// An address that is not the public internet's.
-    #[error("its address {0} is not public")]
+    #[error("its address {0} is not public, and only --allow-private-addresses permits that")]
     NotPublic(IpAddr),
 }
 
@@ -77,7 +77,6 @@ mod tests {
         vet(&Url::parse(text).unwrap(), &ClientPolicy { allow_private_addresses, ..ClientPolicy::default() })
     }
 
-    /// Threat table row 25.
     #[test]
     fn every_spelling_of_a_private_address_is_refused() {
         for text in [

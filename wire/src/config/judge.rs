@@ -79,7 +79,8 @@ impl<'t> Judge<'t> {
     pub fn public_url(&mut self, text: &Spanned<String>) -> Option<PublicUrl> {
         let url = self.judged(text, PublicUrl::parse(text.get_ref()))?;
         if self.is_out_of_reach(&url.to_url()) {
-            self.fault(text, format!("`{url}` cannot be reached from the open network"));
+            let why = "cannot be reached from the open network; only --allow-private-addresses permits that";
+            self.fault(text, format!("`{url}` {why}"));
             return None;
         }
         Some(url)
@@ -97,7 +98,9 @@ impl<'t> Judge<'t> {
                 "no user name or password belongs here".to_owned()
             }
             Ok(url) if self.is_out_of_reach(&url) => {
-                "on the open network this has a name or a public address".to_owned()
+                "on the open network this has a name or a public address; only --allow-private-addresses permits \
+                 another"
+                    .to_owned()
             }
             Ok(mut url) => {
                 if !url.path().ends_with('/') {

@@ -53,5 +53,6 @@ pub use outcome::{HeadOutcome, HeadState, InitOutcome};
 pub use progress::{Progress, Silent};
 pub use publish::{PublishRequest, publish};
 pub use run::run;
+pub(crate) use scan::walk;
 pub use signers::BoxedSigner;
 pub use tree_disk::{DiskError, RealTreeDisk, TreeDisk};

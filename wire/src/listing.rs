@@ -12,7 +12,7 @@ use odi_manifest::{BlobId, Sha256};
 use serde::Serialize;
 
 use crate::file_response::Caching;
-use crate::route::encode_path;
+use crate::route::{encode_path, encode_path_plainly};
 use crate::serve::Response;
 
 /// What a folder's page may do: show itself. No script, no frame, nothing from elsewhere.
@@ -127,11 +127,11 @@ const STYLE: &str = "body{font:16px/1.4 system-ui,sans-serif;margin:1rem}table{b
 fn html_row(row: &Row) -> Markup {
     match row {
         Row::Folder { name } => html! {
-            tr { td { a href={ "./" (encode_path(name)) "/" } { (name) "/" } } td {} td {} td {} }
+            tr { td { a href={ "./" (encode_path_plainly(name)) "/" } { (name) "/" } } td {} td {} td {} }
         },
         Row::Artifact { name, size, mtime, sha256, .. } => html! {
             tr {
-                td { a href={ "./" (encode_path(name)) } { (name) } }
+                td { a href={ "./" (encode_path_plainly(name)) } { (name) } }
                 td { (size) }
                 td { (date_text(*mtime)) }
                 td { (sha256) }
@@ -199,10 +199,12 @@ mod tests {
 
     #[test]
     fn names_of_strangers_are_shown_and_never_run() {
-        let html = page(&["<script>alert(1)</script>", "javascript:x", "\" onclick=\"x"]).to_html();
+        let html =
+            page(&["<script>alert(1)</script>", "javascript:x", "\" onclick=\"x", "R&D's $(x)"]).to_html();
         assert!(!html.contains("<script>") && !html.contains("\" onclick"), "{html}");
         assert!(html.contains("&lt;script&gt;"));
         assert!(html.contains("href=\"./javascript:x\""), "a name is no scheme: {html}");
+        assert!(html.contains("href=\"./R%26D%27s%20%24%28x%29\">R&amp;D's $(x)</a>"), "{html}");
         assert!(html.contains("href=\"?after=z%26z\""));
         assert!(html.contains("href=\"../\"") && html.contains("href=\"./sub/\""));
     }

@@ -16,7 +16,7 @@ use odi_manifest::{ArtifactPath, BlobId, Pin};
 
 pub use api::{API_PREFIX, ApiRoute};
 pub use name::{CatalogName, NameError, StateName};
-pub use percent::{PercentError, decode, encode_path, encode_query};
+pub use percent::{PercentError, decode, encode_path, encode_path_plainly, encode_query};
 pub use query::Query;
 pub use suffix::Suffix;
 

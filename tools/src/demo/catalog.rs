@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fs, io};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use odi_manifest::{CatalogId, Clock as _, SigningKey, SystemClock};
 use url::Url;
 
 use crate::sign::{
-    BoxedSigner, Description, InitRequest, PublishRequest, RealTreeDisk, Silent, init, publish,
+    BoxedSigner, Description, InitRequest, PublishRequest, RealTreeDisk, Silent, init, publish, walk,
 };
 
 const ROOT_LIFE: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -88,25 +88,23 @@ fn signers(key: &SigningKey) -> Vec<BoxedSigner> {
     vec![Box::new(key.clone())]
 }
 
-/// Copies a tree, by hard links where the disk allows them, so that publishing writes nothing into the original.
+/// Copies what `odi-sign publish` would name of a tree, by hard links where the disk allows them, so that publishing writes
+/// nothing into the original. What publish refuses is refused here: a link out of the tree must not get it served.
 ///
 /// # Errors
-/// An unreadable folder, or a full disk.
+/// Everything in the tree that cannot be published, a tree without files, or a full disk.
 pub fn shadow(from: &Path, to: &Path) -> anyhow::Result<()> {
-    fs::create_dir_all(to).with_context(|| format!("make {}", to.display()))?;
-    let entries = fs::read_dir(from).with_context(|| format!("read {}", from.display()))?;
-    for entry in entries {
-        let entry = entry.with_context(|| format!("read {}", from.display()))?;
-        if entry.file_name() == ".odi" {
-            continue;
+    let found = walk(from, 1).with_context(|| format!("read {}", from.display()))?;
+    if found.is_empty() {
+        bail!("the tree {} has no files", from.display());
+    }
+    let from = fs::canonicalize(from).with_context(|| format!("read {}", from.display()))?;
+    for file in found {
+        let (source, target) = (from.join(file.path.as_str()), to.join(file.path.as_str()));
+        if let Some(folder) = target.parent() {
+            fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
         }
-        let (source, target) = (entry.path(), to.join(entry.file_name()));
-        let kind = fs::metadata(&source).with_context(|| format!("read {}", source.display()))?;
-        if kind.is_dir() {
-            shadow(&source, &target)?;
-        } else if kind.is_file() {
-            link_or_copy(&source, &target).with_context(|| format!("copy {}", source.display()))?;
-        }
+        link_or_copy(&source, &target).with_context(|| format!("copy {}", source.display()))?;
     }
     Ok(())
 }

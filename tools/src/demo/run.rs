@@ -1,11 +1,15 @@
 //! The demo from start to end.
 
+use std::fs;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use indicatif::{ProgressBar, ProgressStyle};
+use odi_manifest::CatalogId;
+use odi_wire::daemon::StopSignals;
+use odi_wire::route::encode_path_plainly;
 use url::Url;
 
 use super::network::{Listed, Network, Progress};
@@ -30,6 +34,7 @@ pub struct DemoOptions {
 /// # Errors
 /// A part that does not start, relays that do not get ready, or a download that comes wrong or not at all.
 pub async fn run(options: &DemoOptions) -> anyhow::Result<()> {
+    let mut stop = StopSignals::listen().context("listen for SIGTERM and SIGINT")?;
     let folder = tempfile::Builder::new().prefix("odi-demo-").tempdir().context("make a temporary folder")?;
     let tree = folder.path().join("origin");
     match &options.tree {
@@ -44,27 +49,43 @@ pub async fn run(options: &DemoOptions) -> anyhow::Result<()> {
     let signing = origin_url.clone();
     let catalog = tokio::task::spawn_blocking(move || DemoCatalog::begin(tree, NAME, &signing)).await??;
     let artifacts = paths(&catalog.tree)?;
-    say(&format!("   {} artifacts under {}", artifacts.len(), catalog.id))?;
+    let count = artifacts.len();
+    say(&format!("   {count} artifact{} under {}", if count == 1 { "" } else { "s" }, catalog.id))?;
 
     say(&format!("3. {DIRECTORIES} directories and {RELAYS} relays"))?;
     let listed = [Listed { name: NAME.to_owned(), id: catalog.id, origin: origin_url }];
     let mut network = Network::start(folder.path(), &listed, DIRECTORIES, RELAYS).await?;
-    let bar = progress_bar();
-    network.ready(PATIENCE, |progress| show(&bar, progress)).await.context("wait for the relays")?;
-    bar.finish_and_clear();
-
-    let end = if options.once {
-        once(&network, &catalog, &artifacts).await
-    } else {
-        invite(&network, &catalog, &artifacts)?;
-        tokio::select! {
-            interrupted = tokio::signal::ctrl_c() => interrupted.context("wait for an interrupt"),
-            failed = network.failed() => Err(failed),
-        }
+    let end = tokio::select! {
+        end = show_it(&mut network, &catalog, &artifacts, options) => end,
+        () = stop.received() => if options.once { Err(anyhow!("interrupted")) } else { Ok(()) },
     };
     let stopped = network.stop().await;
     origin.stop().await;
     end.and(stopped)
+}
+
+/// Everything from the start of the network on; without `once` it ends only when something fails.
+async fn show_it(
+    network: &mut Network,
+    catalog: &DemoCatalog,
+    artifacts: &[String],
+    options: &DemoOptions,
+) -> anyhow::Result<()> {
+    let bar = progress_bar();
+    network.ready(PATIENCE, |progress| show(&bar, progress)).await.context("wait for the relays")?;
+    bar.finish_and_clear();
+    if options.once {
+        return once(network, catalog, artifacts).await;
+    }
+    let bases: Bases = Bases {
+        directories: network.directory_urls().cloned().collect(),
+        relays: network.relay_urls().cloned().collect(),
+    };
+    let largest = largest(&catalog.tree, artifacts)?;
+    for line in invitation(&bases, &catalog.name, &catalog.id, largest) {
+        say(&line)?;
+    }
+    Err(network.failed().await)
 }
 
 /// Downloads everything through each directory.
@@ -92,31 +113,33 @@ async fn once(network: &Network, catalog: &DemoCatalog, artifacts: &[String]) ->
     say("every download had the SHA-256 that it should have")
 }
 
-fn invite(network: &Network, catalog: &DemoCatalog, artifacts: &[String]) -> anyhow::Result<()> {
-    say("\nReady. From another shell:\n")?;
-    let directory = network.directory_urls().next().context("there is a directory")?;
-    let name = &catalog.name;
-    if let Some(path) =
-        artifacts.iter().rev().find(|path| path.ends_with(".gz")).or_else(|| artifacts.first())
-    {
-        let path = odi_wire::route::encode_path(path);
-        say(&format!("  curl -LO {directory}{name}/{path}"))?;
-        say(&format!("  curl -sI {directory}{name}/{path}     # where it sends you"))?;
-    }
-    say(&format!("  curl -H 'Accept: application/json' {directory}{name}/"))?;
-    say(&format!("\nIn a browser: {directory}{name}/\n"))?;
-    for url in network.directory_urls() {
-        say(&format!("  odi status {url}     # a directory"))?;
-    }
-    for url in network.relay_urls() {
-        say(&format!("  odi status {url}     # a relay"))?;
-    }
-    say("\nTo check bytes against the maintainer's key, whoever sends them:\n")?;
-    if let Some(path) = artifacts.first() {
-        let (path, id) = (odi_wire::route::encode_path(path), catalog.id);
-        say(&format!("  odi get {directory}{name}/{path} --catalog {id} --allow-private-addresses"))?;
-    }
-    say("\nCtrl-C ends it all; nothing is left behind.")
+/// Where the daemons are.
+struct Bases {
+    directories: Vec<Url>,
+    relays: Vec<Url>,
+}
+
+/// The artifact that shows most: large ones come from a relay.
+fn largest<'a>(tree: &Path, artifacts: &'a [String]) -> anyhow::Result<&'a str> {
+    let size = |path: &&String| fs::metadata(tree.join(path)).map_or(0, |metadata| metadata.len());
+    artifacts.iter().max_by_key(size).map(String::as_str).context("there is an artifact")
+}
+
+/// What to try, ready to be pasted into a shell: whatever a file is called, its URL is one quoted word.
+fn invitation(bases: &Bases, name: &str, id: &CatalogId, path: &str) -> Vec<String> {
+    let directory = bases.directories.first().map_or("", Url::as_str);
+    let url = format!("'{directory}{name}/{}'", encode_path_plainly(path));
+    let mut lines = vec!["\nReady. From another shell:\n".to_owned()];
+    lines.push(format!("  curl -LO {url}"));
+    lines.push(format!("  curl -sI {url}     # where it sends you"));
+    lines.push(format!("  curl -H 'Accept: application/json' '{directory}{name}/'"));
+    lines.push(format!("\nIn a browser: {directory}{name}/\n"));
+    lines.extend(bases.directories.iter().map(|url| format!("  odi status '{url}'     # a directory")));
+    lines.extend(bases.relays.iter().map(|url| format!("  odi status '{url}'     # a relay")));
+    lines.push("\nTo check bytes against the maintainer's key, whoever sends them:\n".to_owned());
+    lines.push(format!("  odi get {url} --catalog {id} --allow-private-addresses"));
+    lines.push("\nCtrl-C ends it all; nothing is left behind.".to_owned());
+    lines
 }
 
 fn progress_bar() -> ProgressBar {
@@ -133,4 +156,20 @@ fn show(bar: &ProgressBar, progress: Progress) {
 
 fn say(line: &str) -> anyhow::Result<()> {
     writeln!(std::io::stdout(), "{line}").context("write to standard output")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_name_cannot_become_a_command() {
+        let bases = Bases { directories: vec![Url::parse("http://127.0.0.1:1/").unwrap()], relays: vec![] };
+        let evil = "a'$(touch owned)'b`id`;c";
+        let lines = invitation(&bases, "demo", &CatalogId::of(b"x"), evil).join("\n");
+        let url = "'http://127.0.0.1:1/demo/a%27%24%28touch%20owned%29%27b%60id%60%3Bc'";
+        assert!(lines.contains(&format!("curl -LO {url}\n")), "{lines}");
+        assert!(lines.contains(&format!("odi get {url} --catalog")), "{lines}");
+        assert!(!lines.contains("touch owned"), "{lines}");
+    }
 }

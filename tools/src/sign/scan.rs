@@ -12,4 +12,5 @@ mod walk;
 
 pub(super) use problem::{Problem, Problems, Why};
 pub(super) use stamp::Stamp;
-pub(super) use walk::{Found, walk};
+pub(super) use walk::Found;
+pub(crate) use walk::walk;

@@ -76,11 +76,35 @@ pub fn encode_path(path: &str) -> String {
     out
 }
 
+/// Escapes a path for a URL that people copy, into a shell or out of a page's source: as [`encode_path`], and what a shell
+/// or HTML acts on.
+#[must_use]
+pub fn encode_path_plainly(path: &str) -> String {
+    let mut out = String::with_capacity(path.len() + 8);
+    for character in encode_path(path).chars() {
+        match character {
+            '!' | '$' | '&' | '\'' | '(' | ')' | '*' | ';' => {
+                write!(out, "%{:02X}", u32::from(character)).expect("a String takes any text");
+            }
+            plain => out.push(plain),
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_plain_url_means_nothing_to_a_shell_or_to_html() {
+        let path = "a'b$(touch x)&c;d*!/e+f~1:2@3=4,5";
+        let plain = encode_path_plainly(path);
+        assert_eq!(plain, "a%27b%24%28touch%20x%29%26c%3Bd%2A%21/e+f~1:2@3=4,5");
+        assert_eq!(decode(&plain).unwrap(), path);
+    }
 
     #[test]
     fn table() {

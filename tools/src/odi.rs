@@ -3,6 +3,7 @@
 //! Each command is a module; [`run`] turns its end into an exit code that scripts can rely on (`odi --help`).
 
 pub mod cli;
+mod directories;
 mod download;
 mod exit;
 mod failure;
@@ -23,6 +24,7 @@ use failure::Failure;
 #[must_use]
 pub fn run(cli: Cli) -> ExitCode {
     tracing_subscriber::fmt()
+        .with_ansi(odi_wire::daemon::stderr_shows_colours())
         .with_writer(std::io::stderr)
         .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
         .init();

@@ -3,7 +3,7 @@
 mod supervisor;
 
 use std::error::Error;
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -29,11 +29,21 @@ pub enum LogForm {
 /// Writes logs to standard error, as much as `RUST_LOG` says. Called once, first.
 pub fn log_to_stderr(form: LogForm) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(stderr_shows_colours())
+        .with_writer(io::stderr);
     match form {
         LogForm::Text => lines.init(),
         LogForm::Json => lines.json().init(),
     }
+}
+
+/// Whether standard error is a terminal whose user has not asked for plain text (`NO_COLOR`). In a journal or a file the
+/// escapes of colours are noise.
+#[must_use]
+pub fn stderr_shows_colours() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Logs everything that is wrong with a configuration, a line each.

@@ -187,6 +187,7 @@ impl Catalog {
                 expires: served.head.expires,
             }),
             full: accounts.complete_pin(),
+            assigned: !self.assigned().is_nothing(),
             missing_blobs: accounts.missing(),
             missing_bytes: accounts.missing_bytes,
             stale: state.is_stale(now),

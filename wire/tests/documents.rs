@@ -104,6 +104,7 @@ fn status_of_a_relay() {
         id: CatalogId::of(b"root"),
         served: Some(head()),
         full: Some(head().pin),
+        assigned: true,
         missing_blobs: 0,
         missing_bytes: 0,
         stale: false,

@@ -103,8 +103,10 @@ fn directory(out: &mut String, status: &DirectoryStatus) -> std::fmt::Result {
             let size = bytes(head.bytes);
             writeln!(
                 out,
-                "          serves {}: {} artifacts, {size}, {} relays",
-                head.pin, head.entries, catalog.relays
+                "          serves {}: {}, {size}, {}",
+                head.pin,
+                counted(head.entries, "artifact"),
+                counted(u64::from(catalog.relays), "relay")
             )?;
         }
         if let Some(head) = catalog.adopted.as_ref().filter(|head| Some(*head) != catalog.served.as_ref()) {
@@ -130,21 +132,20 @@ fn relay(out: &mut String, status: &RelayStatus) -> std::fmt::Result {
     for catalog in &status.catalogs {
         writeln!(out, "catalog   {} {}", catalog.name, catalog.id)?;
         if let Some(head) = &catalog.served {
-            writeln!(
-                out,
-                "          serves {}: {} artifacts, {}",
-                head.pin,
-                head.entries,
-                bytes(head.bytes)
-            )?;
-        }
-        if catalog.missing_blobs > 0 {
-            writeln!(
-                out,
-                "          {} artifacts, {} to fetch",
-                catalog.missing_blobs,
-                bytes(catalog.missing_bytes)
-            )?;
+            let (all, size) = (counted(head.entries, "artifact"), bytes(head.bytes));
+            let part = match (catalog.assigned, catalog.missing_blobs) {
+                (false, _) => format!("no assignment of {}: holds 0 of {all}, {size}", head.pin),
+                (_, 0) => format!("serves {}: {all}, {size}", head.pin),
+                (_, missing) => {
+                    let left = bytes(catalog.missing_bytes);
+                    format!(
+                        "knows {}: {all}, {size}; {} of {left} to fetch",
+                        head.pin,
+                        counted(missing, "blob")
+                    )
+                }
+            };
+            writeln!(out, "          {part}")?;
         }
         fault(out, catalog.stale, catalog.fault.as_deref())?;
     }
@@ -164,6 +165,10 @@ fn fault(out: &mut String, stale: bool, fault: Option<&str>) -> std::fmt::Result
 
 const fn readiness(ready: bool) -> &'static str {
     if ready { "ready" } else { "not ready" }
+}
+
+fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// A number of bytes for people: three digits and a decimal unit.

@@ -131,6 +131,8 @@ pub struct RelayCatalog {
     /// The newest head under which every assigned blob is held.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub full: Option<Pin>,
+    /// Whether a directory asked for anything of it. Without that nothing is missing, and nothing need be held.
+    pub assigned: bool,
     /// How many assigned blobs are still missing.
     pub missing_blobs: u64,
     /// Their bytes.

@@ -23,7 +23,7 @@ const LARGE: usize = 900_000;
 struct Front {
     directory: Url,
     client: Client,
-    /// `/demo/` paths are redirected there, unless the caller avoids it.
+    /// Artifacts are redirected there, unless the caller avoids it.
     liar: Url,
     /// Answered in place of the newest head.
     head: Mutex<Option<Vec<u8>>>,
@@ -33,7 +33,7 @@ impl Service for Front {
     async fn call(&self, request: Request) -> Response {
         let target = request.uri.path_and_query().unwrap().as_str().to_owned();
         let avoided = target.contains(&format!("avoid={}", self.liar.authority().replace(':', "%3A")));
-        if target.starts_with("/demo/") && !avoided {
+        if (target.starts_with("/demo/") || target.starts_with("/@")) && !avoided {
             let location = self.liar.join(target.trim_start_matches('/')).unwrap();
             return Response::redirect(StatusCode::FOUND, location.as_str()).unwrap();
         }
@@ -56,7 +56,7 @@ struct Liar(PathBuf);
 
 impl Service for Liar {
     async fn call(&self, request: Request) -> Response {
-        let path = request.uri.path().trim_start_matches("/demo/").to_owned();
+        let path = request.uri.path().trim_start_matches('/').split_once('/').unwrap().1.to_owned();
         let mut bytes = fs::read(self.0.join(path)).unwrap();
         let at = (bytes.len() - 1).min(600_000);
         bytes[at] ^= 1;
@@ -152,9 +152,12 @@ async fn a_lying_relay_costs_a_chunk_and_an_old_head_is_refused() {
     let absent = odi(&work, id, &["get", front.join("demo/absent").unwrap().as_str(), "-o", &out_text]).await;
     assert_eq!(absent.status.code(), Some(9), "{}", text(&absent.stderr));
     let foreign = odi(&work, CatalogId::of(b"another"), &["get", other.as_str(), "-o", &out_text]).await;
-    assert_eq!(foreign.status.code(), Some(8), "{}", text(&foreign.stderr));
+    let said = text(&foreign.stderr);
+    assert!(said.contains(&format!("`demo` is {id}")), "{said}");
+    assert_eq!(foreign.status.code(), Some(9), "{said}");
 
-    rollback(&world, &work, id, &front).await;
+    other_urls(&world, &work, id).await;
+    behind(&world, &work, id, &front).await;
     world.stop().await;
 }
 
@@ -178,8 +181,38 @@ async fn one_dead_directory_of_two_stops_nobody() {
     world.stop().await;
 }
 
+/// What a URL can be beside `/demo/PATH`, and what standard output can be.
+async fn other_urls(world: &World, work: &Path, id: CatalogId) {
+    let (directory, relay) =
+        (world.network.directory_urls().next().unwrap(), world.network.relay_urls().next().unwrap());
+    let small = fs::read(world.catalog.tree.join("small.txt")).unwrap();
+    let place = async |url: &str| odi(work, id, &["get", url, "-o", "-"]).await;
+    let summaries =
+        world.network.client().send(Ask::get(&directory.join("odi/v1/catalogs").unwrap())).await.unwrap();
+    let summaries: serde_json::Value =
+        serde_json::from_slice(&summaries.body.collect().await.unwrap()).unwrap();
+    let pin = summaries[0]["pin"].as_str().unwrap().to_owned();
+    for url in [format!("{directory}demo@1/small.txt"), format!("{directory}{pin}/small.txt")] {
+        let got = place(&url).await;
+        assert!(got.status.success(), "{url}: {}", text(&got.stderr));
+        assert!(got.stdout == small, "{url}: standard output is the artifact and nothing else");
+    }
+    for (url, code, words) in [
+        (format!("{directory}demo@7/small.txt"), 2, "names one state of the catalog, and the newest is"),
+        (format!("{relay}demo/small.txt"), 2, "is a relay: give the artifact's URL at a directory"),
+        (format!("{directory}other/small.txt"), 9, "has no catalog `other`; it serves this id as `demo`"),
+        (format!("{directory}demo/small.txt/"), 2, "is not an artifact's URL at a directory"),
+    ] {
+        let got = place(&url).await;
+        let said = text(&got.stderr);
+        assert!(said.contains(words), "{url}: {said}");
+        assert_eq!(got.status.code(), Some(code), "{url}: {said}");
+        assert!(got.stdout.is_empty(), "{url}");
+    }
+}
+
 /// The front shows head 1 to somebody who has seen head 2.
-async fn rollback(world: &World, work: &Path, id: CatalogId, front: &Url) {
+async fn behind(world: &World, work: &Path, id: CatalogId, front: &Url) {
     let old_head = fs::read(world.catalog.tree.join(".odi/head")).unwrap();
     fs::write(world.catalog.tree.join("new.txt"), "new").unwrap();
     world.catalog.publish().unwrap();
@@ -200,6 +233,17 @@ async fn rollback(world: &World, work: &Path, id: CatalogId, front: &Url) {
     *world.front.head.lock().unwrap() = Some(old_head);
     fs::remove_file(&out).unwrap();
     let refused = odi(work, id, &arguments).await;
-    assert_eq!(refused.status.code(), Some(4), "{}", text(&refused.stderr));
+    let said = text(&refused.stderr);
+    assert!(said.contains("is behind: its newest state is 1, and you have seen 2"), "{said}");
+    assert_eq!(refused.status.code(), Some(4), "{said}");
     assert!(!out.exists(), "nothing is written of what is refused");
+
+    // With one that is up to date, being behind is worth a word and no more, and a file that only head 2 has comes.
+    let current = world.network.directory_urls().next().unwrap().as_str();
+    let url = front.join("demo/new.txt").unwrap();
+    let arguments = ["get", url.as_str(), "-o", out.to_str().unwrap(), "--directory", current];
+    let got = odi(work, id, &arguments).await;
+    assert!(got.status.success(), "{}", text(&got.stderr));
+    assert!(text(&got.stderr).contains("is behind"), "{}", text(&got.stderr));
+    assert_eq!(fs::read(&out).unwrap(), b"new");
 }

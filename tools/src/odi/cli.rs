@@ -11,7 +11,7 @@ use crate::bench;
 
 /// Runs an ODI network on one machine, and gets and verifies artifacts from anybody's.
 ///
-/// Exit codes: 0 done, 1 failed, 2 usage, 3 wrong signature, 4 rolled back, 5 stale, 6 two histories, 7 no right bytes,
+/// Exit codes: 0 done, 1 failed, 2 usage, 3 wrong signature, 4 behind what was seen before, 5 stale, 6 two histories, 7 no right bytes,
 /// 8 unavailable, 9 no such artifact, 10 revoked.
 #[derive(Debug, Parser)]
 #[command(name = "odi", version)]
@@ -106,9 +106,9 @@ pub struct TrustArgs {
 /// Arguments of `odi get`.
 #[derive(Debug, Args)]
 pub struct GetArgs {
-    /// The artifact's URL at a directory: https://DIRECTORY/NAME/PATH.
+    /// The artifact's URL at a directory: https://DIRECTORY/NAME/PATH, or with NAME@SEQ or a pin in place of NAME.
     pub url: Url,
-    /// Where to; the last part of the path if not given.
+    /// Where to, `-` for standard output; the last part of the path if not given.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Whom to believe, and whom to ask.
@@ -121,7 +121,7 @@ pub struct GetArgs {
 pub struct VerifyArgs {
     /// The file.
     pub file: PathBuf,
-    /// The artifact's URL at a directory: https://DIRECTORY/NAME/PATH.
+    /// The artifact's URL at a directory: https://DIRECTORY/NAME/PATH, or with NAME@SEQ or a pin in place of NAME.
     pub url: Url,
     /// Whom to believe, and whom to ask.
     #[command(flatten)]

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
 use odi_manifest::{BlobHasher, CHUNK_BYTES, ChunkList, chunk_len};
@@ -18,6 +18,7 @@ use odi_wire::route;
 use tempfile::NamedTempFile;
 use url::Url;
 
+use super::directories::Directory;
 use super::failure::Failure;
 use super::lookup::Lookup;
 
@@ -34,33 +35,46 @@ pub(super) struct Got {
     pub(super) faults: Vec<String>,
 }
 
-/// Gets a proven artifact into `output`, replacing what is there.
-pub(super) async fn download(lookup: &Lookup, output: &Path) -> Result<Got, Failure> {
-    let folder =
-        output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    let file = NamedTempFile::new_in(folder).with_context(|| format!("write in {}", folder.display()))?;
+/// Where the artifact goes.
+#[derive(Debug)]
+pub(super) enum Output {
+    /// A file, in place of what is there.
+    File(PathBuf),
+    /// Standard output, after every byte has verified.
+    Stdout,
+}
+
+impl Output {
+    fn temporary(&self) -> anyhow::Result<NamedTempFile> {
+        let Self::File(output) = self else { return NamedTempFile::new().context("make a temporary file") };
+        let folder =
+            output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+        NamedTempFile::new_in(folder).with_context(|| format!("write in {}", folder.display()))
+    }
+}
+
+/// Gets a proven artifact.
+pub(super) async fn download(lookup: &Lookup, output: &Output) -> Result<Got, Failure> {
+    let file = output.temporary()?;
     let list = chunk_list(lookup, origin_bases(lookup)).await;
     let mut attempt = Attempt { lookup, list, file, verified: 0, wrong: false, got: Got::default() };
-    for base in &lookup.directories {
-        let mut avoid = BTreeSet::new();
-        for _ in 0..TRIES_PER_DIRECTORY {
-            let mut server = None;
-            match attempt.from(base, &avoid, &mut server).await {
-                Ok(()) => return attempt.keep(output),
-                Err(error) => {
-                    attempt
-                        .got
-                        .faults
-                        .push(format!("{}: {error:#}", server.as_deref().unwrap_or(base.as_str())));
-                    // Without a server beyond the directory there is nobody to avoid, and asking again changes nothing.
-                    let Some(server) = server.filter(|server| avoid.insert(server.clone())) else { break };
-                    tracing::warn!(server, "trying another source");
-                }
+    for directory in &lookup.directories {
+        for target in targets(lookup, directory) {
+            if attempt.through(&directory.base, &target).await {
+                return attempt.keep(output);
             }
         }
     }
     let (faults, wrong) = (attempt.got.faults, attempt.wrong);
     Err(Failure::NoBytes { path: lookup.path.to_string(), faults, wrong })
+}
+
+/// Where a directory may have it: under the very state that was proven, so that neither side's news makes right bytes look
+/// wrong; and under the catalog's name, for a directory that does not serve that state yet.
+fn targets(lookup: &Lookup, directory: &Directory) -> Vec<String> {
+    let path = lookup.path.as_str();
+    let named = directory.name.as_ref().map(|name| route::named_path(name, path));
+    std::iter::once(route::pinned_path(&lookup.head.pin(), path)).chain(named).collect()
 }
 
 /// The chunk list, from anybody: it merges to the blob's name or is thrown away. Without one the whole verifies at the
@@ -103,14 +117,34 @@ struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
+    /// Tries the sources that a directory names for a target, one after the other; says whether all of it is here.
+    async fn through(&mut self, base: &Url, target: &str) -> bool {
+        let mut avoid = BTreeSet::new();
+        for _ in 0..TRIES_PER_DIRECTORY {
+            let mut server = None;
+            match self.from(base, target, &avoid, &mut server).await {
+                Ok(()) => return true,
+                Err(error) => {
+                    let from = server.as_deref().unwrap_or(base.as_str());
+                    self.got.faults.push(format!("{from}: {error:#}"));
+                    // Without a server beyond the directory there is nobody to avoid, and asking again changes nothing.
+                    let Some(server) = server.filter(|server| avoid.insert(server.clone())) else { break };
+                    tracing::warn!(server, "trying another source");
+                }
+            }
+        }
+        false
+    }
+
     /// Gets what is missing from one source, which the directory names.
     async fn from(
         &mut self,
         base: &Url,
+        target: &str,
         avoid: &BTreeSet<String>,
         server: &mut Option<String>,
     ) -> anyhow::Result<()> {
-        let mut url = base.join(&route::named_path(&self.lookup.name, self.lookup.path.as_str()))?;
+        let mut url = base.join(target)?;
         for host in avoid {
             url.query_pairs_mut().append_pair("avoid", host);
         }
@@ -131,6 +165,13 @@ impl Attempt<'_> {
         match reply.status {
             StatusCode::PARTIAL_CONTENT if self.verified > 0 => {}
             StatusCode::OK => self.verified = 0,
+            StatusCode::NOT_FOUND if reply.url.authority() == base.authority() => {
+                bail!(
+                    "it does not serve `{}` in state {} yet; a new state is served after a minute at most",
+                    self.lookup.path,
+                    self.lookup.head.pin()
+                )
+            }
             other => bail!("it answers {other}"),
         }
         let before = self.verified;
@@ -208,8 +249,14 @@ impl Attempt<'_> {
         Ok(())
     }
 
-    fn keep(self, output: &Path) -> Result<Got, Failure> {
-        let Self { file, got, .. } = self;
+    fn keep(self, output: &Output) -> Result<Got, Failure> {
+        let Self { mut file, got, .. } = self;
+        let Output::File(output) = output else {
+            file.as_file_mut().seek(SeekFrom::Start(0)).context("read the temporary file")?;
+            std::io::copy(file.as_file_mut(), &mut std::io::stdout().lock())
+                .context("write to standard output")?;
+            return Ok(got);
+        };
         file.as_file().sync_all().context("write to the disk")?;
         #[cfg(unix)]
         {

@@ -11,7 +11,7 @@ pub(super) enum Exit {
     Usage = 2,
     /// A signature, a key or a proof is wrong.
     Signature = 3,
-    /// The newest head on offer is older than one seen before.
+    /// The newest head on offer is older than one seen before: the directory is behind, or somebody keeps it back.
     Rollback = 4,
     /// The catalog has expired, or too few witnesses have confirmed it lately.
     Stale = 5,

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
+use bytes::Bytes;
 use odi_manifest::{
     ArtifactPath, CatalogId, Clock as _, Entry, Freshness, Head, PROOF_BYTES_MAX, Proof, SystemClock,
     Verified, freshness,
@@ -15,32 +16,26 @@ use odi_manifest::{
 use odi_store::{Ledger, RealDisk, Store, StoreOptions};
 use odi_wire::client::{Ask, Client, ClientPolicy};
 use odi_wire::fetch::{FetchLimits, Fetcher};
-use odi_wire::http::Method;
 use odi_wire::layout::api_base;
-use odi_wire::message::WellKnown;
-use odi_wire::route::{self, CatalogName, Place, Route};
 use odi_wire::sync::{FollowedCatalog, SyncClient, SyncSource};
 use url::Url;
 
 use super::cli::TrustArgs;
+use super::directories::{Address, Directory, introduce};
 use super::failure::Failure;
-
-const WELL_KNOWN_BYTES_MAX: u64 = 8 << 20;
 
 /// A proven answer.
 pub(super) struct Lookup {
     /// The catalog.
     pub(super) catalog: CatalogId,
-    /// Its name at the first directory.
-    pub(super) name: CatalogName,
     /// The artifact.
     pub(super) path: ArtifactPath,
     /// What the maintainers signed about it.
     pub(super) entry: Entry,
     /// Under which head.
     pub(super) head: Verified<Head>,
-    /// Whom to ask, best first: base URLs of directories.
-    pub(super) directories: Vec<Url>,
+    /// Whom to ask, best first.
+    pub(super) directories: Vec<Directory>,
     /// With what.
     pub(super) client: Client,
 }
@@ -51,13 +46,10 @@ pub(super) async fn look_up(url: &Url, trust: &TrustArgs) -> Result<Lookup, Fail
         allow_private_addresses: trust.allow_private_addresses,
         ..ClientPolicy::default()
     })?;
-    let (base, name, path) = artifact_of(url).ok_or_else(|| Failure::NotAnArtifact { url: url.clone() })?;
-    let catalog = match trust.catalog {
-        Some(id) => id,
-        None => id_by_word_of(&client, &base, &name).await?,
-    };
-    let directories: Vec<Url> = std::iter::once(base).chain(trust.directories.iter().cloned()).collect();
-    let (followed, _held) = newest_state(&client, catalog, &directories, trust).await?;
+    let address = Address::parse(url)?;
+    let (catalog, directories) = introduce(&client, &address, trust.catalog, &trust.directories).await?;
+    let Newest { followed, directories, held: _held } =
+        newest_state(&client, catalog, directories, trust).await?;
     let state = followed.state();
     let believed = state.believed().ok_or_else(|| anyhow!("the ledger has no catalog {catalog}"))?;
     let head =
@@ -68,64 +60,60 @@ pub(super) async fn look_up(url: &Url, trust: &TrustArgs) -> Result<Lookup, Fail
     {
         return Err(Failure::Stale { catalog, staleness });
     }
+    address.judge(&head, head.pin())?;
+    let path = address.path;
     let entry = prove(&client, &directories, &catalog, &head, &path).await?;
     let entry = entry.ok_or_else(|| Failure::NotFound { path: path.to_string(), seq: head.seq })?;
     if let Some(revocation) = believed.revocations.revokes(path.as_str(), &entry.blob, head.seq) {
         return Err(Failure::Revoked { path: path.to_string(), reason: revocation.reason });
     }
-    Ok(Lookup { catalog, name, path, entry, head, directories, client })
+    Ok(Lookup { catalog, path, entry, head, directories, client })
 }
 
-/// A directory's base URL, a catalog's name there, and a path in it.
-fn artifact_of(url: &Url) -> Option<(Url, CatalogName, ArtifactPath)> {
-    let base = url.join("/").ok()?;
-    match route::parse(&Method::GET, url.path()) {
-        Ok(Route::Artifact { name, place: Place::Artifact(path), .. }) => Some((base, name, path)),
-        _ => None,
-    }
+/// The newest state that any directory showed.
+struct Newest {
+    followed: Arc<FollowedCatalog>,
+    /// Those that are up to date first, then those that are behind.
+    directories: Vec<Directory>,
+    /// The folder of nodes and the ledger's lock, which last as long as this.
+    held: (tempfile::TempDir, File),
 }
 
-/// The id that a directory gives a name: believed only because the caller pinned none, and said so.
-async fn id_by_word_of(client: &Client, base: &Url, name: &CatalogName) -> Result<CatalogId, Failure> {
-    let url = base.join(route::WELL_KNOWN).context("make its URL")?;
-    let reply = client.send(Ask::get(&url).reply_bytes_max(WELL_KNOWN_BYTES_MAX)).await?;
-    let document: WellKnown = serde_json::from_slice(&reply.body.collect().await?)
-        .with_context(|| format!("{url} is no document of an ODI daemon"))?;
-    let named = document.catalogs.into_iter().find(|catalog| catalog.name == name.as_str());
-    let id = named.with_context(|| format!("{base} knows no catalog `{name}`"))?.id;
-    eprintln!("odi: trusting {base} for the id of `{name}`: {id}; pin it with --catalog");
-    Ok(id)
-}
-
-/// Follows every directory's heads. The folder of nodes lasts as long as the second value.
+/// Follows every directory's heads.
 async fn newest_state(
     client: &Client,
     catalog: CatalogId,
-    directories: &[Url],
+    directories: Vec<Directory>,
     trust: &TrustArgs,
-) -> Result<(Arc<FollowedCatalog>, (tempfile::TempDir, File)), Failure> {
+) -> Result<Newest, Failure> {
     let folder = state_folder(trust.state.as_deref())?;
     let now = SystemClock.now();
     let opened =
         tokio::task::spawn_blocking(move || open(&folder, catalog)).await.context("open the ledger")?;
     let (followed, held) = opened?;
-    let fetcher = Fetcher::new(Arc::new(client.clone()), FetchLimits::default());
-    let sync = SyncClient::new(fetcher);
-    let mut first_error = None;
-    let mut shown = false;
-    for base in directories {
-        match sync.follow_heads(&followed, &SyncSource::directory(base.clone(), &catalog), now).await {
-            Ok(()) => shown = true,
+    let sync = SyncClient::new(Fetcher::new(Arc::new(client.clone()), FetchLimits::default()));
+    let (mut current, mut others, mut failures) = (Vec::new(), Vec::new(), Vec::new());
+    for directory in directories {
+        let source = SyncSource::directory(directory.base.clone(), &catalog);
+        match sync.follow_heads(&followed, &source, now).await {
+            Ok(()) => current.push(directory),
             Err(error) => {
-                tracing::warn!(%base, error = &error as &dyn std::error::Error, "a directory is of no use");
-                first_error.get_or_insert(error);
+                failures.push(Failure::of_sync(directory.base.to_string(), catalog, error));
+                others.push(directory);
             }
         }
     }
-    match first_error {
-        Some(error) if !shown => Err(Failure::NoState { catalog, source: Box::new(error) }),
-        _ => Ok((followed, held)),
+    if current.is_empty() {
+        return Err(failures
+            .into_iter()
+            .next()
+            .unwrap_or_else(|| anyhow!("there is no directory to ask").into()));
     }
+    for failure in failures {
+        eprintln!("odi: going on with another directory: {:#}", anyhow::Error::new(failure));
+    }
+    current.extend(others);
+    Ok(Newest { followed, directories: current, held })
 }
 
 /// Opens the ledger under a lock, so that two runs do not write it at once, beside a store that nothing will be put in.
@@ -156,19 +144,29 @@ fn state_folder(given: Option<&Path>) -> anyhow::Result<PathBuf> {
 /// The entry of a path under a head, by the first proof that verifies.
 async fn prove(
     client: &Client,
-    directories: &[Url],
+    directories: &[Directory],
     catalog: &CatalogId,
     head: &Verified<Head>,
     path: &ArtifactPath,
 ) -> Result<Option<Entry>, Failure> {
-    let mut faults = Vec::new();
-    for base in directories {
-        match proof_from(client, base, catalog, head, path).await {
+    let (mut faults, mut wrong) = (Vec::new(), false);
+    for Directory { base, .. } in directories {
+        let proof = match proof_from(client, base, catalog, head, path).await {
+            Ok(proof) => proof,
+            Err(error) => {
+                faults.push(format!("{base}: {error:#}"));
+                continue;
+            }
+        };
+        match proven(&proof, head, path) {
             Ok(entry) => return Ok(entry),
-            Err(error) => faults.push(format!("{base}: {error:#}")),
+            Err(error) => {
+                wrong = true;
+                faults.push(format!("{base}: {error:#}"));
+            }
         }
     }
-    Err(Failure::NoProof { path: path.to_string(), faults })
+    Err(Failure::NoProof { path: path.to_string(), faults, wrong })
 }
 
 async fn proof_from(
@@ -177,7 +175,7 @@ async fn proof_from(
     catalog: &CatalogId,
     head: &Verified<Head>,
     path: &ArtifactPath,
-) -> anyhow::Result<Option<Entry>> {
+) -> anyhow::Result<Bytes> {
     let mut url = base.join(&format!("{}proof", api_base(catalog))).context("make its URL")?;
     url.query_pairs_mut().append_pair("path", path.as_str()).append_pair("head", &head.id().to_string());
     // Form encoding writes a space as `+`, which a path may hold itself.
@@ -187,6 +185,9 @@ async fn proof_from(
     if !reply.status.is_success() {
         return Err(anyhow!("it answers {}", reply.status));
     }
-    let proof = Proof::decode(&reply.body.collect().await?)?;
-    Ok(proof.verify(&head.tree, path.as_str())?)
+    Ok(reply.body.collect().await?)
+}
+
+fn proven(proof: &[u8], head: &Verified<Head>, path: &ArtifactPath) -> anyhow::Result<Option<Entry>> {
+    Ok(Proof::decode(proof)?.verify(&head.tree, path.as_str())?)
 }

@@ -66,6 +66,13 @@ pub enum Contradiction {
     TooManyNames,
 }
 
+/// Where directories are remembered, in the data folder.
+const FOLDER: &str = "directories";
+
+fn record_path(data_dir: &Path, url: &PublicUrl) -> PathBuf {
+    data_dir.join(FOLDER).join(format!("{}.json", blake3::hash(url.as_str().as_bytes()).to_hex()))
+}
+
 #[derive(Serialize, Deserialize)]
 struct Record {
     url: PublicUrl,
@@ -94,10 +101,9 @@ impl Acquaintance {
         pinned_names: &BTreeMap<String, CatalogId>,
         fresh_psk: [u8; 32],
     ) -> Result<Self, AcquaintanceError> {
-        let folder = data_dir.join("directories");
-        let path = folder.join(format!("{}.json", blake3::hash(url.as_str().as_bytes()).to_hex()));
+        let path = record_path(data_dir, url);
         let file_error = |source| AcquaintanceError::File { path: path.clone(), source };
-        private_file::create_folder(&folder).map_err(file_error)?;
+        private_file::create_folder(&data_dir.join(FOLDER)).map_err(file_error)?;
         let malformed = || AcquaintanceError::Malformed { path: path.clone(), url: url.clone() };
         let mut known = match private_file::read(&path).map_err(file_error)? {
             None => Self {
@@ -130,6 +136,13 @@ impl Acquaintance {
             known.changed |= known.names.insert(name.clone(), *id) != Some(*id);
         }
         Ok(known)
+    }
+
+    /// The key that is remembered of `url`, if any. Writes nothing.
+    #[must_use]
+    pub fn remembered_key(data_dir: &Path, url: &PublicUrl) -> Option<PublicKey> {
+        let text = private_file::read(&record_path(data_dir, url)).ok()??;
+        serde_json::from_slice::<Record>(&text).ok().filter(|record| record.url == *url)?.key
     }
 
     /// Where it is.

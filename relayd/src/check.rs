@@ -4,13 +4,14 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use odi_manifest::{Clock, Timestamp};
+use odi_manifest::{Clock, PublicKey, Timestamp};
 use odi_wire::client::{Ask, Client, ClientPolicy};
 use odi_wire::http::header::DATE;
 use odi_wire::{http_date, tls};
 
 pub use odi_wire::finding::{Finding, Severity};
 
+use crate::acquaintance::Acquaintance;
 use crate::chain;
 use crate::config::{Config, DirectoryConfig, PrivateAddresses, Size};
 use crate::directory_api::DirectoryApi;
@@ -45,7 +46,8 @@ pub async fn check(config: &Config, clock: &dyn Clock) -> Vec<Finding> {
     match Client::new(policy) {
         Ok(client) => {
             for asked in &config.directories {
-                findings.extend(directory(&client, asked, clock.now()).await);
+                let remembered = Acquaintance::remembered_key(&config.data_dir, &asked.url);
+                findings.extend(directory(&client, asked, remembered, clock.now()).await);
             }
         }
         Err(error) => {
@@ -59,7 +61,12 @@ pub async fn check(config: &Config, clock: &dyn Clock) -> Vec<Finding> {
 }
 
 /// Whether a directory answers, is the one that is meant, keeps our time, and has what is wanted.
-async fn directory(client: &Client, asked: &DirectoryConfig, now: Timestamp) -> Vec<Finding> {
+async fn directory(
+    client: &Client,
+    asked: &DirectoryConfig,
+    remembered: Option<PublicKey>,
+    now: Timestamp,
+) -> Vec<Finding> {
     let url = &asked.url;
     let api = DirectoryApi { client, url };
     let key = match api.key().await {
@@ -73,6 +80,13 @@ async fn directory(client: &Client, asked: &DirectoryConfig, now: Timestamp) -> 
         Some(pinned) if pinned != key => Finding::new(
             Severity::Fatal,
             format!("{url} has the key {key}, and the configuration says {pinned}."),
+        ),
+        // What the configuration pins overrules what is remembered.
+        None if let Some(known) = remembered.filter(|known| *known != key) => Finding::new(
+            Severity::Fatal,
+            format!(
+                "{url} has the key {key}, it used to have {known}: ask its operator, then pin the new one with `key`."
+            ),
         ),
         _ => Finding::new(Severity::Fine, format!("{url} answers; its key is {key}.")),
     }];

@@ -188,10 +188,19 @@ impl Member {
 
     async fn be_known(&self) -> Result<(), MembershipError> {
         self.meet().await?;
-        if self.directory.link().state == RelayState::Unknown {
-            self.register().await?;
+        if self.directory.link().state == RelayState::Unknown
+            && let Err(error) = self.register().await
+        {
+            self.is_the_same().await?;
+            return Err(error);
         }
         self.announce().await
+    }
+
+    /// A directory with another key refuses what was made for the former one; that it changed says more than its refusal.
+    async fn is_the_same(&self) -> Result<(), MembershipError> {
+        let Ok(key) = self.api().key().await else { return Ok(()) };
+        self.remember(|known| known.meet(key)).await
     }
 
     /// Fixes the directory's key at first sight; afterwards, that it is still the same is proved by what it signs.
@@ -270,7 +279,7 @@ impl Member {
         let inventory = relay.inventory(now)?;
         let lease = self.api().announce(self.signed(inventory)?).await?;
         let mut link = self.directory.link();
-        if link.state != lease.state {
+        if link.state != lease.state || link.reason != lease.reason {
             let reason = lease.reason.as_deref().unwrap_or_default();
             tracing::info!(directory = %self.directory.url, state = ?lease.state, reason, "standing");
         }

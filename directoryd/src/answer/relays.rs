@@ -95,8 +95,10 @@ fn lease_reply(directory: &Directory, relay: &PublicKey, announced: Announced, n
     let (standing, until) = match announced {
         Announced::Unknown => return nothing(RelayState::Unknown),
         Announced::Unproven => {
-            let reason = "nothing is kept of an inventory before the challenge is answered".to_owned();
-            return LeaseReply { reason: Some(reason), ..nothing(RelayState::Unproven) };
+            let roster = directory.relays.roster();
+            let failed = roster.member(relay).and_then(Member::reason);
+            let reason = failed.unwrap_or("nothing is kept of an inventory before the challenge is answered");
+            return LeaseReply { reason: Some(reason.to_owned()), ..nothing(RelayState::Unproven) };
         }
         Announced::Lease { standing, until } => (standing, until),
     };

@@ -82,6 +82,26 @@ async fn a_challenge_without_the_shared_key_is_not_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_directory_with_another_key_than_it_had_is_told_in_words() {
+    let lab = Lab::start(&[("a", b"a")]).await;
+    let relay = lab.relay().await;
+    relay.until_full(1).await;
+    let former = odi_manifest::SigningKey::from_seed(&[77; 32]).public_key().to_string();
+    let present = lab.directory.key().to_string();
+    let relay = relay
+        .restart_after(|data| {
+            let record = std::fs::read_dir(data.join("directories")).unwrap().next().unwrap().unwrap().path();
+            let text = std::fs::read_to_string(&record).unwrap();
+            assert!(text.contains(&present), "{text}");
+            std::fs::write(&record, text.replace(&present, &former)).unwrap();
+        })
+        .await;
+    let status = relay.until("warned", |status| status.directories[0].fault.is_some()).await;
+    let fault = status.directories[0].fault.clone().unwrap();
+    assert!(fault.contains(&format!("has the key {present}, it used to have {former}")), "{fault}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_name_stays_with_the_catalog_that_had_it_first() {
     let lab = Lab::start(&[("a", b"a")]).await;
     let relay = lab.relay().await;

@@ -179,7 +179,8 @@ impl Visit<'_> {
     /// To the folder's own URL, so that relative links in its page lead where they should.
     fn with_slash(&self, path: &str) -> Result<Response, Refusal> {
         let last = path.rsplit('/').next().unwrap_or(path);
-        Response::redirect(StatusCode::FOUND, &format!("./{}/", odi_wire::route::encode_path(last)))
+        let query = self.request.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+        Response::redirect(StatusCode::FOUND, &format!("./{}/{query}", odi_wire::route::encode_path(last)))
     }
 
     async fn artifact(&self, path: &str, found: Found) -> Result<Response, Refusal> {

@@ -75,6 +75,8 @@ async fn missing_withdrawn_and_unreachable_are_told_apart() {
     assert_eq!(world.get("/world/nothing").await.status, StatusCode::NOT_FOUND);
     assert_eq!(world.get("/elsewhere/x").await.status, StatusCode::NOT_FOUND);
     assert_eq!(world.sent("/world/folder").await, (StatusCode::FOUND, "./folder/".to_owned()));
+    let with_query = world.sent("/world/folder?json").await.1;
+    assert_eq!(with_query, "./folder/?json", "what was asked for is not lost on the way");
     assert_eq!(world.sent("/world").await.1, "/world/");
     let listing = world.json("/world/folder/?json").await;
     assert_eq!(listing["children"].as_array().unwrap().len(), 2);

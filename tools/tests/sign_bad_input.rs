@@ -296,3 +296,62 @@ fn links_inside_the_tree_are_followed() {
     let paths: Vec<&str> = listing.lines().map(|line| line.rsplit("  ").next().unwrap()).collect();
     assert_eq!(paths, ["latest/x.deb", "latest/y.deb", "pool/x.deb", "pool/y.deb"]);
 }
+
+#[test]
+fn what_is_wrong_on_the_command_line_ends_with_2_and_says_what_would_do() {
+    let m = Maintainer::with_tree(&[("a/good", "good")]);
+    m.ok(&["publish", "TREE", "--key", "REL"]);
+    let nowhere = m.path().join("nowhere");
+    let nowhere = nowhere.to_str().unwrap();
+    for (arguments, words) in [
+        (&["ls", "TREE", "absent"][..], "the catalog has no `absent`"),
+        (&["ls", "TREE", "absent", "-r"], "the catalog has no `absent`"),
+        (&["sign", "TREE", "--key", "REL"], "no head waits for signatures"),
+        (&["revoke", "TREE", "absent", "--key", "REL"], "`absent` is neither a path of this catalog"),
+        (&["label", "TREE", "a b", "--key", "REL"], "this would make an invalid record"),
+        (&["publish", nowhere, "--key", "REL"], "nowhere is not a folder"),
+        (&["publish", "TREE", "--key", "REL", "--expires", "0s"], "nothing is good for no time at all"),
+    ] {
+        let (code, said) = m.failure(arguments);
+        assert!(said.contains(words), "{arguments:?}: {said}");
+        assert_eq!(code, 2, "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn a_key_that_does_not_fit_is_named_with_its_place_and_what_belongs_there() {
+    let m = Maintainer::new();
+    let init = |release: &str| {
+        m.failure(&["init", "TREE", "--name", "demo", "--root-key", "ROOT", "--release-key", release])
+    };
+    insta::assert_snapshot!(init("nothing").1, @r"
+    odi-sign: --release-key takes a public key: an ssh-ed25519 line, or the .pub file that holds one
+      because read nothing
+      because No such file or directory (os error 2)
+    ");
+    let (code, said) = init("REL");
+    assert_eq!(code, 4);
+    assert!(
+        said.contains("because /HERE/rel is not an OpenSSH key: it is a private key; give the .pub file"),
+        "{said}"
+    );
+    let (_, said) = m.failure(&["keygen", "--out", "new"]);
+    assert!(said.contains("--passphrase-fd FD, or --no-passphrase"), "{said}");
+}
+
+#[test]
+fn what_was_done_and_what_comes_next_is_said() {
+    let m = Maintainer::new();
+    m.write("a", "a");
+    let said = m.text(&["init", "TREE", "--name", "demo", "--root-key", "ROOT", "--release-key", "RELPUB"]);
+    let here = m.path().display().to_string();
+    assert!(said.ends_with(&format!("Next: odi-sign publish {here}/tree --key {here}/rel\n")), "{said}");
+    let said = m.text(&["publish", "TREE", "--key", "REL"]);
+    assert!(said.contains("\n  1 artifact, 1 byte\n") && said.contains("odi-sign push TREE URL"), "{said}");
+    let said = m.text(&["label", "TREE", "stable", "--key", "REL"]);
+    assert!(said.starts_with("Label stable leads to head 1.\n"), "{said}");
+    let said = m.text(&["revoke", "TREE", "a", "--reason", "private", "--key", "REL"]);
+    assert!(said.starts_with("Withdrew a (bytes; reason: private).\n"), "{said}");
+    let said = m.text(&["trust", "show", "TREE"]);
+    assert!(said.contains("\n  catalog odi1"), "{said}");
+}

@@ -142,7 +142,8 @@ fn a_label_needs_no_origin_that_answers() {
     let labelled = m.json(&["label", "TREE", "stable", "--key", "REL"]);
     assert_eq!(labelled["seq"], 2);
     let note = labelled["notes"][0].as_str().unwrap();
-    assert!(note.starts_with("http://127.0.0.1:1/ could not be asked"), "{note}");
+    assert!(note.starts_with("whether the catalog moved on could not be asked: "), "{note}");
+    assert_eq!(note.matches("http://127.0.0.1:1/").count(), 1, "{note}");
     let offline = m.json(&["label", "TREE", "stable", "--key", "REL", "--offline"]);
     assert_eq!((&offline["seq"], offline["notes"].as_array().unwrap().len()), (&3.into(), 0));
 }
@@ -179,7 +180,7 @@ fn a_directory_that_is_behind_gets_the_heads_between() {
     assert_eq!(a.json(&["push", "TREE", &directory.url])["directories"][0]["result"], "taken");
     let b = Maintainer::new();
     let (code, said) = b.failure(&["push", "TREE", &directory.url]);
-    assert_eq!(code, 5, "{said}");
+    assert_eq!(code, 2, "{said}");
 }
 
 #[test]

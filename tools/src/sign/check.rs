@@ -15,7 +15,7 @@ use super::odi_folder::OdiFolder;
 use super::progress::Progress;
 use super::published::{Published, ROOT_BYTES_MAX};
 use super::pull::pull;
-use super::remote::{Download, Place, Remote, RemoteError};
+use super::remote::{Download, Place, Remote};
 use super::scan_cache::ScanCache;
 use super::survey::{SurveyOptions, survey};
 use super::tree_disk::{RealTreeDisk, replace};
@@ -104,7 +104,7 @@ pub(crate) fn check_origin(
     let remote = Remote::new()?;
     let place = Place::origin(url);
     let first = place.item(LayoutPath::Root(1));
-    let no_catalog = || RemoteError::NotA { url: Box::new(first.clone()), what: "first root of trust" };
+    let no_catalog = || Failure::NotAnOrigin { url: url.to_string() };
     let root = remote.get(&first, ROOT_BYTES_MAX)?.ok_or_else(no_catalog)?;
     replace(&RealTreeDisk, odi.root(1), &root)?;
     let published = Published::load(&odi)?;

@@ -109,7 +109,7 @@ pub struct Init {
     #[arg(long, value_name = "N")]
     pub witness_quorum: Option<u32>,
     /// How long the root of trust is good for.
-    #[arg(long, value_name = "TIME", default_value = "400d", value_parser = lifetime)]
+    #[arg(long, value_name = "TIME", default_value = "400d", value_parser = some_lifetime)]
     pub expires: Duration,
     /// What the first head will say.
     #[command(flatten)]
@@ -153,7 +153,7 @@ pub struct Publish {
     #[arg(long, value_name = "KEY", required = true)]
     pub key: Vec<PathBuf>,
     /// How long the head is good for.
-    #[arg(long, value_name = "TIME", default_value = "90d", value_parser = lifetime)]
+    #[arg(long, value_name = "TIME", default_value = "90d", value_parser = some_lifetime)]
     pub expires: Duration,
     /// Sign a new head even if nothing changed.
     #[arg(long)]
@@ -278,7 +278,7 @@ pub struct Label {
     #[arg(long, value_name = "KEY", required = true)]
     pub key: Vec<PathBuf>,
     /// How long the head is good for.
-    #[arg(long, value_name = "TIME", default_value = "90d", value_parser = lifetime)]
+    #[arg(long, value_name = "TIME", default_value = "90d", value_parser = some_lifetime)]
     pub expires: Duration,
     /// Who is asked first whether the catalog moved on.
     #[command(flatten)]
@@ -383,7 +383,7 @@ pub struct TrustChange {
     #[arg(long)]
     pub discard_waiting: bool,
     /// How long the root of trust is good for.
-    #[arg(long, value_name = "TIME", default_value = "400d", value_parser = lifetime)]
+    #[arg(long, value_name = "TIME", default_value = "400d", value_parser = some_lifetime)]
     pub expires: Duration,
     /// Who is asked first whether the catalog moved on.
     #[command(flatten)]
@@ -416,6 +416,12 @@ fn lifetime(text: &str) -> Result<Duration, String> {
     count.checked_mul(seconds).map(Duration::from_secs).ok_or_else(|| "too long".to_owned())
 }
 
+/// The same where none at all makes no sense.
+fn some_lifetime(text: &str) -> Result<Duration, String> {
+    let span = lifetime(text)?;
+    if span.is_zero() { Err("nothing is good for no time at all".to_owned()) } else { Ok(span) }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -434,5 +440,6 @@ mod tests {
         for wrong in ["", "d", "90", "90y", "-1d", "99999999999999999999d", "9999999999999999w"] {
             assert!(lifetime(wrong).is_err(), "{wrong}");
         }
+        assert!(lifetime("0s").is_ok() && some_lifetime("0s").is_err());
     }
 }

@@ -13,6 +13,7 @@ use odi_manifest::{
 use super::key_file::KeyFileError;
 use super::lock::LockError;
 use super::odi_folder::ReadError;
+use super::outcome::date;
 use super::remote::RemoteError;
 use super::scan::Problems;
 use super::signers::SignerError;
@@ -41,6 +42,16 @@ pub enum Failure {
     /// A key file that cannot be used.
     #[error(transparent)]
     KeyFile(#[from] KeyFileError),
+    /// A key on the command line that is not what belongs there.
+    #[error("{flag} takes {expected}")]
+    KeyArgument {
+        /// Where it was given, which says what it would have to be.
+        flag: &'static str,
+        /// What belongs there.
+        expected: &'static str,
+        /// What is wrong with it.
+        source: KeyFileError,
+    },
     /// A signer that did not sign.
     #[error(transparent)]
     Sign(#[from] SignError),
@@ -125,6 +136,35 @@ pub enum Failure {
     NoSuchArtifact {
         /// What was asked for.
         text: String,
+    },
+    /// The catalog has no such path.
+    #[error("the catalog has no `{path}`")]
+    NoSuchPath {
+        /// What was asked for.
+        path: String,
+    },
+    /// The tree is none.
+    #[error("{} is not a folder", tree.display())]
+    NoTree {
+        /// What was given.
+        tree: PathBuf,
+    },
+    /// A URL below which there is no catalog's layout.
+    #[error(
+        "{url} is no origin: there is no .odi/roots/1 below it; give the URL of the web server that serves the tree, not a \
+         directory's"
+    )]
+    NotAnOrigin {
+        /// What was given.
+        url: String,
+    },
+    /// A directory that has no such catalog.
+    #[error("{url} does not list catalog {catalog}: its operator has to add the id before it takes heads")]
+    NotListed {
+        /// The directory.
+        url: String,
+        /// The catalog.
+        catalog: String,
     },
     /// The head is known, its manifest is not any more.
     #[error("the manifest of head {seq} is no longer kept; only those since the last two full files are")]
@@ -269,7 +309,7 @@ pub enum Failure {
     Lock(#[from] LockError),
 
     /// The head or root has expired.
-    #[error("{what} expired at {when}; everything else is right")]
+    #[error("{what} expired at {}; everything else is right", date(*when))]
     Expired {
         /// What.
         what: String,
@@ -279,7 +319,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// The exit code of the process, 1 to 9 without 2, which is the command line's.
+    /// The exit code of the process, 1 to 9; 2 is also what the reader of the command line ends with.
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
@@ -288,22 +328,29 @@ impl Failure {
             | Self::Output(_)
             | Self::Temporary(_)
             | Self::Lock(LockError::Io { .. }) => 1,
-            Self::Tree(_) => 3,
-            Self::Signer(_)
-            | Self::KeyFile(_)
-            | Self::Sign(_)
-            | Self::NotInRole { .. }
-            | Self::NotAWitness { .. } => 4,
-            Self::Differs { .. }
-            | Self::OtherCatalog { .. }
-            | Self::NotACatalog { .. }
+            // What another command line, or the same after another command, would do.
+            Self::NotACatalog { .. }
+            | Self::NoTree { .. }
             | Self::AlreadyACatalog { .. }
             | Self::NothingPublished { .. }
             | Self::NothingWaits { .. }
             | Self::Waiting { .. }
             | Self::NoSuchArtifact { .. }
-            | Self::NoSuchHead { .. }
+            | Self::NoSuchPath { .. }
             | Self::NotKept { .. }
+            | Self::NotAnOrigin { .. }
+            | Self::NotListed { .. }
+            | Self::Invalid(_) => 2,
+            Self::Tree(_) => 3,
+            Self::Signer(_)
+            | Self::KeyFile(_)
+            | Self::KeyArgument { .. }
+            | Self::Sign(_)
+            | Self::NotInRole { .. }
+            | Self::NotAWitness { .. } => 4,
+            Self::Differs { .. }
+            | Self::OtherCatalog { .. }
+            | Self::NoSuchHead { .. }
             | Self::Revocations { .. }
             | Self::Draft { .. }
             | Self::Record { .. }
@@ -314,8 +361,7 @@ impl Failure {
             | Self::Manifest(_)
             | Self::RootRefused { .. }
             | Self::HeadRefused { .. }
-            | Self::NotTheNamed { .. }
-            | Self::Invalid(_) => 5,
+            | Self::NotTheNamed { .. } => 5,
             Self::MovedOn { .. } | Self::Diverged { .. } | Self::Behind { .. } => 6,
             Self::Lock(LockError::Busy { .. }) => 7,
             Self::Remote(_) => 8,

@@ -72,6 +72,8 @@ pub fn init(
         root_expires: root.claims().expires,
         waits: step != RootStep::Done,
         warnings: witness_warning(root.claims()).into_iter().collect(),
+        tree: request.tree.clone(),
+        key: None,
     })
 }
 

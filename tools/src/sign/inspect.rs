@@ -12,7 +12,7 @@ use super::failure::Failure;
 use super::history::{ancestor, head_at};
 use super::manifest_nodes::{self, HeadNodes};
 use super::odi_folder::OdiFolder;
-use super::outcome::{date, size};
+use super::outcome::{counted, date, size};
 use super::pending::{self, Pending};
 use super::published::Published;
 
@@ -87,7 +87,7 @@ impl fmt::Display for Status {
         writeln!(f, "  catalog   {}", self.id)?;
         writeln!(f, "  head      {}", self.head)?;
         writeln!(f, "  pin       {}", self.pin)?;
-        writeln!(f, "  artifacts {}, {}", self.entries, size(self.bytes))?;
+        writeln!(f, "  holds     {}, {}", counted(self.entries, "artifact"), size(self.bytes))?;
         writeln!(f, "  published {}", date(self.created))?;
         let stale = if self.expired { ", EXPIRED" } else { "" };
         writeln!(f, "  good till {}{stale}", date(self.expires))?;
@@ -243,7 +243,7 @@ pub(crate) fn ls(tree: &Path, path: &str, recursive: bool) -> Result<Lines<Liste
             }
             lines.push(Listed::artifact(path.to_string(), &entry));
         }
-        return Ok(Lines(lines));
+        return there(lines, folder);
     }
     let mut after: Option<String> = None;
     loop {
@@ -257,9 +257,17 @@ pub(crate) fn ls(tree: &Path, path: &str, recursive: bool) -> Result<Lines<Liste
         }
         match listing.next {
             Some(next) => after = Some(next),
-            None => return Ok(Lines(lines)),
+            None => return there(lines, folder),
         }
     }
+}
+
+/// What lies in a folder: a catalog has no empty ones, except for its top.
+fn there(lines: Vec<Listed>, folder: &str) -> Result<Lines<Listed>, Failure> {
+    if lines.is_empty() && !folder.is_empty() {
+        return Err(Failure::NoSuchPath { path: folder.to_owned() });
+    }
+    Ok(Lines(lines))
 }
 
 /// One difference between two heads.

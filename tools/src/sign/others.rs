@@ -50,8 +50,9 @@ pub(crate) fn ask(
         match remote.head(&place) {
             Ok(None) => {}
             Ok(Some(theirs)) => notes.extend(judge(odi, published, &url, &theirs)?),
-            Err(error) => notes
-                .push(format!("{url} could not be asked whether the catalog moved on ({})", chain(&error))),
+            Err(error) => {
+                notes.push(format!("whether the catalog moved on could not be asked: {}", chain(&error)));
+            }
         }
     }
     Ok(notes)

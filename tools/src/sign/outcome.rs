@@ -1,7 +1,7 @@
 //! What a command did, in the words that a maintainer reads and in the JSON that a script reads.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use odi_manifest::{CatalogId, Head, HeadId, PublicKey, RoleName, Timestamp, Verified};
 use serde::Serialize;
@@ -38,6 +38,12 @@ pub struct InitOutcome {
     pub waits: bool,
     /// What will surprise the maintainer, such as witnesses that do not cosign.
     pub warnings: Vec<String>,
+    /// The tree, for what to do next.
+    #[serde(skip)]
+    pub tree: PathBuf,
+    /// The private release key's file, as far as it is known.
+    #[serde(skip)]
+    pub key: Option<PathBuf>,
 }
 
 impl fmt::Display for InitOutcome {
@@ -47,11 +53,13 @@ impl fmt::Display for InitOutcome {
         }
         if self.waits {
             writeln!(f, "Drafted catalog {}: {}", self.name, self.id)?;
-            return write!(f, "More root keys must sign: odi-sign trust countersign TREE --root-key KEY");
+            let tree = shell_word(&self.tree);
+            return write!(f, "More root keys must sign: odi-sign trust countersign {tree} --root-key KEY");
         }
         writeln!(f, "Began catalog {}: {}", self.name, self.id)?;
         writeln!(f, "Its root of trust is good until {}.", date(self.root_expires))?;
-        write!(f, "Next: odi-sign publish TREE --key KEY")
+        let key = self.key.as_deref().map_or_else(|| "KEY".to_owned(), shell_word);
+        write!(f, "Next: odi-sign publish {} --key {key}", shell_word(&self.tree))
     }
 }
 
@@ -105,6 +113,9 @@ pub struct HeadOutcome {
     pub finished: Option<u64>,
     /// What the maintainer should know, such as servers that could not be asked.
     pub notes: Vec<String>,
+    /// What was done beside signing, such as withdrawing something.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub done: Vec<String>,
 }
 
 impl HeadOutcome {
@@ -144,6 +155,7 @@ impl HeadOutcome {
             threshold,
             finished: None,
             notes: Vec::new(),
+            done: Vec::new(),
         }
     }
 }
@@ -152,6 +164,9 @@ impl fmt::Display for HeadOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for note in &self.notes {
             writeln!(f, "Note: {note}.")?;
+        }
+        for done in &self.done {
+            writeln!(f, "{done}.")?;
         }
         if let Some(seq) = self.finished {
             writeln!(f, "Finished head {seq}, which an interrupted run had signed.")?;
@@ -169,9 +184,30 @@ impl fmt::Display for HeadOutcome {
         if self.added + self.changed + self.removed > 0 {
             writeln!(f, "  {} added, {} changed, {} removed", self.added, self.changed, self.removed)?;
         }
-        writeln!(f, "  {} artifacts, {}", self.entries, size(self.bytes))?;
+        writeln!(f, "  {}, {}", counted(self.entries, "artifact"), size(self.bytes))?;
         writeln!(f, "  good until {}", date(self.expires))?;
-        write!(f, "  {}", self.head)
+        write!(f, "  {}", self.head)?;
+        if self.state == HeadState::Published {
+            write!(f, "\nDirectories look every few minutes; odi-sign push TREE URL tells one at once.")?;
+        }
+        Ok(())
+    }
+}
+
+/// A number of things for people.
+#[must_use]
+pub(crate) fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// A path as one word of a shell's line.
+fn shell_word(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+:@%,=".contains(&byte);
+    if !text.is_empty() && text.bytes().all(plain) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
     }
 }
 
@@ -180,7 +216,7 @@ impl fmt::Display for HeadOutcome {
 pub(crate) fn size(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
     if bytes < 1000 {
-        return format!("{bytes} bytes");
+        return counted(bytes, "byte");
     }
     let mut rest = bytes;
     let mut unit = "bytes";
@@ -225,8 +261,14 @@ mod tests {
 
     #[test]
     fn sizes_read_well() {
-        let sizes = [0, 999, 1000, 1_234_567, 5_000_000_000_000_000];
-        assert_eq!(sizes.map(size), ["0 bytes", "999 bytes", "1.0 kB", "1.2 MB", "5000.0 TB"]);
+        let sizes = [0, 1, 999, 1000, 1_234_567, 5_000_000_000_000_000];
+        assert_eq!(sizes.map(size), ["0 bytes", "1 byte", "999 bytes", "1.0 kB", "1.2 MB", "5000.0 TB"]);
+    }
+
+    #[test]
+    fn a_path_is_one_word_of_a_line() {
+        let words = ["/srv/tree", "my tree", "it's", "$(x)"].map(|path| shell_word(Path::new(path)));
+        assert_eq!(words, ["/srv/tree", "'my tree'", r"'it'\''s'", "'$(x)'"]);
     }
 
     #[test]

@@ -37,7 +37,7 @@ impl PassphraseSource {
     /// No terminal, or the descriptor cannot be read.
     pub(super) fn existing(&mut self, key: &Path) -> io::Result<Zeroizing<String>> {
         match self {
-            Self::Terminal => ask(&format!("Passphrase for {}: ", key.display())),
+            Self::Terminal => ask(&format!("Passphrase for {}: ", key.display()), "say --passphrase-fd FD"),
             Self::Descriptor { number, line } => read_once(*number, line),
         }
     }
@@ -49,8 +49,9 @@ impl PassphraseSource {
     pub(super) fn chosen(&mut self, key: &Path) -> io::Result<Zeroizing<String>> {
         let chosen = match self {
             Self::Terminal => {
-                let first = ask(&format!("Passphrase for the new key {}: ", key.display()))?;
-                let second = ask("The same again: ")?;
+                let otherwise = "say --passphrase-fd FD, or --no-passphrase";
+                let first = ask(&format!("Passphrase for the new key {}: ", key.display()), otherwise)?;
+                let second = ask("The same again: ", otherwise)?;
                 if *first != *second {
                     return Err(io::Error::other("the two passphrases differ"));
                 }
@@ -67,8 +68,10 @@ impl PassphraseSource {
     }
 }
 
-fn ask(prompt: &str) -> io::Result<Zeroizing<String>> {
-    rpassword::prompt_password(prompt).map(Zeroizing::new)
+/// Asks on the terminal; `otherwise` says what to do where there is none.
+fn ask(prompt: &str, otherwise: &str) -> io::Result<Zeroizing<String>> {
+    let told = |error| io::Error::other(format!("there is no terminal to ask on ({error}); {otherwise}"));
+    rpassword::prompt_password(prompt).map(Zeroizing::new).map_err(told)
 }
 
 fn read_once(number: u32, line: &mut Option<Zeroizing<String>>) -> io::Result<Zeroizing<String>> {

@@ -44,7 +44,8 @@ impl Published {
 
 fn load_trust(odi: &OdiFolder) -> Result<TrustRoot, Failure> {
     let Some(first) = read_root(odi, 1)? else {
-        return Err(Failure::NotACatalog { tree: odi.tree().to_path_buf() });
+        let tree = odi.tree().to_path_buf();
+        return Err(if tree.is_dir() { Failure::NotACatalog { tree } } else { Failure::NoTree { tree } });
     };
     let refused = |version: u64| {
         let path = odi.root(version);

@@ -175,6 +175,16 @@ fn send(remote: &Remote, Parts(push): &Parts, url: &Url) -> Result<Answer, Failu
             Ok(theirs) => Ok(Answer::Has(Box::new(theirs))),
             Err(_) => Err(status_error(url, status, &answer).into()),
         },
+        StatusCode::NOT_FOUND => Err(not_listed(url)),
         _ => Err(status_error(url, status, &answer).into()),
     }
+}
+
+/// A directory that takes pushes at all answers so of a catalog that it does not have.
+fn not_listed(push: &Url) -> Failure {
+    let mut segments = push.path_segments().into_iter().flatten().rev().skip(1);
+    let catalog = segments.next().unwrap_or_default().to_owned();
+    let mut url = push.clone();
+    url.set_path("/");
+    Failure::NotListed { url: url.to_string(), catalog }
 }

@@ -21,14 +21,9 @@ pub enum RemoteError {
     /// No client, or no runtime to run it.
     #[error("start the HTTP client")]
     Start(#[source] std::io::Error),
-    /// No answer.
-    #[error("ask {url}")]
-    Client {
-        /// Whom.
-        url: Box<Url>,
-        /// What happened.
-        source: Box<ClientError>,
-    },
+    /// No answer; it names whose.
+    #[error(transparent)]
+    Client(Box<ClientError>),
     /// An answer that is neither the thing nor "not found".
     #[error("{url} answered {status}{}", said(text))]
     Status {
@@ -81,7 +76,7 @@ impl Remote {
     /// What lies at a URL; `None` if nothing does.
     pub(crate) fn get(&self, url: &Url, bytes_max: u64) -> Result<Option<Vec<u8>>, RemoteError> {
         let ask = Ask::get(url).reply_bytes_max(bytes_max).following(REDIRECTS_MAX);
-        match self.send(url, ask)? {
+        match self.send(ask)? {
             (StatusCode::OK, body) => Ok(Some(body)),
             (StatusCode::NOT_FOUND | StatusCode::GONE, _) => Ok(None),
             (status, body) => Err(status_error(url, status, &body)),
@@ -90,11 +85,11 @@ impl Remote {
 
     /// Hands over a CBOR body and returns the answer, whatever it is.
     pub(crate) fn post(&self, url: &Url, body: Vec<u8>) -> Result<(StatusCode, Vec<u8>), RemoteError> {
-        self.send(url, Ask::post(url, "application/cbor", body).reply_bytes_max(HEAD_BYTES_MAX))
+        self.send(Ask::post(url, "application/cbor", body).reply_bytes_max(HEAD_BYTES_MAX))
     }
 
-    fn send(&self, url: &Url, ask: Ask) -> Result<(StatusCode, Vec<u8>), RemoteError> {
-        let failed = |source| RemoteError::Client { url: Box::new(url.clone()), source: Box::new(source) };
+    fn send(&self, ask: Ask) -> Result<(StatusCode, Vec<u8>), RemoteError> {
+        let failed = |error| RemoteError::Client(Box::new(error));
         self.runtime.block_on(async {
             let reply = self.client.send(ask).await.map_err(failed)?;
             let status = reply.status;
@@ -122,7 +117,7 @@ impl Remote {
             Ok(Err(StatusCode::NOT_FOUND | StatusCode::GONE)) => Ok(Download::Missing),
             Ok(Err(status)) => Err(status_error(url, status, &[])),
             Err(ClientError::TooLarge { .. }) => Ok(Download::TooLong),
-            Err(source) => Err(RemoteError::Client { url: Box::new(url.clone()), source: Box::new(source) }),
+            Err(error) => Err(RemoteError::Client(Box::new(error))),
         }
     }
 

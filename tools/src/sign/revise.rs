@@ -84,18 +84,22 @@ pub(crate) fn label(
     expires: Duration,
 ) -> Result<HeadOutcome, Failure> {
     let now = revision.now;
-    revise(revision, &[RoleName::Release], |odi, published, _, builder| {
+    let mut done = String::new();
+    let outcome = revise(revision, &[RoleName::Release], |odi, published, _, builder| {
         let builder = builder.times(now, now.plus(expires));
         let newest = published.head(odi)?;
-        match target {
-            LabelTarget::Nothing => Ok(builder.unlabel(name)),
-            LabelTarget::Newest => Ok(builder.label(name, newest.seq)),
-            LabelTarget::Head(seq) => {
-                ancestor(odi, &published.trust, newest, seq)?;
-                Ok(builder.label(name, seq))
+        let seq = match target {
+            LabelTarget::Nothing => {
+                done = format!("Label {name} is removed");
+                return Ok(builder.unlabel(name));
             }
-        }
-    })
+            LabelTarget::Newest => newest.seq,
+            LabelTarget::Head(seq) => ancestor(odi, &published.trust, newest, seq)?.seq,
+        };
+        done = format!("Label {name} leads to head {seq}");
+        Ok(builder.label(name, seq))
+    })?;
+    Ok(HeadOutcome { done: vec![done], ..outcome })
 }
 
 /// Where a label shall point.
@@ -125,17 +129,23 @@ pub(crate) struct Withdrawal<'a> {
 /// A revoke key may change nothing else, so the head keeps the former one's expiry as long as that lasts.
 pub(crate) fn revoke(revision: Revision<'_>, withdrawal: &Withdrawal<'_>) -> Result<HeadOutcome, Failure> {
     let now = revision.now;
-    revise(revision, &[RoleName::Release, RoleName::Revoke], |odi, published, batch, builder| {
-        let newest = published.head(odi)?;
-        let mut list = revocations(odi, published)?;
-        for what in revoked(odi, published, withdrawal)? {
-            list.insert(Revocation { what, reason: withdrawal.reason, since: builder.seq() });
-        }
-        batch.stage(odi.revocations(list.id()), &list.encode())?;
-        let life = newest.expires.since(newest.created);
-        let expires = if newest.expires > now { newest.expires } else { now.plus(life) };
-        Ok(builder.times(now, expires).revocations(list.id()))
-    })
+    let mut done = Vec::new();
+    let outcome =
+        revise(revision, &[RoleName::Release, RoleName::Revoke], |odi, published, batch, builder| {
+            let newest = published.head(odi)?;
+            let mut list = revocations(odi, published)?;
+            for (text, what) in withdrawal.what.iter().zip(revoked(odi, published, withdrawal)?) {
+                let form = if matches!(what, Revoked::Path(_)) { "path and all below it" } else { "bytes" };
+                let new = list.insert(Revocation { what, reason: withdrawal.reason, since: builder.seq() });
+                let verb = if new { "Withdrew" } else { "Had withdrawn before" };
+                done.push(format!("{verb} {text} ({form}; reason: {})", withdrawal.reason));
+            }
+            batch.stage(odi.revocations(list.id()), &list.encode())?;
+            let life = newest.expires.since(newest.created);
+            let expires = if newest.expires > now { newest.expires } else { now.plus(life) };
+            Ok(builder.times(now, expires).revocations(list.id()))
+        })?;
+    Ok(HeadOutcome { done, ..outcome })
 }
 
 /// The revocation list in force.

@@ -54,29 +54,32 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Keygen(args) => show.outcome(&keygen(&args, &mut passphrases)?),
         Command::Init(args) => {
-            let signers = signers::open(&args.root_key, &mut passphrases)?;
+            let signers = signers::open("--root-key", &args.root_key, &mut passphrases)?;
             let root_keys = signers.iter().map(|signer| signer.public_key()).collect();
-            show.outcome(&init(&disk, &requests::init(args, root_keys)?, &signers, now)?)
+            let key = requests::private_half(&args.release_key);
+            let mut begun = init(&disk, &requests::init(args, root_keys)?, &signers, now)?;
+            begun.key = key;
+            show.outcome(&begun)
         }
         Command::Publish(args) => {
-            let signers = signers::open(&args.key, &mut passphrases)?;
+            let signers = signers::open("--key", &args.key, &mut passphrases)?;
             show.outcome(&publish_tree(&args, &signers)?)
         }
         Command::Sign(args) => {
-            let signers = signers::open(&args.key, &mut passphrases)?;
+            let signers = signers::open("--key", &args.key, &mut passphrases)?;
             show.outcome(&sign_waiting(&disk, &args.tree, &signers)?)
         }
         Command::Pull(args) => show.outcome(&pull(&disk, &args.tree, &args.url, args.replace)?),
         Command::Verify(args) => show.outcome(&verify_target(&args)?.judge(now)?),
         Command::Label(args) => {
-            let signers = signers::open(&args.key, &mut passphrases)?;
+            let signers = signers::open("--key", &args.key, &mut passphrases)?;
             let others = requests::others(&args.others);
             let revision = Revision { disk: &disk, tree: &args.tree, signers: &signers, others, now };
             let label = (args.label.as_str(), requests::label_target(&args));
             show.outcome(&revise::label(revision, label, args.expires)?)
         }
         Command::Revoke(args) => {
-            let signers = signers::open(&args.key, &mut passphrases)?;
+            let signers = signers::open("--key", &args.key, &mut passphrases)?;
             let others = requests::others(&args.others);
             let revision = Revision { disk: &disk, tree: &args.tree, signers: &signers, others, now };
             let reason = requests::reason(args.reason);
@@ -97,12 +100,12 @@ fn trust(command: Trust, passphrases: &mut PassphraseSource) -> Result<TrustOutc
         Trust::Show(args) => trust_change::show(&args.tree),
         Trust::Change(args) => {
             let change = requests::trust_change(&args)?;
-            let signers = signers::open(&args.root_key, passphrases)?;
+            let signers = signers::open("--root-key", &args.root_key, passphrases)?;
             let others = requests::others(&args.others);
             trust_change::change(&RealTreeDisk, &args.tree, &change, &signers, others, SystemClock.now())
         }
         Trust::Countersign(args) => {
-            let signers = signers::open(&args.root_key, passphrases)?;
+            let signers = signers::open("--root-key", &args.root_key, passphrases)?;
             trust_change::countersign(&RealTreeDisk, &args.tree, &signers)
         }
     }

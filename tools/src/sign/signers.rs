@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use odi_manifest::Signer;
 
 use super::agent::{AgentError, AgentKey};
+use super::failure::Failure;
 use super::key_file::{self, KeyFile, KeyFileError};
 use super::passphrase::PassphraseSource;
 
@@ -28,15 +29,25 @@ pub enum SignerError {
     File(#[from] KeyFileError),
 }
 
+const SIGNING_KEY: &str = "a private key file, or the .pub file of a key that an ssh-agent holds";
+
 /// Opens each key: a private key file signs by itself, a public one through the ssh-agent at `SSH_AUTH_SOCK`.
 ///
 /// # Errors
 /// When one of them cannot sign; no key is skipped.
 pub(super) fn open(
+    flag: &'static str,
     paths: &[PathBuf],
     passphrases: &mut PassphraseSource,
-) -> Result<Vec<BoxedSigner>, SignerError> {
-    paths.iter().map(|path| open_one(path, passphrases)).collect()
+) -> Result<Vec<BoxedSigner>, Failure> {
+    let failed = |error| match error {
+        SignerError::File(source @ (KeyFileError::NotAKey { .. } | KeyFileError::Io { .. })) => {
+            Failure::KeyArgument { flag, expected: SIGNING_KEY, source }
+        }
+        // It is the right file, and its owner has to do something about it.
+        other => Failure::Signer(other),
+    };
+    paths.iter().map(|path| open_one(path, passphrases).map_err(failed)).collect()
 }
 
 fn open_one(path: &Path, passphrases: &mut PassphraseSource) -> Result<BoxedSigner, SignerError> {

@@ -280,7 +280,12 @@ impl fmt::Display for TrustOutcome {
             writeln!(f, "Note: {note}.")?;
         }
         let Self { name, version, epoch, .. } = self;
-        write!(f, "{name} root {version} of epoch {epoch}, good until {}", date(self.expires))?;
+        write!(
+            f,
+            "{name} root {version} of epoch {epoch}, good until {}\n  catalog {}",
+            date(self.expires),
+            self.id
+        )?;
         if let Some(WaitsShown { signatures, threshold }) = &self.waits {
             write!(f, "\n  waits: {signatures} of {threshold} signatures of root keys")?;
             write!(f, "\n  next: odi-sign trust countersign TREE --root-key KEY")?;

@@ -1,7 +1,7 @@
 //! What this relay accepts of an assignment, and of misses.
 //!
 //! Pure. A directory asks; the operator's words decide. Catalogs that are not wanted, ids that no adopted head names, and
-//! bytes beyond the disk are refused, each with a reason that the status page shows (threat rows 23 and 24).
+//! bytes beyond the disk are refused, each with a reason that the status page shows.
 
 use odi_manifest::CatalogId;
 use odi_wire::message::{AssignedCatalog, ID_SPACE, IdRanges};

@@ -100,7 +100,7 @@ async fn it_says_what_it_is_told_to_and_no_more() {
     assert!(String::from_utf8_lossy(&shown).contains("range: bytes=10-19\n"));
 }
 
-/// Threat table row 25: no connection is even tried.
+/// No connection is even tried.
 #[tokio::test]
 async fn private_addresses_are_not_connected_to() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -121,7 +121,6 @@ async fn private_addresses_are_not_connected_to() {
     assert_eq!(connected.recv().await, Some(()), "the policy is what refused");
 }
 
-/// Threat table row 33.
 #[tokio::test]
 async fn redirects_are_followed_only_when_asked_and_vetted_each() {
     let (_running, base) = mirror().await;
@@ -146,7 +145,6 @@ async fn redirects_are_followed_only_when_asked_and_vetted_each() {
     }
 }
 
-/// Threat table row 32.
 #[tokio::test]
 async fn compressed_replies_are_refused() {
     let url =

@@ -91,7 +91,7 @@ fn statuses_in(reply: &str) -> Vec<u16> {
 
 const SMUGGLED: &str = "GET /smuggled/x HTTP/1.1\r\nHost: x\r\n\r\n";
 
-/// Threat table row 58. What counts is that the second, smuggled request is never answered.
+/// What counts is that the second, smuggled request is never answered.
 #[test]
 fn framing_that_two_servers_could_read_differently_ends_the_connection() {
     let target = target();
@@ -194,7 +194,6 @@ fn request_lines_that_are_none() {
     assert_eq!(target.status("GET http://elsewhere.example/debian/x HTTP/1.1\r\nHost: x\r\n\r\n"), 200);
 }
 
-/// Threat table row 57.
 #[test]
 fn escapes_and_bytes_in_the_target() {
     let target = target();
@@ -238,7 +237,7 @@ fn ranges_without_end_cost_no_more_than_the_file() {
     assert_eq!(length("100000-").0, 416);
 }
 
-/// Threat table row 59: nothing that a caller claims about itself comes back to it.
+/// Nothing that a caller claims about itself comes back to it.
 #[test]
 fn claims_about_the_host_change_nothing() {
     let target = target();

@@ -95,7 +95,6 @@ async fn answers_one_request_after_the_other() {
     assert_eq!(network.running.open_connections(), 1);
 }
 
-/// Threat table row 56.
 #[tokio::test(start_paused = true)]
 async fn a_head_that_drips_is_cut_off_while_others_are_served() {
     let network = network();

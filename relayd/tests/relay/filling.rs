@@ -1,4 +1,4 @@
-//! Filling: from origins and peers of any honesty, never storing or serving a wrong byte (threat rows 1, 5-7, 31-36).
+//! Filling: from origins and peers of any honesty, never storing or serving a wrong byte.
 
 use odi_manifest::{BlobId, SigningKey};
 use odi_wire::message::{CatalogInventory, IdRanges, PublicUrl};

@@ -63,7 +63,7 @@ fn table_of_catalog_paths() {
     }
 }
 
-/// Threat table row 57: each is refused here, before any look-up.
+/// Each is refused here, before any look-up.
 #[test]
 fn hostile_paths_are_refused() {
     for target in [

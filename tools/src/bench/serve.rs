@@ -12,7 +12,9 @@ mod latency;
 mod nginx;
 mod process;
 mod rows;
+mod sites;
 mod throughput;
+mod tls;
 mod wrk;
 
 use std::path::{Path, PathBuf};
@@ -22,6 +24,7 @@ use anyhow::{Context, Result};
 use bodies::Bodies;
 use lab::Lab;
 use nginx::Nginx;
+use tls::Certificate;
 
 /// What `odi bench serve` takes.
 #[derive(Clone, Debug, clap::Args)]
@@ -78,10 +81,12 @@ pub fn run(args: &Args) -> Result<()> {
     }
     .context("make a folder to work in")?;
     let bodies = Bodies::write(&work.path().join("tree"), args.set_mib << 20)?;
-    let nginx = Nginx::start(work.path(), &bodies.tree, args.server_cpu)?;
+    let certificate = Certificate::write(work.path())?;
+    let nginx = Nginx::start(work.path(), &bodies.tree, &certificate, args.server_cpu)?;
     let runtime = tokio::runtime::Runtime::new().context("start the runtime")?;
     let lab = runtime.block_on(Lab::start(work.path(), &bodies.tree))?;
-    let relay = runtime.block_on(lab.relay(&relayd, args.ram_cache_mib << 20, args.server_cpu))?;
+    let relay = lab.relay(&relayd, &certificate, args.ram_cache_mib << 20, args.server_cpu);
+    let relay = runtime.block_on(relay)?;
     say(&format!("the machine's load is {} at the start", load()));
     throughput::compare(args, work.path(), &bodies, &nginx, &relay)?;
     latency::run(args, work.path(), &bodies, &relay)?;

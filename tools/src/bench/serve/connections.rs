@@ -22,8 +22,13 @@ pub(super) fn run(args: &Args, work: &Path, bodies: &Bodies, relay: &Relay) -> R
     let [smallest, .., large, _] = SIZES;
     let quiet = relay.paths(bodies.hot(smallest));
     let before = relay.process.rss()?;
-    let load =
-        |paths, connections, seconds, idle| Load { base: &relay.plain, paths, connections, seconds, idle };
+    let load = |paths, connections, seconds, idle| Load {
+        base: &relay.sites.plain,
+        paths,
+        connections,
+        seconds,
+        idle,
+    };
     let seconds = ACTIVE_SECONDS + u32::try_from(SETTLING.as_secs()).unwrap_or(u32::MAX);
     let idle = load(&quiet, args.idle, seconds, true).start(work)?;
     let settled = peak_until(relay, Instant::now() + SETTLING)?;

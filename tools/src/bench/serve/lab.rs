@@ -11,8 +11,9 @@ use odi_wire::route::pinned_path;
 use tokio::time::Instant;
 use url::Url;
 
-use super::nginx::free_port;
 use super::process::Pinned;
+use super::sites::Sites;
+use super::tls::Certificate;
 use crate::demo::{DemoCatalog, Listed, Network, Origin};
 
 const NAME: &str = "bench";
@@ -29,8 +30,7 @@ pub(super) struct Lab {
 /// A relay that holds everything.
 pub(super) struct Relay {
     pub(super) process: Pinned,
-    /// Without a path.
-    pub(super) plain: String,
+    pub(super) sites: Sites,
     pin: odi_manifest::Pin,
 }
 
@@ -48,16 +48,24 @@ impl Lab {
     }
 
     /// Starts a relay on one core and waits until it holds everything.
-    pub(super) async fn relay(&self, program: &Path, ram_cache: u64, cpu: usize) -> Result<Relay> {
-        let port = free_port()?;
-        let folder = self.work.join(format!("relay-{port}"));
+    pub(super) async fn relay(
+        &self,
+        program: &Path,
+        certificate: &Certificate,
+        ram_cache: u64,
+        cpu: usize,
+    ) -> Result<Relay> {
+        let sites = Sites::free()?;
+        let folder = self.work.join("relay");
         std::fs::create_dir(&folder).context("make a folder for the relay")?;
         let directory = self.network.directory_urls().next().context("there is a directory")?;
         let (data, config) = (folder.join("data"), folder.join("relayd.toml"));
-        let plain = format!("http://127.0.0.1:{port}");
+        let Sites { plain, plain_addr, tls_addr, .. } = &sites;
+        let Certificate { chain, key } = certificate;
         let text = format!(
-            "data_dir = {data:?}\nlisten = [\"127.0.0.1:{port}\"]\npublic_urls = [\"{plain}\"]\n\
-             disk = \"20 GB\"\nram_cache = \"{ram_cache} B\"\n\
+            "data_dir = {data:?}\nlisten = [\"{tls_addr}\"]\nlisten_plain = [\"{plain_addr}\"]\n\
+             public_urls = [\"{plain}\"]\ndisk = \"20 GB\"\nram_cache = \"{ram_cache} B\"\n\
+             [tls]\ncertificate = {chain:?}\nkey = {key:?}\n\
              [[directory]]\nurl = \"{directory}\"\ncatalogs = [\"{NAME}\"]\n"
         );
         std::fs::write(&config, text).context("write the relay's configuration")?;
@@ -65,11 +73,11 @@ impl Lab {
         let mut command = Command::new(program);
         command.arg("--config").arg(&config).arg("--allow-private-addresses");
         let process = Pinned::start(command.stdout(Stdio::null()).stderr(log), cpu)?;
-        let pin = self.filled(&plain).await.with_context(|| {
+        let pin = self.filled(plain).await.with_context(|| {
             let log = std::fs::read_to_string(folder.join("log")).unwrap_or_default();
             format!("wait for the relay, which said:\n{log}")
         })?;
-        Ok(Relay { process, plain, pin })
+        Ok(Relay { process, sites, pin })
     }
 
     async fn filled(&self, base: &str) -> Result<odi_manifest::Pin> {

@@ -18,8 +18,13 @@ const SMALL_REQUESTS: u32 = 4;
 pub(super) fn run(args: &Args, work: &Path, bodies: &Bodies, relay: &Relay) -> Result<()> {
     let [small, .., large] = SIZES;
     let (small, large) = (relay.paths(bodies.hot(small)), relay.paths(bodies.all(large)));
-    let load =
-        |paths, connections, seconds| Load { base: &relay.plain, paths, connections, seconds, idle: false };
+    let load = |paths, connections, seconds| Load {
+        base: &relay.sites.plain,
+        paths,
+        connections,
+        seconds,
+        idle: false,
+    };
     let mut rounds = Vec::new();
     for _ in 0..args.rounds {
         let downloads = load(&large, DOWNLOADS, args.seconds + 1).start(work)?;

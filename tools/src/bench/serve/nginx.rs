@@ -1,6 +1,5 @@
 //! The server that everybody knows, set up for nothing but static files.
 
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -8,6 +7,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use super::process::{self, Pinned};
+use super::sites::Sites;
+use super::tls::Certificate;
 
 pub(super) const PROGRAM: &str = "nginx";
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -16,28 +17,29 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Nginx {
     pub(super) process: Pinned,
-    /// Without a path.
-    pub(super) plain: String,
+    pub(super) sites: Sites,
 }
 
 impl Nginx {
     /// Serves `tree` with one worker on one core.
-    pub(super) fn start(work: &Path, tree: &Path, cpu: usize) -> Result<Self> {
+    pub(super) fn start(work: &Path, tree: &Path, certificate: &Certificate, cpu: usize) -> Result<Self> {
         let folder = work.join("nginx");
         std::fs::create_dir_all(&folder).context("make a folder for nginx")?;
-        let port = free_port()?;
+        let sites = Sites::free()?;
         let config = folder.join("nginx.conf");
-        std::fs::write(&config, text(&folder, tree, port)).context("write nginx.conf")?;
+        std::fs::write(&config, text(&folder, tree, certificate, &sites)).context("write nginx.conf")?;
         let mut command = Command::new(process::find(PROGRAM)?);
         command.arg("-c").arg(&config).arg("-p").arg(&folder);
         let process = Pinned::start(command.stdout(Stdio::null()).stderr(Stdio::null()), cpu)?;
-        wait_for(port, &folder)?;
-        Ok(Self { process, plain: format!("http://127.0.0.1:{port}") })
+        wait_for(&sites, &folder)?;
+        Ok(Self { process, sites })
     }
 }
 
-fn text(folder: &Path, tree: &Path, port: u16) -> String {
+fn text(folder: &Path, tree: &Path, certificate: &Certificate, sites: &Sites) -> String {
     let (folder, tree) = (folder.display(), tree.display());
+    let (chain, key) = (certificate.chain.display(), certificate.key.display());
+    let (plain, tls) = (sites.plain_addr, sites.tls_addr);
     format!(
         "daemon off; worker_processes 1; user root; pid {folder}/pid; error_log {folder}/log;\n\
          worker_rlimit_nofile 8192;\n\
@@ -48,20 +50,15 @@ fn text(folder: &Path, tree: &Path, port: u16) -> String {
            open_file_cache max=20000 inactive=300s; open_file_cache_valid 300s;\n\
            client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3;\n\
            uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;\n\
-           server {{ listen 127.0.0.1:{port}; root {tree}; }}\n\
+           ssl_certificate {chain}; ssl_certificate_key {key}; ssl_protocols TLSv1.3;\n\
+           server {{ listen {plain}; listen {tls} ssl; root {tree}; }}\n\
          }}\n"
     )
 }
 
-/// A port of loopback that was free a moment ago.
-pub(super) fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).context("find a free port")?;
-    Ok(listener.local_addr().context("find a free port")?.port())
-}
-
-fn wait_for(port: u16, folder: &Path) -> Result<()> {
+fn wait_for(sites: &Sites, folder: &Path) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
-    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+    while std::net::TcpStream::connect(sites.plain_addr).is_err() {
         if Instant::now() > deadline {
             let log = std::fs::read_to_string(folder.join("log")).unwrap_or_default();
             bail!("nginx does not start: {log}");

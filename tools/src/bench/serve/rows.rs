@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use odi_wire::serve::Scheme;
+
 use super::bodies::{SIZES, Size};
 
 /// Where the relay has the bytes from.
@@ -16,6 +18,7 @@ pub(super) enum Warmth {
 /// One line of the table.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Row {
+    pub(super) scheme: Scheme,
     pub(super) warmth: Warmth,
     pub(super) size: Size,
 }
@@ -33,20 +36,29 @@ impl Row {
     /// Every row. What is smaller than a few hundred megabytes in all cannot be kept out of the relay's memory, so the
     /// smallest size is measured hot only.
     pub(super) fn all() -> Vec<Self> {
-        let hot = SIZES.iter().map(|size| Self { warmth: Warmth::Hot, size: *size });
-        let verified = SIZES.iter().skip(1).map(|size| Self { warmth: Warmth::Verified, size: *size });
-        hot.chain(verified).collect()
+        let of = |scheme, warmth| SIZES.map(|size| Self { scheme, warmth, size });
+        let [smallest, ..] = SIZES;
+        [Scheme::Http, Scheme::Https]
+            .into_iter()
+            .flat_map(|scheme| [of(scheme, Warmth::Hot), of(scheme, Warmth::Verified)])
+            .flatten()
+            .filter(|row| row.warmth == Warmth::Hot || row.size != smallest)
+            .collect()
     }
 
     pub(super) fn target(&self) -> Target {
         let kib = self.size.bytes >> 10;
-        match self.warmth {
-            Warmth::Hot => {
-                Target { cpu_max: (kib >= 64).then_some(0.7), requests_min: (kib <= 64).then_some(0.95) }
-            }
-            Warmth::Verified if kib < 256 => Target { cpu_max: Some(1.35), requests_min: None },
-            Warmth::Verified => Target { cpu_max: Some(1.1), requests_min: None },
-        }
+        let cpu_max = match (self.scheme, self.warmth) {
+            // What a request costs beside its bytes is most of it.
+            (_, Warmth::Hot) if kib < 64 => None,
+            (Scheme::Http, Warmth::Hot) => Some(0.7),
+            (Scheme::Https, Warmth::Hot) => Some(0.5),
+            (Scheme::Http, Warmth::Verified) if kib < 256 => Some(1.35),
+            (Scheme::Http, Warmth::Verified) => Some(1.1),
+            (Scheme::Https, Warmth::Verified) => Some(0.7),
+        };
+        let counts_requests = self.warmth == Warmth::Hot && kib <= 64;
+        Target { cpu_max, requests_min: counts_requests.then_some(0.95) }
     }
 }
 
@@ -56,6 +68,10 @@ impl fmt::Display for Row {
             Warmth::Hot => "hot",
             Warmth::Verified => "verified",
         };
-        write!(f, "plain {warmth} {}", self.size.name)
+        let scheme = match self.scheme {
+            Scheme::Http => "plain",
+            Scheme::Https => "TLS",
+        };
+        write!(f, "{scheme} {warmth} {}", self.size.name)
     }
 }

@@ -51,9 +51,9 @@ pub(super) fn compare(args: &Args, work: &Path, bodies: &Bodies, nginx: &Nginx, 
             let seconds = if round == 0 { 1 } else { args.seconds };
             let load =
                 |base, paths| Load { base, paths, connections: row.size.connections, seconds, idle: false };
-            let theirs = sample(&nginx.process, &load(&nginx.plain, &nginx_paths), work);
+            let theirs = sample(&nginx.process, &load(nginx.sites.base(row.scheme), &nginx_paths), work);
             let theirs = theirs.with_context(|| format!("nginx, {row}"))?;
-            let ours = sample(&relay.process, &load(&relay.plain, &relay_paths), work);
+            let ours = sample(&relay.process, &load(relay.sites.base(row.scheme), &relay_paths), work);
             let ours = ours.with_context(|| format!("the relay, {row}"))?;
             if round > 0 {
                 samples.nginx.push(theirs);

@@ -18,6 +18,7 @@ mod listen;
 mod message;
 mod open_files;
 mod pacer;
+mod parking;
 mod server;
 mod stall;
 mod throttle;

@@ -127,6 +127,61 @@ async fn an_idle_connection_is_closed_and_an_open_one_forgotten() {
     network.settled(0).await;
 }
 
+async fn silence(seconds: u64) {
+    for _ in 0..seconds {
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_goes_on_after_every_silence_within_the_limit() {
+    let network = network();
+    let mut caller = network.connect().await;
+    for seconds in [0, 1, 2, 3, 10, 18] {
+        silence(seconds).await;
+        assert_eq!(get(&mut caller, "GET", "/peer").await.status, 200, "after {seconds} s");
+    }
+    // However a request is cut up by silences, none of it is lost.
+    for parts in
+        [["G", "ET /peer HTTP/1.1\r\nHost: x\r\n\r\n"], ["GET /peer HTTP/1.1\r\nHo", "st: x\r\n\r\n"]]
+    {
+        silence(4).await;
+        for part in parts {
+            caller.write_all(part.as_bytes()).await.unwrap();
+            silence(4).await;
+        }
+        let mut reply = Vec::new();
+        while !reply.ends_with(b"192.0.2.1") {
+            assert_ne!(caller.read_buf(&mut reply).await.unwrap(), 0, "closed");
+        }
+    }
+    // The first request's answer, and half of the next request in the same packet.
+    let (first, rest) = ("GET /peer HTTP/1.1\r\nHost: x\r\n\r\nGET /ec", "ho HTTP/1.1\r\nHost: x\r\n\r\n");
+    caller.write_all(first.as_bytes()).await.unwrap();
+    silence(4).await;
+    caller.write_all(rest.as_bytes()).await.unwrap();
+    silence(1).await;
+    let mut replies = Vec::new();
+    while String::from_utf8_lossy(&replies).matches("HTTP/1.1 200").count() < 2 {
+        assert_ne!(caller.read_buf(&mut replies).await.unwrap(), 0, "closed");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_nobody_reads_for_a_while_is_not_forgotten() {
+    let network = network();
+    let mut caller = network.connect().await;
+    caller.write_all(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let mut got = 0;
+    let mut room = vec![0; 8 * 1024];
+    while got < LARGE {
+        silence(3).await;
+        let count = caller.read(&mut room).await.unwrap();
+        assert_ne!(count, 0, "closed after {got} bytes");
+        got += count as u64;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_body_that_stalls_is_refused() {
     let network = network();

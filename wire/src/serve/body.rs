@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures_util::stream::{BoxStream, Stream, StreamExt};
 use http_body::{Frame, SizeHint};
 
+use super::parking::Answering;
 use super::throttle::Flow;
 
 /// What a response carries. Its length is always known beforehand, so that `Content-Length` is exact.
@@ -137,11 +138,19 @@ pub(super) struct SizedBody {
     /// What of it has not been sent.
     held: Bytes,
     flow: Option<Flow>,
+    /// Tells its connection when it is over.
+    _answering: Option<Answering>,
 }
 
 impl SizedBody {
     pub(super) fn new(body: Body, flow: Option<Flow>) -> Self {
-        Self { promised: body.len(), body, turn: 0, given: 0, held: Bytes::new(), flow }
+        Self { promised: body.len(), body, turn: 0, given: 0, held: Bytes::new(), flow, _answering: None }
+    }
+
+    /// The same, for a connection that is to know when it is over.
+    pub(super) fn answering(mut self, answering: Answering) -> Self {
+        self._answering = Some(answering);
+        self
     }
 
     /// The next piece, when the whole server's budget lets it go.

@@ -15,11 +15,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::body::{Body, SizedBody};
 use super::forwarded::TrustedProxies;
 use super::message::{Progress, Request, RequestBody, Response, Scheme};
+use super::parking::{LOOK_EVERY, Line, Socket};
 use super::server::Service;
 use super::stall::{StallMeter, WriteGuard};
 use super::throttle::{Flow, Throttle};
@@ -50,29 +52,75 @@ pub(super) async fn serve<S: Service, T>(shared: Arc<Shared<S>>, stream: T, peer
 where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
+    let line = Line::new();
+    let mut socket = Socket::new(WriteGuard::new(stream, &shared.limits), Arc::clone(&line));
+    loop {
+        let deadline = line.quiet_since() + shared.limits.head_timeout;
+        let asks = tokio::select! {
+            asks = tokio::time::timeout_at(deadline, socket.first_bytes()) => asks,
+            () = shared.draining.cancelled() => return,
+        };
+        if !matches!(asks, Ok(Ok(true))) {
+            return;
+        }
+        // Boxed, so that a connection that is parked is small.
+        match Box::pin(converse(&shared, socket, &line, peer, scheme)).await {
+            Some(parked) => socket = parked,
+            None => return,
+        }
+    }
+}
+
+/// Answers requests until the connection ends, or has been quiet for a while and is given back.
+async fn converse<S: Service, T>(
+    shared: &Arc<Shared<S>>,
+    socket: Socket<T>,
+    line: &Arc<Line>,
+    peer: SocketAddr,
+    scheme: Scheme,
+) -> Option<Socket<T>>
+where
+    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let limits = &shared.limits;
-    let guarded = TokioIo::new(WriteGuard::new(stream, limits));
     let service = service_fn(|request| {
-        let shared = Arc::clone(&shared);
-        async move { Ok::<_, Infallible>(exchange(&shared, request, peer, scheme).await) }
+        let (shared, answering) = (Arc::clone(shared), line.ask());
+        async move {
+            let response = exchange(&shared, request, peer, scheme).await;
+            Ok::<_, Infallible>(response.map(|body| body.answering(answering)))
+        }
     });
-    let connection = http1::Builder::new()
+    let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_timeout)
         .max_buf_size(limits.head_bytes.max(BUFFER_BYTES_MIN))
         .max_headers(limits.head_fields)
-        .serve_connection(guarded, service);
-    let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = shared.draining.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+        .serve_connection(TokioIo::new(socket), service);
+    let mut look = std::pin::pin!(tokio::time::sleep(LOOK_EVERY));
+    let mut asked = line.asked();
+    let ended = loop {
+        tokio::select! {
+            ended = &mut connection => break ended,
+            () = shared.draining.cancelled() => {
+                std::pin::Pin::new(&mut connection).graceful_shutdown();
+                break connection.await;
+            }
+            () = look.as_mut() => {
+                if line.is_quiet() && line.asked() == asked {
+                    let parts = connection.into_parts();
+                    let mut socket = parts.io.into_inner();
+                    socket.put_back(parts.read_buf);
+                    return Some(socket);
+                }
+                asked = line.asked();
+                look.as_mut().reset(Instant::now() + LOOK_EVERY);
+            }
         }
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended early");
     }
+    None
 }
 
 async fn exchange<S: Service>(

@@ -48,8 +48,8 @@ pub struct Limits {
     /// Open connections of one IPv4 address or one IPv6 /64 network; further ones get a 503 and are closed.
     /// Loopback and trusted proxies are exempt, since many callers stand behind one.
     pub connections_per_address: usize,
-    /// From the first byte, or from the end of the former request, until a request's head is complete. It so
-    /// bounds slow heads and idle kept-alive connections alike.
+    /// From the end of the former answer, or of the handshake, to the first byte of a request; and from there until its
+    /// head is complete. It so bounds idle kept-alive connections and slow heads alike.
     pub head_timeout: Duration,
     /// For the connection's own handshake (TLS), before the first byte of HTTP.
     pub handshake_timeout: Duration,

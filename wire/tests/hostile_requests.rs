@@ -230,7 +230,8 @@ fn ranges_without_end_cost_no_more_than_the_file() {
     };
     let overlapping = vec!["0-"; 3000].join(",");
     assert_eq!(length(&overlapping), (200, CONTENT.len()));
-    let many: Vec<String> = (0..3000).map(|i| format!("{}-{}", i * 10, i * 10)).collect();
+    // Just within the largest head.
+    let many: Vec<String> = (0..2500).map(|i| format!("{}-{}", i * 10, i * 10)).collect();
     assert_eq!(length(&many.join(",")), (200, CONTENT.len()));
     let (status, bytes) = length("0-9,50000-50009,-10");
     assert!(status == 206 && bytes < 1000, "{status} {bytes}");

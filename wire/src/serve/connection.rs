@@ -109,7 +109,7 @@ where
                 if line.is_quiet() && line.asked() == asked {
                     let parts = connection.into_parts();
                     let mut socket = parts.io.into_inner();
-                    socket.put_back(parts.read_buf);
+                    socket.put_back(&parts.read_buf);
                     return Some(socket);
                 }
                 asked = line.asked();

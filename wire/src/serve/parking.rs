@@ -95,8 +95,9 @@ impl<T> Socket<T> {
     }
 
     /// Puts back what was read of a request.
-    pub(super) fn put_back(&mut self, unread: Bytes) {
-        self.unread = unread;
+    pub(super) fn put_back(&mut self, unread: &[u8]) {
+        // A copy: even an empty piece of hyper's buffer would keep all of it.
+        self.unread = Bytes::copy_from_slice(unread);
     }
 }
 

@@ -4,7 +4,7 @@
 //! key the other way (a MAC) and the relay's identity (a signature), both over nonce, relay and URL, so that it can
 //! neither be replayed nor moved to another URL.
 
-use odi_manifest::cbor::{self, CborError};
+use odi_manifest::cbor::{self, CborError, Reader};
 use odi_manifest::{PublicKey, SignError, Signature, Signer};
 use serde::{Deserialize, Serialize};
 
@@ -65,9 +65,14 @@ impl Challenge {
     /// Reads a challenge.
     ///
     /// # Errors
-    /// It is not one.
+    /// It is not one, or one of another version.
     pub fn decode(bytes: &[u8]) -> Result<Self, CborError> {
-        cbor::from_slice(bytes, CHALLENGE_BYTES_MAX)
+        let challenge: Self = cbor::from_slice(bytes, CHALLENGE_BYTES_MAX)?;
+        if challenge.v == 1 {
+            Ok(challenge)
+        } else {
+            Err(Reader::new(bytes).expected("a challenge of version 1"))
+        }
     }
 
     /// The answer of a relay that holds both secrets and is reached as `url`.
@@ -142,6 +147,14 @@ mod tests {
 
     use super::super::PreSharedKey;
     use super::*;
+
+    #[test]
+    fn another_version_is_refused() {
+        let dir = SigningKey::from_seed(&[2; 32]).public_key();
+        let of_version = |v| Challenge { v, dir, nonce: [5; 32] }.encode().unwrap();
+        assert!(Challenge::decode(&of_version(1)).is_ok());
+        assert!(Challenge::decode(&of_version(2)).is_err());
+    }
 
     #[test]
     fn an_answer_holds_for_its_nonce_url_and_secrets_alone() {

@@ -34,11 +34,12 @@ fn read(body: &[u8]) -> Result<Option<Mark>, CborError> {
     }
     let mark = match reader.array()? {
         0 => None,
-        _ => Some(Mark {
+        3 => Some(Mark {
             epoch: reader.uint()?,
             seq: reader.uint()?,
             head: HeadId::from_bytes(reader.fixed()?),
         }),
+        _ => return Err(reader.expected("a mark's three values, or none")),
     };
     reader.end()?;
     Ok(mark)
@@ -47,6 +48,18 @@ fn read(body: &[u8]) -> Result<Option<Mark>, CborError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mark_has_one_spelling() {
+        let mark = Mark { epoch: 2, seq: 300, head: HeadId::of(b"head") };
+        let mut bytes = encode(Some(&mark));
+        bytes.truncate(bytes.len() - 4);
+        let values = 1 + 1 + MAGIC.len();
+        assert_eq!(bytes[values], 0x83);
+        bytes[values] = 0x85;
+        let sum = crc32c::crc32c(&bytes).to_le_bytes();
+        assert_eq!(decode(&[bytes, sum.to_vec()].concat()), None);
+    }
 
     #[test]
     fn marks_round_trip_and_damage_shows() {

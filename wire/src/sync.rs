@@ -21,5 +21,6 @@ mod tree_sync;
 pub use client::{Advance, PushOutcome, SyncClient, SyncOutcome};
 pub use error::{SyncError, TreeFault};
 pub use followed::{CatalogState, FollowedCatalog, Resolved};
+pub use records::split_heads;
 pub use retained::{RETAIN_FOR, RETAIN_FOR_MAX, RETAINED_MAX, RETAINED_MIN, RetainedHead};
 pub use source::SyncSource;

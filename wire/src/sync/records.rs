@@ -67,7 +67,7 @@ impl Asker<'_> {
         let place: Source = self.source.item(item);
         let pack = self.fetcher.small(&place, pack_bytes_max).await;
         let pack = pack.map_err(|source| SyncError::Source { item, source })?;
-        split(&pack).map(|envelope| record(item, envelope)).collect()
+        split_heads(&pack).map(|envelope| record(item, envelope)).collect()
     }
 
     /// A revocation list, encoded. The caller checks that it is the one.
@@ -83,8 +83,8 @@ pub(super) fn record<T: Record>(item: LayoutPath, bytes: &[u8]) -> Result<Unveri
     Unverified::decode(bytes).map_err(|source| SyncError::Record { item, source: Box::new(source) })
 }
 
-/// The items of a CBOR sequence of envelopes. What is no item comes as the rest, and then fails to decode.
-fn split(sequence: &[u8]) -> impl Iterator<Item = &[u8]> {
+/// The envelopes of a merged file of heads, a CBOR sequence. What is no item comes as the rest, and then fails to decode.
+pub fn split_heads(sequence: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = sequence;
     std::iter::from_fn(move || {
         if rest.is_empty() {
@@ -111,12 +111,12 @@ mod tests {
         #[test]
         fn merged_heads_come_apart_again(payloads in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..9)) {
             let items: Vec<Vec<u8>> = payloads.into_iter().map(envelope).collect();
-            prop_assert!(split(&items.concat()).eq(items.iter().map(Vec::as_slice)));
+            prop_assert!(split_heads(&items.concat()).eq(items.iter().map(Vec::as_slice)));
         }
 
         #[test]
         fn any_bytes_come_apart_without_losing_one(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-            prop_assert_eq!(split(&bytes).collect::<Vec<_>>().concat(), bytes);
+            prop_assert_eq!(split_heads(&bytes).collect::<Vec<_>>().concat(), bytes);
         }
     }
 }

@@ -1,0 +1,259 @@
+//! What holds for any bytes from a stranger, over damaged samples: the oracles of `fixtures/fuzz`, bounded, on every test
+//! run.
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test that panics has failed")]
+
+#[path = "../../manifest/tests/support/damage.rs"]
+mod damage;
+#[path = "../../fixtures/fuzz/src/message_oracles.rs"]
+#[allow(unreachable_pub, reason = "public to the fuzz targets, which share it")]
+mod message_oracles;
+#[path = "../../fixtures/fuzz/src/request_oracles.rs"]
+#[allow(unreachable_pub, reason = "public to the fuzz targets, which share it")]
+mod request_oracles;
+
+use damage::{Sample, check_accepted, check_damaged};
+use message_oracles::{challenge, document, head_pack, holders, push, statement};
+use odi_fixtures::{PublishedCatalog, put};
+use odi_manifest::{BlobId, CatalogId, HeadId, Pin, SigningKey, Timestamp};
+use odi_wire::layout::api_base;
+use odi_wire::message::{
+    Assign, AssignedCatalog, CatalogInventory, CatalogPattern, Challenge, IdRanges, Inventory, Leave,
+    PreSharedKey, PublicUrl, Push, RelayReg, encode_holders, state,
+};
+use proptest::prelude::*;
+use request_oracles::{catalog_settings, file_request, one_signed_request, request_target, signed_request};
+use serde_json::json;
+
+fn key(seed: u8) -> SigningKey {
+    SigningKey::from_seed(&[seed; 32])
+}
+
+fn blobs(count: u64) -> Vec<BlobId> {
+    let mut blobs: Vec<_> = (0..count).map(|number| BlobId::of(&number.to_le_bytes())).collect();
+    blobs.sort_unstable();
+    blobs
+}
+
+fn inventory() -> Vec<u8> {
+    let catalog = CatalogInventory {
+        cat: CatalogId::of(b"root"),
+        served: vec![HeadId::of(b"2"), HeadId::of(b"1")],
+        full: Some(HeadId::of(b"2")),
+        ranges: IdRanges::from_prefixes([0, 1, 40_000]),
+        plus: blobs(2),
+        minus: blobs(1),
+    };
+    let inventory = Inventory {
+        v: 1,
+        relay: key(1).public_key(),
+        generation: 8,
+        t: Timestamp(1_790_000_000),
+        exp: Timestamp(1_790_000_060),
+        urls: vec![PublicUrl::parse("https://relay.example.net").unwrap()],
+        caps: vec!["fill".to_owned(), "rate:5".to_owned()],
+        catalogs: vec![catalog],
+    };
+    state(inventory, &key(1)).unwrap()
+}
+
+fn registration() -> Vec<u8> {
+    let registration = RelayReg {
+        v: 1,
+        relay: key(1).public_key(),
+        dir: key(2).public_key(),
+        urls: vec![PublicUrl::parse("http://[2001:db8::7]:8080").unwrap()],
+        psk: PreSharedKey::from_bytes([7; 32]),
+        generation: 3,
+        ct: Timestamp(1_790_000_000),
+        nonce: [9; 16],
+        catalogs: vec![CatalogPattern::parse("jenkins-*").unwrap()],
+        tags: vec!["ecosystem:python".to_owned()],
+        disk: 1 << 40,
+        rate: 0,
+    };
+    state(registration, &key(1)).unwrap()
+}
+
+fn assignment() -> Vec<u8> {
+    let catalog = AssignedCatalog {
+        cat: CatalogId::of(b"root"),
+        name: "debian".to_owned(),
+        ranges: IdRanges::all(),
+        plus: blobs(2),
+    };
+    let assignment = Assign {
+        v: 1,
+        dir: key(2).public_key(),
+        relay: key(1).public_key(),
+        generation: 1,
+        exp: Timestamp(1_790_000_060),
+        catalogs: vec![catalog],
+    };
+    state(assignment, &key(2)).unwrap()
+}
+
+fn statements() -> Vec<Sample> {
+    let leave = Leave { v: 1, relay: key(1).public_key(), generation: 9, t: Timestamp(1) };
+    let asked = Challenge { v: 1, dir: key(2).public_key(), nonce: [5; 32] };
+    let url = PublicUrl::parse("https://relay.example.net").unwrap();
+    let secret = PreSharedKey::from_bytes([7; 32]).answer_key(&asked.dir, &key(1).public_key());
+    let answer = asked.answer(&url, &secret, &key(1)).unwrap();
+    let passed_on = [inventory(), b"junk".to_vec()];
+    let pushed = Push {
+        head: b"a head".to_vec(),
+        roots: vec![b"a root".to_vec(), vec![]],
+        rev: Some(vec![0x80]),
+        diff: Some(b"a diff".to_vec()),
+    };
+    let mut published = PublishedCatalog::new("debian", 1);
+    for path in ["a", "b", "c"] {
+        published.publish(&[put(path, path.as_bytes())]);
+    }
+    let heads: Vec<u8> = published.heads.iter().flat_map(|head| head.encode()).collect();
+    vec![
+        Sample::new("statement", statement, inventory()),
+        Sample::new("statement", statement, registration()),
+        Sample::new("statement", statement, assignment()),
+        Sample::new("statement", statement, state(leave, &key(1)).unwrap()),
+        Sample::new("challenge", challenge, asked.encode().unwrap()),
+        Sample::new("challenge", challenge, answer.encode().unwrap()),
+        Sample::new("push", push, pushed.encode().unwrap()),
+        Sample::new("holders", holders, encode_holders(passed_on.iter().map(Vec::as_slice))),
+        Sample::new("head_pack", head_pack, heads),
+    ]
+}
+
+fn documents() -> Vec<Sample> {
+    let (id, catalog, head) = (key(1).public_key().to_string(), CatalogId::of(b"root"), HeadId::of(b"head"));
+    let newest = json!({
+        "seq": 7, "head": head, "pin": Pin::of(7, &head), "entries": 1, "bytes": 2, "expires": 1_800_000_000,
+    });
+    let relay = json!({
+        "v": 1, "kind": "relay", "id": id, "version": "0.1.0", "started": 1_790_000_000, "ready": true,
+        "catalogs": [{ "name": "debian", "id": catalog, "served": newest, "full": Pin::of(7, &head),
+            "missing_blobs": 0, "missing_bytes": 0, "stale": false, "bad_entries": 0, "fault": "none\u{e9}" }],
+        "stored_bytes": 5, "budget": { "disk_bytes": 10, "disk_used": 5, "rate_bytes": 9, "transfer_used": 0 },
+        "sources": [{ "url": "http://origin", "bytes": 1, "failures": 0, "wrong_chunks": 0 }],
+        "directories": [{ "url": "http://directory", "state": "ready", "assigner": true }],
+    });
+    let directory = json!({
+        "v": 1, "kind": "directory", "id": id, "version": "0.1.0", "started": 1, "ready": false,
+        "catalogs": [{ "name": "debian", "id": catalog, "adopted": newest, "stale": false, "relays": 1 }],
+        "relays": { "unproven": 0, "probation": 1, "ready": 2, "quarantined": 3 },
+        "carried_bytes": 0, "carry_budget": 9,
+    });
+    let relays = json!([{
+        "id": id, "urls": ["http://r"], "state": "probation", "lease_until": 9, "probed": 8,
+        "catalogs": [{ "id": catalog, "seq": 7, "share": 65_536 }], "reason": "a chunk was wrong",
+    }]);
+    let lease = json!({ "state": "ready", "lease_until": 9, "assignment_gen": 0, "reason": null });
+    let well_known = json!({
+        "v": 1, "kind": "relay", "id": id, "urls": ["http://r"], "new": [{}],
+        "catalogs": [{ "name": "debian", "id": catalog, "seq": 7 }],
+    });
+    let documents = [relay, directory, relays, lease, well_known];
+    documents.map(|sample| Sample::new("document", document, sample.to_string())).into()
+}
+
+const SETTINGS: &str = r#"
+index = ["home.html"]
+index_without_slash = ["index.json"]
+[[media]]
+paths = "simple/*"
+type = "text/html"
+[[pull]]
+paths = "pool/*"
+from = ["https://cdn.example.org/debian", "http://mirror.example.net/d/"]
+[retention]
+keep_hours = 24
+[[client]]
+name = "apt"
+text = "deb {url} stable main"
+"#;
+
+fn requests() -> Vec<Sample> {
+    let pin = Pin::of(17, &HeadId::of(b"head"));
+    let base = api_base(&CatalogId::of(b"root"));
+    let head = HeadId::of(b"2");
+    let targets = [
+        "/".to_owned(),
+        "/debian".to_owned(),
+        "/npm/%40scope%2Fname/-/a%20b.tgz?avoid=r1&avoid=AS%20680&relay=x&https=0".to_owned(),
+        "/debian@bookworm-2/pool/".to_owned(),
+        format!("/{pin}/pool/a+b~1:2.deb?mirrorlist"),
+        format!("/blake3/{}", BlobId::of(b"x")),
+        format!("{base}diffs/{head}-{head}?after=pool%2Fa"),
+        format!("{base}heads/3.cborseq"),
+        format!("{base}head?after=3&wait=100"),
+        format!("{base}proof?path=a%2Fb&head={head}"),
+        format!("{base}push"),
+        "/.well-known/odi/challenge".to_owned(),
+    ];
+    let asked =
+        |method: u8, fields: &str| [&[method][..], &1000_u64.to_le_bytes(), fields.as_bytes()].concat();
+    let tag = format!("\"{}\"", BlobId::of(b"a file"));
+    let files = [
+        asked(0, "rbytes=0-4, 10-19,-5"),
+        asked(0, &format!("rbytes=900-\nR{tag}\nm{tag}, \"x\"")),
+        asked(0, "rbytes=1000-\nRSun, 06 Nov 1994 08:49:37 GMT"),
+        asked(1, &format!("nW/\"x\", {tag}")),
+        asked(1, "sSunday, 06-Nov-94 08:49:37 GMT"),
+        asked(0, "uSun Nov  6 08:49:36 1994"),
+    ];
+    let mut samples = vec![
+        Sample::new("signed_request", signed_request, one_signed_request()),
+        Sample::new("catalog_settings", catalog_settings, SETTINGS),
+    ];
+    samples.extend(targets.map(|target| Sample::new("request_target", request_target, target)));
+    samples.extend(files.map(|file| Sample::new("file_request", file_request, file)));
+    samples
+}
+
+#[test]
+fn samples_themselves_hold() {
+    for samples in [statements(), documents(), requests()] {
+        check_accepted(&samples);
+    }
+}
+
+#[test]
+fn damaged_statements_hold() {
+    check_damaged(&statements(), 300);
+}
+
+#[test]
+fn damaged_documents_hold() {
+    check_damaged(&documents(), 200);
+}
+
+#[test]
+fn damaged_requests_hold() {
+    check_damaged(&requests(), 300);
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_hold(bytes: Vec<u8>) {
+        for oracle in [
+            statement, challenge, push, holders, document, head_pack, signed_request, file_request, request_target,
+            catalog_settings,
+        ] {
+            oracle(&bytes);
+        }
+    }
+
+    /// What is read of a request is text that only just means something, or only just does not.
+    #[test]
+    fn any_fields_of_a_request_hold(
+        size in 0..2000_u64,
+        range in "(bytes=)?[-0-9, ]{0,30}",
+        tags in "[\"W/*, a]{0,20}",
+        target in "/(odi/v1/catalogs/|debian@?|blake3/|@1-)?[a-z0-9%/.?&=@-]{0,40}",
+    ) {
+        for name in ["R", "m", "n"] {
+            let fields = format!("r{range}\n{name}{tags}");
+            file_request(&[&[0][..], &size.to_le_bytes(), fields.as_bytes()].concat());
+        }
+        request_target(target.as_bytes());
+    }
+}

@@ -1,4 +1,5 @@
-//! What a relay does for its own store while nobody asks: mend what went bad, make room, look for rot.
+//! What a relay does for its own store while nobody asks: mend what went bad, make room, look for rot and for what is left
+//! of purged bytes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -112,10 +113,15 @@ async fn make_room(relay: &Relay, crowded: bool) {
     }
 }
 
-/// Re-reads a little of what is at rest; what does not verify becomes an event, as if a client had found it.
+/// Re-reads a little of what is at rest; what does not verify becomes an event, as if a client had found it. Purged
+/// bytes that turned up, or that a fill wrote while they were purged, go.
 async fn scrub(store: &Store) {
     let store = store.clone();
-    match tokio::task::spawn_blocking(move || store.scrub(SCRUB_BYTES)).await {
+    let scrubbing = move || {
+        store.scrub(SCRUB_BYTES)?;
+        store.expunge()
+    };
+    match tokio::task::spawn_blocking(scrubbing).await {
         Ok(Ok(_)) => {}
         Ok(Err(error)) => tracing::warn!(error = &error as &dyn std::error::Error, "cannot scrub"),
         Err(error) => std::panic::resume_unwind(error.into_panic()),

@@ -26,6 +26,8 @@ pub(crate) enum Change {
     Touch { blob: BlobId, hour: Hour },
     /// Nothing more will be appended to a pack.
     Seal { pack: PackId, end: u64 },
+    /// A record of a purged blob was found in a pack.
+    Stain { pack: PackId },
     /// Remove a pack, if no row refers to it.
     Remove { pack: PackId },
     /// These blobs stay, whatever reclaim finds.

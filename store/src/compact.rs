@@ -1,5 +1,7 @@
-//! Compaction: moves what is needed out of packs that are less than half needed, and removes them
-//! (FORMAT.md § Compaction).
+//! Compaction: moves what is needed out of packs that are less than half needed, or that have purged bytes, and removes
+//! them (FORMAT.md § Compaction). One runs at a time, so that no two empty the same pack.
+
+use std::sync::PoisonError;
 
 use odi_manifest::BlobId;
 
@@ -16,21 +18,36 @@ use crate::store::Store;
 const MOVE_BYTES: u64 = 4 << 20;
 
 impl Store {
-    /// Compacts every sealed pack that is less than half needed. Open packs are sealed first if that holds of them.
+    /// Compacts every pack that is less than half needed or has purged bytes. Open packs are sealed first if that holds
+    /// of them.
     ///
     /// # Errors
     /// The store cannot read or write. Packs that were compacted before stay so.
     pub fn compact(&self) -> Result<Reclaimed, StoreError> {
+        self.compact_where(|row| {
+            row.stained || row.live * 2 < row.end && row.end > u64::from(PACK_HEADER_BYTES)
+        })
+    }
+
+    /// Compacts the packs that have purged bytes, however much of them is needed; when it returns, those bytes are off
+    /// the disk. Costs next to nothing if there are none.
+    ///
+    /// # Errors
+    /// As [`compact`](Self::compact). What is left is found by the next call, also after a restart.
+    pub fn expunge(&self) -> Result<Reclaimed, StoreError> {
+        self.compact_where(|row| row.stained)
+    }
+
+    fn compact_where(&self, due: impl Fn(&PackRow) -> bool) -> Result<Reclaimed, StoreError> {
         let shared = self.shared();
+        let _one_at_a_time = shared.compacting.lock().unwrap_or_else(PoisonError::into_inner);
         self.flush()?;
-        let sparse = |row: &PackRow| row.live * 2 < row.end && row.end > u64::from(PACK_HEADER_BYTES);
-        let packs = shared.index.packs()?;
-        if packs.iter().any(|(_, row)| !row.sealed && sparse(row)) {
+        if shared.index.packs()?.iter().any(|(_, row)| !row.sealed && due(row)) {
             shared.appender.seal_all()?;
             self.flush()?;
         }
         let mut reclaimed = Reclaimed::default();
-        for (pack, row) in shared.index.packs()?.into_iter().filter(|(_, row)| row.sealed && sparse(row)) {
+        for (pack, row) in shared.index.packs()?.into_iter().filter(|(_, row)| row.sealed && due(row)) {
             if row.live > 0 {
                 reclaimed.moved_bytes += self.evacuate(pack)?;
             }

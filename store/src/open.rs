@@ -93,6 +93,7 @@ pub(crate) fn open(disk: Arc<dyn Disk>, folder: &Path, options: StoreOptions) ->
         decoded,
         hot_paths: HotPaths::new(),
         marking: Default::default(),
+        compacting: Default::default(),
         events: Default::default(),
         generation: AtomicU64::new(meta.generation),
         _lock: lock,

@@ -9,8 +9,9 @@ use crate::rows::Known;
 use crate::store::Store;
 
 impl Store {
-    /// Makes a blob dead: it is not served, not taken in again, and its bytes go with the next reclaim. Open readers
-    /// fail from now on. Durable when it returns; doing it twice does no harm.
+    /// Makes a blob dead: it is not served and not taken in again, and its bytes go with the next
+    /// [`expunge`](Self::expunge) or reclaim. Open readers fail from now on. Durable when it returns; doing it twice does
+    /// no harm.
     ///
     /// # Errors
     /// The store cannot write.

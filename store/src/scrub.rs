@@ -77,12 +77,14 @@ impl Store {
         let from = u64::from(from.max(PACK_HEADER_BYTES));
         let mut scan = Scan::new(file, shared.shelf.salt(), from, true).map_err(failed)?;
         let mut rows = LastRow::default();
+        let mut stained = false;
         while scan.position() < end && report.bytes < max_bytes {
             let before = scan.position();
             let Some(scanned) = scan.next().map_err(failed)? else { break };
             report.bytes += scan.position() - before;
             let at = Location { pack, offset: scanned.offset };
             if !self.refers(&mut rows, &scanned.header, at)? {
+                stained |= self.is_purged(scanned.header.body)?;
                 continue;
             }
             if self.verifies(&scanned, report) {
@@ -92,12 +94,23 @@ impl Store {
                 self.drop_reference(scanned.header.body, at)?;
             }
         }
+        if stained {
+            self.push([Change::Stain { pack }])?;
+        }
         report.unreadable += scan.bad;
         if scan.bad > 0 {
             report.bad += self.drop_unreadable(pack, from, scan.position().min(end))?;
         }
         let done = report.bytes < max_bytes || scan.position() >= end;
         Ok(here(if done { end } else { scan.position() }))
+    }
+
+    /// Whether this is a copy of a purged blob's bytes: of one that had been evicted, or written twice, when it was purged.
+    fn is_purged(&self, body: Body) -> Result<bool, StoreError> {
+        match body {
+            Body::Data { blob, .. } | Body::List { blob, .. } => self.is_dead(&blob),
+            Body::Node { .. } | Body::Tombstone { .. } | Body::Recipe { .. } => Ok(false),
+        }
     }
 
     fn verifies(&self, scanned: &Scanned, report: &mut ScrubReport) -> bool {

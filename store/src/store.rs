@@ -60,6 +60,8 @@ pub(crate) struct Shared {
     pub(crate) decoded: Cache<NodeId, Arc<Node>>,
     pub(crate) hot_paths: HotPaths,
     pub(crate) marking: Marking,
+    /// Held while packs are compacted.
+    pub(crate) compacting: Mutex<()>,
     pub(crate) events: Events,
     /// The last tombstone's generation.
     pub(crate) generation: AtomicU64,

@@ -7,7 +7,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use odi_manifest::{BlobId, CHUNK_BYTES, NodeId};
+use odi_manifest::{BlobId, CHUNK_BYTES, ChunkListBuilder, NodeId};
 use odi_store::{
     Event, IngestError, Keep, Live, PinName, ReadError, RealDisk, Store, StoreError, StoreOptions,
 };
@@ -50,6 +50,13 @@ fn packs(dir: &Path) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
     files.sort();
     files
+}
+
+fn on_disk(dir: &Path, needle: &[u8]) -> bool {
+    packs(dir).iter().any(|path| {
+        let bytes = std::fs::read(path).unwrap();
+        bytes.windows(needle.len()).any(|window| window == needle)
+    })
 }
 
 /// Flips one byte of every copy of `needle` in the packs.
@@ -244,6 +251,62 @@ fn a_purged_blob_stays_dead_through_reopening_compaction_and_rebuild_until_it_is
 }
 
 #[test]
+fn purged_bytes_leave_the_disk_however_much_else_their_pack_holds() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let all: Vec<Vec<u8>> = (0..40).map(|seed| pattern(30_000, seed)).collect();
+    let blobs: Vec<BlobId> = all.iter().map(|bytes| put(&store, bytes)).collect();
+    // Not whole: its rows are of another kind.
+    let part = pattern(3 * CHUNK, 99);
+    let partial_id = BlobId::of(&part);
+    let partial = store.begin(&partial_id, part.len() as u64).unwrap();
+    let mut list = ChunkListBuilder::new();
+    part.chunks(CHUNK).for_each(|chunk| list.push(chunk));
+    partial.set_list(list.finish().unwrap()).unwrap();
+    partial.put_chunk(1, &part[CHUNK..2 * CHUNK]).unwrap();
+    partial.flush().unwrap();
+    drop(partial);
+    let needles = [&all[7][100..164], &part[CHUNK + 9..CHUNK + 73]];
+    assert!(needles.iter().all(|needle| on_disk(dir.path(), needle)));
+    assert_eq!(store.expunge().unwrap().packs, 0, "nothing is purged");
+
+    store.purge(&blobs[7]).unwrap();
+    store.purge(&partial_id).unwrap();
+    assert_eq!(store.stats().unwrap().blobs, 39);
+    // As if it had stopped before it came to that.
+    drop(store);
+    let store = open(dir.path());
+    assert!(store.expunge().unwrap().packs > 0);
+    assert!(!needles.iter().any(|needle| on_disk(dir.path(), needle)));
+    assert_eq!(store.expunge().unwrap().packs, 0, "and it is over");
+    for (index, (blob, bytes)) in blobs.iter().zip(&all).enumerate() {
+        assert_eq!(read(&store, blob).as_ref(), (index != 7).then_some(bytes), "{index}");
+    }
+
+    // Evicted before it is purged: no row says where its bytes lie.
+    let live = Only(blobs.iter().copied().filter(|blob| *blob != blobs[9]).collect(), BTreeSet::new());
+    assert_eq!(store.reclaim(&live).unwrap().evicted, 1);
+    let needle = &all[9][100..164];
+    assert!(on_disk(dir.path(), needle));
+    store.purge(&blobs[9]).unwrap();
+    store.scrub(u64::MAX).unwrap();
+    store.expunge().unwrap();
+    assert!(!on_disk(dir.path(), needle));
+    drop(store);
+
+    // An index that is built anew knows of no stains.
+    let store = open(dir.path());
+    store.purge(&blobs[11]).unwrap();
+    drop(store);
+    Store::rebuild(Arc::new(RealDisk), dir.path(), &small_packs()).unwrap();
+    let store = open(dir.path());
+    store.expunge().unwrap();
+    assert!(!on_disk(dir.path(), &all[11][100..164]));
+    assert_eq!(store.stats().unwrap().blobs, 37);
+    assert_eq!(read(&store, &blobs[12]).as_ref(), Some(&all[12]));
+}
+
+#[test]
 fn a_flipped_byte_is_never_served_and_can_be_put_right() {
     for size in [3000, CHUNK, 6 * CHUNK + 5] {
         let dir = tempfile::tempdir().unwrap();
@@ -335,7 +398,7 @@ fn a_rebuilt_index_says_what_the_old_one_said() {
     let blobs: Vec<BlobId> = all.iter().map(|bytes| put(&store, bytes)).collect();
     let half = pattern(8 * CHUNK, 99);
     let hashed = {
-        let mut builder = odi_manifest::ChunkListBuilder::new();
+        let mut builder = ChunkListBuilder::new();
         half.chunks(CHUNK).for_each(|chunk| builder.push(chunk));
         builder.finish().unwrap()
     };

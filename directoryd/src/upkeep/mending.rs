@@ -56,10 +56,15 @@ async fn mend(directory: &Directory) {
     }
 }
 
-/// Re-reads a little of what is at rest; what does not verify becomes an event, as if a client had found it.
+/// Re-reads a little of what is at rest; what does not verify becomes an event, as if a client had found it. Purged
+/// bytes that turned up go, and those that an earlier attempt left.
 async fn scrub(directory: &Directory) {
     let store = directory.store.clone();
-    if let Err(error) = blocking(move || store.scrub(SCRUB_BYTES)).await {
+    let scrubbing = move || {
+        store.scrub(SCRUB_BYTES)?;
+        store.expunge()
+    };
+    if let Err(error) = blocking(scrubbing).await {
         tracing::warn!(error = &error as &dyn std::error::Error, "cannot scrub");
     }
 }

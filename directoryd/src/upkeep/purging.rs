@@ -1,6 +1,7 @@
 //! Purging what was taken back: its bytes go when no entry that still stands names them (promise P5 of ARCHITECTURE.md).
 //!
-//! Requests are refused by the revocation list itself, at once; what is done here only takes the bytes off the disk.
+//! Requests are refused by the revocation list itself, at once; what is done here only takes the bytes off the disk, by
+//! rewriting their packs. What a crash or a full disk leaves of that, the next scrub does (see `mending`).
 //! Trees are walked when a head brought another list and after a start, and again for what something else still named.
 
 use std::collections::{BTreeMap, HashSet};
@@ -56,6 +57,7 @@ impl Purges {
                 self.standing = found.standing;
                 if !found.purged.is_empty() {
                     tracing::info!(count = found.purged.len(), "purged withdrawn blobs");
+                    expunge(directory).await;
                 }
                 !found.purged.is_empty()
             }
@@ -65,6 +67,15 @@ impl Purges {
                 false
             }
         }
+    }
+}
+
+/// Takes purged bytes off the disk.
+async fn expunge(directory: &Directory) {
+    let store = directory.store.clone();
+    if let Err(error) = blocking(move || store.expunge()).await {
+        let error = &error as &dyn std::error::Error;
+        tracing::error!(error, "withdrawn bytes are dead, and still on disk");
     }
 }
 

@@ -31,6 +31,8 @@ async fn what_is_taken_back_is_purged_unless_something_else_names_it() {
     world.pull(&publisher.id, 2).await;
     world.until(async || world.carried_bytes().await == 6).await;
     assert_eq!(world.body("/world/good").await, b"shared");
+    let folder = world.store_folder();
+    assert!(holds(&folder, b"shared") && !holds(&folder, b"wrong!!"), "off the disk too");
 
     let gone = [BlobId::of(b"evil!"), BlobId::of(b"wrong!!")];
     world.stop().await;
@@ -50,6 +52,7 @@ async fn what_is_taken_back_is_purged_unless_something_else_names_it() {
     world.stop().await;
     let store = world.store();
     assert!(gone.iter().all(|blob| store.is_dead(blob).unwrap()), "purged after a restart");
+    assert!(holds(&folder, b"shared") && !holds(&folder, b"wrong!!"), "and off the disk");
 }
 
 #[tokio::test]
@@ -180,6 +183,16 @@ async fn nothing_is_swept_behind_a_damaged_tree() {
     for top in tops {
         assert!(store.has_node(&top).unwrap(), "{top}");
     }
+}
+
+fn holds(folder: &Path, bytes: &[u8]) -> bool {
+    std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).any(|path| {
+        if path.is_dir() {
+            return holds(&path, bytes);
+        }
+        // A pack may be removed between the listing and this.
+        std::fs::read(&path).is_ok_and(|held| held.windows(bytes.len()).any(|window| window == bytes))
+    })
 }
 
 /// Turns a bit of these bytes in the file below a folder that has them; whether one has.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -245,9 +245,13 @@ impl World {
         self.directory.take().unwrap().drain(Duration::from_secs(5)).await.unwrap();
     }
 
+    pub(crate) fn store_folder(&self) -> PathBuf {
+        self.data_dir().join("data/store")
+    }
+
     /// The store of a directory that was stopped.
     pub(crate) fn store(&self) -> Store {
-        let folder = self.data_dir().join("data/store");
+        let folder = self.store_folder();
         Store::open(Arc::new(RealDisk), &folder, StoreOptions::default()).unwrap()
     }
 

@@ -10,7 +10,6 @@ use crate::lab::{Lab, Relay, noise};
 use crate::publisher::Publisher;
 use crate::web::Web;
 
-/// Larger than all else in its pack, so that the pack is compacted when it goes.
 const BAD: usize = 3 << 20;
 
 fn withdraws(bytes: &[u8]) -> Revocation {
@@ -64,6 +63,22 @@ async fn withdrawn_bytes_leave_the_disk_and_stay_away_while_the_relay_is_whole()
     assert_eq!(relay.by_content(&lab, &bad).await, 410);
     assert!(!on_disk(&relay.data_dir(), needle));
     assert_eq!(lab.origin.body_bytes(), (BAD + 8) as u64, "it was not fetched again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_withdrawn_blob_leaves_the_disk_though_most_of_its_pack_is_needed() {
+    let (bad, good) = (noise(31, 5000), noise(32, BAD));
+    let mut lab = Lab::start(&[("bad", &bad), ("good", &good)]).await;
+    let relay = lab.relay().await;
+    relay.until_full(1).await;
+    let needle = &bad[1000..1064];
+    assert!(on_disk(&relay.data_dir(), needle));
+    lab.withdraw(&bad);
+    relay.until("off the disk", |_| !on_disk(&relay.data_dir(), needle)).await;
+    relay.until_full(3).await;
+    assert!(relay.contains(&good));
+    assert_eq!(lab.get(&format!("{}/sample/good", relay.url)).await.body, Some(good));
+    assert_eq!(lab.origin.body_bytes(), (BAD + 5000) as u64, "nothing was fetched again");
 }
 
 #[tokio::test(flavor = "multi_thread")]

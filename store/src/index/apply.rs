@@ -151,6 +151,7 @@ impl<'t, 'g> Transaction<'t, 'g> {
                 let row = self.pack(*pack)?;
                 (row.sealed, row.end) = (true, *end);
             }
+            Change::Stain { pack } => self.stain(*pack)?,
             Change::Remove { pack } => self.remove(*pack)?,
             Change::Pin { name, blobs } => {
                 for blob in blobs {
@@ -171,6 +172,12 @@ impl<'t, 'g> Transaction<'t, 'g> {
         let end = u64::from(at.offset) + bytes;
         let pack = self.pack(at.pack)?;
         pack.end = pack.end.max(end);
+        // Also of one that is passed over below: its bytes are there.
+        if let Body::Data { blob, .. } | Body::List { blob, .. } = header.body
+            && self.holding(blob)?.is_dead()
+        {
+            return self.stain(at.pack);
+        }
         if header.moved && self.mode == Mode::Recovery {
             return Ok(());
         }
@@ -205,7 +212,9 @@ impl<'t, 'g> Transaction<'t, 'g> {
                 let mut accounts = Accounts::default();
                 self.meta.generation = self.meta.generation.max(generation);
                 let tombstone = TombstoneRow { generation, lifted, at };
-                self.holding(blob)?.bury(tombstone, bytes, &mut accounts);
+                for pack in self.holding(blob)?.bury(tombstone, bytes, &mut accounts) {
+                    self.stain(pack)?;
+                }
                 self.book(accounts)
             }
             Body::Recipe { .. } => Ok(()),
@@ -247,6 +256,16 @@ impl<'t, 'g> Transaction<'t, 'g> {
                 self.set_node(*node, None)?;
                 self.outcome.evicted += 1;
             }
+        }
+        Ok(())
+    }
+
+    /// Notes that a pack has purged bytes. One that is gone has none.
+    fn stain(&mut self, pack: PackId) -> Result<(), StoreError> {
+        let row = self.pack(pack)?;
+        row.stained = true;
+        if row.end == 0 {
+            self.touched_packs.insert(pack, None);
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! All that the index knows of one blob id, and how records change it. Pure: rows in, rows and accounts out.
 
+use std::collections::HashSet;
+
 use odi_manifest::CHUNK_BYTES;
 
 use crate::pack::{Location, PackId};
@@ -99,20 +101,29 @@ impl Holding {
         true
     }
 
-    /// Takes in a tombstone, or the end of one.
-    pub(super) fn bury(&mut self, tombstone: TombstoneRow, bytes: u64, accounts: &mut Accounts) {
+    /// Takes in a tombstone, or the end of one. Returns the packs that dead bytes lie in now.
+    pub(super) fn bury(
+        &mut self,
+        tombstone: TombstoneRow,
+        bytes: u64,
+        accounts: &mut Accounts,
+    ) -> HashSet<PackId> {
         if let Some(former) = self.tombstone {
             // Compaction carries the one in force along under its own generation.
             if former.generation > tombstone.generation {
-                return;
+                return HashSet::new();
             }
             accounts.lose(former.at, bytes);
         }
         accounts.gain(tombstone.at, bytes);
         self.tombstone = Some(tombstone);
-        if !tombstone.lifted {
-            self.clear(accounts);
+        if tombstone.lifted {
+            return HashSet::new();
         }
+        let rows = self.complete.iter().chain(&self.partial);
+        let packs = rows.flat_map(BlobRow::records).map(|(pack, _)| pack).collect();
+        self.clear(accounts);
+        packs
     }
 
     /// Forgets all rows.

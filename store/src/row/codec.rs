@@ -28,6 +28,8 @@ pub(crate) struct PackRow {
     /// Bytes of records that rows refer to.
     pub(crate) live: u64,
     pub(crate) sealed: bool,
+    /// Has, or may have, records of a purged blob.
+    pub(crate) stained: bool,
 }
 
 /// The tombstone in force for a blob.
@@ -138,14 +140,17 @@ pub(crate) fn encode_pack(row: &PackRow) -> Vec<u8> {
     let mut out = Vec::with_capacity(12);
     put(&mut out, row.end);
     put(&mut out, row.live);
-    put(&mut out, u64::from(row.sealed));
+    put(&mut out, u64::from(row.sealed) | u64::from(row.stained) << 1);
     out
 }
 
 pub(crate) fn decode_pack(mut bytes: &[u8]) -> Result<PackRow, BadRow> {
     let bytes = &mut bytes;
-    let row = PackRow { end: take(bytes)?, live: take(bytes)?, sealed: take(bytes)? == 1 };
-    if bytes.is_empty() { Ok(row) } else { Err(BadRow) }
+    let (end, live, flags) = (take(bytes)?, take(bytes)?, take(bytes)?);
+    if !bytes.is_empty() || flags > 3 {
+        return Err(BadRow);
+    }
+    Ok(PackRow { end, live, sealed: flags & 1 != 0, stained: flags & 2 != 0 })
 }
 
 pub(crate) fn encode_tombstone(row: &TombstoneRow) -> Vec<u8> {

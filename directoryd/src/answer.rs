@@ -10,6 +10,7 @@ mod status;
 use std::error::Error;
 use std::sync::Arc;
 
+use odi_wire::layout::LayoutPath;
 use odi_wire::refusal::Refusal;
 use odi_wire::route::{ApiRoute, Route, parse};
 use odi_wire::serve::{Request, Response, Service};
@@ -49,7 +50,10 @@ async fn api(directory: &Arc<Directory>, request: Request, route: ApiRoute) -> R
         ApiRoute::Status => Ok(status::status(directory)),
         ApiRoute::Catalogs => Ok(status::catalogs(directory)),
         ApiRoute::Head { catalog, after, wait } => catalogs::head(directory, &catalog, after, wait).await,
-        ApiRoute::Layout { catalog, item, after } => {
+        ApiRoute::Layout { catalog, item: LayoutPath::Chunks(blob), size, .. } => {
+            catalogs::chunks(directory, &request, &catalog, &blob, size).await
+        }
+        ApiRoute::Layout { catalog, item, after, .. } => {
             catalogs::layout(directory, &request, &catalog, item, after).await
         }
         ApiRoute::Proof { catalog, path, head } => {

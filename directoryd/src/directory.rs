@@ -161,21 +161,28 @@ impl Directory {
     /// The verified chunk list of a large artifact, from the origin or from relays; `None` for a small one, and where
     /// nobody has it now.
     pub(crate) async fn chunk_list(&self, catalog: &Catalog, entry: &Entry) -> Option<Arc<ChunkList>> {
-        if entry.size <= odi_manifest::CHUNK_BYTES {
+        self.chunk_list_of(catalog, &entry.blob, entry.size).await
+    }
+
+    /// The same of a blob that somebody says is this large. A list that is found merges to the blob's name.
+    pub(crate) async fn chunk_list_of(
+        &self,
+        catalog: &Catalog,
+        blob: &BlobId,
+        size: u64,
+    ) -> Option<Arc<ChunkList>> {
+        if size <= odi_manifest::CHUNK_BYTES {
             return None;
         }
-        let mut places: Vec<Source> = catalog
-            .origin()
-            .map(|origin| Source::origin_chunk_list(&origin, &entry.blob))
-            .into_iter()
-            .collect();
+        let mut places: Vec<Source> =
+            catalog.origin().map(|origin| Source::origin_chunk_list(&origin, blob)).into_iter().collect();
         {
             let roster = self.relays.roster();
             let urls =
                 roster.live(self.clock.now()).filter_map(|member| member.urls().first()).take(RELAYS_ASKED);
-            places.extend(urls.map(|url| Source::chunk_list(&url.to_url(), &catalog.id(), &entry.blob)));
+            places.extend(urls.map(|url| Source::chunk_list(&url.to_url(), &catalog.id(), blob, size)));
         }
-        let wanted = Wanted { blob: entry.blob, size: entry.size, sha256: Some(entry.sha256) };
+        let wanted = Wanted { blob: *blob, size, sha256: None };
         self.fetcher.chunk_list(&wanted, &places).await.result.ok().map(Arc::new)
     }
 }

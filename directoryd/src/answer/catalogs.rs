@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use odi_manifest::{
-    ArtifactPath, CatalogId, DIFF_BYTES_MAX, DIFF_OPS_MAX, DiffHeader, HeadId, NodesError, Op, Tree,
+    ArtifactPath, BlobId, CatalogId, DIFF_BYTES_MAX, DIFF_OPS_MAX, DiffHeader, HeadId, NodesError, Op, Tree,
     diff_fits, encode_diff, encode_full, encode_full_after, end_of_operation,
 };
 use odi_wire::http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -28,6 +28,8 @@ use crate::network::Network;
 
 /// Bytes of a whole manifest that are gathered before they are sent.
 const FULL_PIECE_BYTES: usize = 256 << 10;
+/// The largest blob whose chunk list is fetched for others: a list of 1 MiB.
+const LISTED_BYTES_MAX: u64 = 8 << 30;
 /// Such pieces that wait for a slow reader.
 const FULL_PIECES_WAITING: usize = 4;
 
@@ -87,13 +89,32 @@ pub(super) async fn layout(
             node.map_err(|error| internal(&error))?.map(records).ok_or(Refusal::NotFound)
         }
         LayoutPath::Blob(blob) => artifact::blob(directory, request, blob).await,
-        // A list can be verified only with its blob's size, which a request for it does not say; origin and relays
-        // have it. The self-test has no other origin.
-        LayoutPath::Chunks(blob) => {
-            let own = directory.selftest.artifact(&blob).and_then(|own| own.chunks.as_ref());
-            own.map(|list| records(list.to_bytes())).ok_or(Refusal::NotFound)
-        }
+        LayoutPath::Chunks(blob) => chunks(directory, request, &catalog.id(), &blob, None).await,
     }
+}
+
+/// A chunk list, which nobody could verify without the blob's size. Who says it, as signed entries do, is given what
+/// origin or relays have, once it merges to the blob's name. Nothing of it is kept.
+pub(super) async fn chunks(
+    directory: &Arc<Directory>,
+    request: &Request,
+    catalog: &CatalogId,
+    blob: &BlobId,
+    size: Option<u64>,
+) -> Result<Response, Refusal> {
+    let catalog = directory.catalog(catalog).ok_or(Refusal::NotFound)?;
+    if let Some(own) = directory.selftest.artifact(blob).and_then(|own| own.chunks.as_ref()) {
+        return Ok(records(own.to_bytes()));
+    }
+    let size = size.filter(|size| *size <= LISTED_BYTES_MAX).ok_or(Refusal::NotFound)?;
+    directory.pace(Network::of(request.peer.ip()))?;
+    // It costs the origin a request, and us what it sends.
+    directory
+        .origins
+        .admit(directory.clock.now())
+        .map_err(|wait| Refusal::unavailable("too many chunk lists are asked for", wait))?;
+    let list = directory.chunk_list_of(&catalog, blob, size).await;
+    list.map(|list| records(list.to_bytes())).ok_or(Refusal::NotFound)
 }
 
 fn root(directory: &Directory, catalog: &Catalog, version: u64) -> Result<Response, Refusal> {

@@ -1,8 +1,9 @@
 //! What clients get: bytes, redirects, listings, and refusals that say which.
 
-use odi_manifest::Sha256;
+use odi_manifest::{BlobId, ChunkList, Sha256};
 use odi_wire::client::Ask;
 use odi_wire::http::{HeaderValue, StatusCode};
+use odi_wire::layout::LayoutPath;
 
 use crate::world::{Conduct, FakeRelay, Publisher, World, large};
 
@@ -32,6 +33,26 @@ async fn small_artifacts_are_carried_and_large_ones_are_a_relays() {
     assert_eq!(reply.headers["digest"], format!("SHA-256={digest}").as_str());
     let bytes = world.client.send(Ask::get(&location.parse().unwrap())).await.unwrap();
     assert_eq!(bytes.body.collect().await.unwrap(), big);
+}
+
+#[tokio::test]
+async fn a_chunk_list_is_got_for_those_who_say_the_size() {
+    let mut publisher = Publisher::new();
+    let big = large(1);
+    publisher.publish(&[("big", &big)]);
+    let origin = publisher.serve().await;
+    let world = World::start(&publisher.id, Some(&origin.url())).await;
+    world.until_served(1).await;
+    let (blob, size) = (BlobId::of(&big), big.len() as u64);
+    let at = format!("/odi/v1/catalogs/{}/{}", publisher.id, LayoutPath::Chunks(blob));
+    let list = world.body(&format!("{at}?size={size}")).await;
+    assert!(ChunkList::verify(&list, &blob, size).is_ok());
+    for query in ["", "?size=1", "?size=600000", "?size=9000000000000"] {
+        assert_eq!(world.get(&format!("{at}{query}")).await.status, StatusCode::NOT_FOUND, "{query}");
+    }
+    let list = LayoutPath::Chunks(blob);
+    publisher.tamper(&format!("/.odi/{list}"), &[7; 64]);
+    assert_eq!(world.get(&format!("{at}?size={size}")).await.status, StatusCode::NOT_FOUND, "a wrong list");
 }
 
 #[tokio::test]
@@ -117,7 +138,7 @@ async fn conditional_requests_are_answered_here() {
     let origin = publisher.serve().await;
     let world = World::start(&publisher.id, Some(&origin.url())).await;
     world.until_served(1).await;
-    let tag = format!("\"{}\"", odi_manifest::BlobId::of(&big));
+    let tag = format!("\"{}\"", BlobId::of(&big));
     let ask = Ask::get(&world.at("/world/big")).header("if-none-match", HeaderValue::from_str(&tag).unwrap());
     assert_eq!(world.client.send(ask).await.unwrap().status, StatusCode::NOT_MODIFIED);
 }

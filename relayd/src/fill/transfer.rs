@@ -11,6 +11,7 @@ use odi_manifest::{CHUNK_BYTES, chunk_count};
 use odi_wire::fetch::{
     BlobFetch, FetchError, FetchLimits, Fetched, Fetcher, Party, Report, Source as Place, SourceFault,
 };
+use odi_wire::message::PublicUrl;
 use odi_wire::route::pinned_path;
 use tokio::time::Instant;
 
@@ -142,17 +143,17 @@ async fn without_list(fill: &Fill, job: &Job, fetch: &Arc<BlobFetch>) -> Result<
     fetched.result
 }
 
-/// Who may have the chunk list: relays that have the blob, directories, the origins. It proves itself.
+/// Who may have the chunk list: relays that have the blob, the origins, and directories, which ask them for us. It proves
+/// itself.
 fn chunk_list_places(fill: &Fill, job: &Job) -> Vec<Place> {
-    let (catalog, blob) = (job.catalog.id(), &job.wanted.blob);
+    let (catalog, blob, size) = (job.catalog.id(), &job.wanted.blob, job.wanted.size);
     let peers = fill.peers.of(catalog);
     let head = job.head();
+    let at = |daemon: &PublicUrl| Place::chunk_list(&daemon.to_url(), catalog, blob, size);
     let holders = peers.iter().filter(|peer| head.is_some_and(|head| peer.holds(blob, &head))).take(2);
-    let daemons = holders.map(|peer| &peer.url).chain(&fill.directories);
-    let mut places: Vec<Place> =
-        daemons.map(|daemon| Place::chunk_list(&daemon.to_url(), catalog, blob)).collect();
-    places.extend(job.origins.iter().map(|origin| Place::origin_chunk_list(origin, blob)));
-    places
+    let holders = holders.map(|peer| at(&peer.url));
+    let origins = job.origins.iter().map(|origin| Place::origin_chunk_list(origin, blob));
+    holders.chain(origins).chain(fill.directories.iter().map(at)).collect()
 }
 
 /// The attempts for one stripe, with what they need to know.

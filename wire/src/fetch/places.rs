@@ -32,10 +32,12 @@ impl Source {
         Self::peer(under(daemon, ["blake3", &blob.to_string()]))
     }
 
-    /// A chunk list at a relay or a directory.
+    /// A chunk list at a relay that has the blob, or at a directory, which gets it for those who say the blob's size.
     #[must_use]
-    pub fn chunk_list(daemon: &Url, catalog: &CatalogId, blob: &BlobId) -> Self {
-        Self::peer(layout_at(daemon, &api_base(catalog), LayoutPath::Chunks(*blob)))
+    pub fn chunk_list(daemon: &Url, catalog: &CatalogId, blob: &BlobId, size: u64) -> Self {
+        let mut url = layout_at(daemon, &api_base(catalog), LayoutPath::Chunks(*blob));
+        url.set_query(Some(&format!("size={size}")));
+        Self::peer(url)
     }
 }
 
@@ -78,8 +80,8 @@ mod tests {
         assert_eq!(Source::kept_blob(&base, &blob).url.path(), format!("/.odi/blobs/{shard}/{hex}"));
         assert_eq!(Source::by_content(&base, &blob).url.path(), format!("/blake3/{hex}"));
         assert_eq!(
-            Source::chunk_list(&base, &catalog, &blob).url.path(),
-            format!("/odi/v1/catalogs/{catalog}/chunks/{shard}/{hex}")
+            Source::chunk_list(&base, &catalog, &blob, 300_000).url.as_str(),
+            format!("https://h/odi/v1/catalogs/{catalog}/chunks/{shard}/{hex}?size=300000")
         );
     }
 }

@@ -41,6 +41,8 @@ pub enum ApiRoute {
         item: LayoutPath,
         /// `?after=PATH`: what the caller has of it already.
         after: Option<ArtifactPath>,
+        /// `?size=N`: how large the blob is whose chunk list is wanted.
+        size: Option<u64>,
     },
     /// `GET catalogs/{id}/proof?path=P&head=HEX`: proof that a head's manifest has, or lacks, an entry.
     Proof {
@@ -133,7 +135,8 @@ fn of_catalog(catalog: CatalogId, item: &str, query: &str) -> Result<ApiRoute, R
         }
         item => {
             let item = item.parse().map_err(|_| Refusal::NotFound)?;
-            ApiRoute::Layout { catalog, item, after: parsed(value("after"), "after")? }
+            let (after, size) = (parsed(value("after"), "after")?, parsed(value("size"), "size")?);
+            ApiRoute::Layout { catalog, item, after, size }
         }
     })
 }

@@ -125,8 +125,19 @@ fn api_table() {
     assert_eq!(api(get, &catalog("head?after=x")), Err(400));
     assert_eq!(
         api(get, &catalog("roots/1")),
-        Ok(ApiRoute::Layout { catalog: id, item: crate::layout::LayoutPath::Root(1), after: None })
+        Ok(ApiRoute::Layout {
+            catalog: id,
+            item: crate::layout::LayoutPath::Root(1),
+            after: None,
+            size: None
+        })
     );
+    let list = catalog(&format!("chunks/{}/{HEX}", &HEX[..2]));
+    assert!(matches!(
+        api(get, &format!("{list}?size=300000")),
+        Ok(ApiRoute::Layout { item: crate::layout::LayoutPath::Chunks(_), size: Some(300_000), .. })
+    ));
+    assert_eq!(api(get, &format!("{list}?size=-1")), Err(400));
     assert_eq!(api(get, &catalog("roots/0")), Err(404));
     assert_eq!(api(get, &catalog("../status")), Err(404));
     assert_eq!(api(get, &catalog("proof")), Err(400));

@@ -14,6 +14,7 @@ mod filling;
 mod hostile;
 mod joining;
 mod memory;
+mod processes;
 mod selftest;
 mod serving;
 mod settings;

@@ -18,7 +18,7 @@ use odi_manifest::{
 use odi_store::{Ledger, Live, RealDisk, Store, StoreOptions, ledger_folder};
 use odi_wire::client::{Client, ClientPolicy};
 use odi_wire::fetch::{FetchLimits, Fetcher, SourceFault};
-use odi_wire::layout::{LayoutPath, api_base};
+use odi_wire::layout::{HEADS_PER_PACK, LayoutPath, api_base};
 use odi_wire::message::Push;
 use odi_wire::sync::{
     Advance, FollowedCatalog, PushOutcome, Resolved, SyncClient, SyncError, SyncOutcome, SyncSource,
@@ -232,6 +232,31 @@ async fn merged_heads_serve_as_well_as_single_ones() {
         files.insert(LayoutPath::HeadPack(0).to_string(), pack);
     });
     assert_eq!(follower.advance(&origin).await.to.id, whole.newest().id());
+}
+
+#[tokio::test]
+async fn a_catalog_with_more_heads_than_a_merged_file_takes_is_followed_from_nothing() {
+    let mut whole = PublishedCatalog::new("debian", 1);
+    for number in 0..HEADS_PER_PACK + 4 {
+        whole.publish(&[put("dists/InRelease", &number.to_le_bytes())]);
+    }
+    let origin = Origin::of(&whole).await;
+    origin.change(|files| {
+        let singles =
+            (1..HEADS_PER_PACK).map(|seq| files.remove(&LayoutPath::HeadAt(seq).to_string()).unwrap());
+        let pack = singles.collect::<Vec<_>>().concat();
+        files.insert(LayoutPath::HeadPack(0).to_string(), pack);
+    });
+    let follower = Follower::of(&whole);
+    assert_eq!(follower.advance(&origin).await.to.id, whole.newest().id());
+    let pack = LayoutPath::HeadPack(0).to_string();
+    let (filled, gaps) = (2 * usize::try_from(HEADS_PER_PACK).unwrap(), origin.asked_for(&pack));
+    follower.client.fill_line(follower.catalog(), &origin.source(), filled).await.unwrap();
+    assert!(origin.asked_for(&pack) <= gaps + 1, "one request brings all that is merged");
+    let ledger = follower.catalog().ledger();
+    for head in &whole.heads {
+        assert_eq!(ledger.head(&whole.id(), head.seq).unwrap(), Some(head.encode()), "{}", head.seq);
+    }
 }
 
 #[tokio::test]

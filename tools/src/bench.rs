@@ -4,3 +4,4 @@ pub mod manifest;
 pub mod publish;
 pub mod serve;
 pub mod store;
+pub mod swarm;

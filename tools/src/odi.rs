@@ -33,7 +33,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Err(error) => return report(&anyhow::Error::new(error).context("start the runtime"), Exit::Failed),
     };
     match cli.command {
-        Command::Bench { what } => finish(measure(&what).map_err(|error| (error, Exit::Failed))),
+        Command::Bench { what } => finish(measure(&what, &runtime).map_err(|error| (error, Exit::Failed))),
         Command::Store { what: Store::Check { dir, rebuild } } => {
             finish(store_check::run(&dir, rebuild).map_err(|error| (error, Exit::Failed)))
         }
@@ -47,12 +47,13 @@ pub fn run(cli: Cli) -> ExitCode {
     }
 }
 
-fn measure(what: &Bench) -> anyhow::Result<()> {
+fn measure(what: &Bench, runtime: &tokio::runtime::Runtime) -> anyhow::Result<()> {
     match what {
         Bench::Manifest(args) => bench::manifest::run(args),
         Bench::Publish(args) => bench::publish::run(args),
         Bench::Serve(args) => bench::serve::run(args),
         Bench::Store(args) => bench::store::run(args),
+        Bench::Swarm(args) => runtime.block_on(bench::swarm::run(args)),
     }
 }
 

@@ -70,6 +70,8 @@ pub enum Bench {
     Serve(bench::serve::Args),
     /// Taking in a tree beside other stores, small files, and reopening after `kill -9`.
     Store(bench::store::Args),
+    /// Many relays that lack everything at once, over shaped links.
+    Swarm(bench::swarm::Args),
 }
 
 /// Arguments of `odi demo`.

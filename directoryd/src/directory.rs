@@ -61,6 +61,8 @@ pub(crate) struct Directory {
     pub(crate) relays: Arc<Relays>,
     /// Something about relays may be due.
     pub(crate) relays_due: Notify,
+    /// Relays may have something to hear: a newer head, or other relays and so other assignments.
+    pub(crate) news: Notify,
     /// The store may have something to drop.
     pub(crate) upkeep_due: Notify,
     pub(crate) carry: Carry,

@@ -25,6 +25,7 @@ pub mod state_rules;
 pub mod assignment;
 mod challenge;
 mod network;
+mod notify;
 mod probe;
 mod probing;
 mod relay_records;

@@ -22,9 +22,11 @@ mod member;
 mod trial;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use odi_manifest::{CatalogId, PublicKey, Timestamp};
+use odi_wire::message::Inventory;
 
 pub use lapse::{Due, Lapsed};
 pub use limits::RosterLimits;
@@ -95,6 +97,7 @@ pub struct Roster {
     examined: Examined,
     members: BTreeMap<PublicKey, Member>,
     hosts: Hosts,
+    revision: u64,
 }
 
 impl Roster {
@@ -102,7 +105,8 @@ impl Roster {
     #[must_use]
     pub fn new(limits: RosterLimits, examined: Examined) -> Self {
         let pace = Pace { burst: limits.host_challenges, per_minute: limits.host_challenges_per_minute };
-        Self { limits, examined, members: BTreeMap::new(), hosts: Throttle::new(pace, HOSTS_MAX) }
+        let hosts = Throttle::new(pace, HOSTS_MAX);
+        Self { limits, examined, members: BTreeMap::new(), hosts, revision: 1 }
     }
 
     /// Puts back a registration that was proved before a restart. It has no lease until the relay announces itself.
@@ -184,7 +188,12 @@ impl Roster {
     ) -> Result<Announced, RosterRefusal> {
         let lease = self.limits.lease;
         let Some(member) = self.members.get_mut(relay) else { return Ok(Announced::Unknown) };
+        let before = member.is_alive(now).then(|| member.announced().map(|said| Arc::clone(&said.inventory)));
+        let after = Arc::clone(&announcement.inventory);
         let Some(until) = member.announce(announcement, lease, now)? else { return Ok(Announced::Unproven) };
+        if !before.flatten().is_some_and(|before| fill_alike(&before, &after)) {
+            self.revision += 1;
+        }
         Ok(Announced::Lease { standing: member.standing(now), until })
     }
 
@@ -203,7 +212,11 @@ impl Roster {
 
     /// Something happened in a relay's trial. [`Action::Write`] if its stage is another one now.
     pub fn on(&mut self, relay: &PublicKey, event: Event<'_>, now: Timestamp) -> Option<Action> {
-        self.members.get_mut(relay)?.on(event, now, &self.limits)
+        let action = self.members.get_mut(relay)?.on(event, now, &self.limits);
+        if action == Some(Action::Write) {
+            self.revision += 1;
+        }
+        action
     }
 
     /// The relay says goodbye: its lease ends now. Whether it was known.
@@ -211,6 +224,7 @@ impl Roster {
     /// # Errors
     /// It is a replay.
     pub fn leave(&mut self, relay: &PublicKey, generation: u64) -> Result<bool, RosterRefusal> {
+        self.revision += 1;
         self.members.get_mut(relay).map_or(Ok(false), |member| member.leave(generation).map(|()| true))
     }
 
@@ -245,11 +259,25 @@ impl Roster {
         self.members.values()
     }
 
+    /// Rises whenever a relay comes or goes, or fills something else than before.
+    #[must_use]
+    pub const fn revision(&self) -> u64 {
+        self.revision
+    }
+
     /// The bounds that this roster keeps.
     #[must_use]
     pub const fn limits(&self) -> &RosterLimits {
         &self.limits
     }
+}
+
+/// Whether two inventories of a relay are one to those who share the fetching with it.
+fn fill_alike(a: &Inventory, b: &Inventory) -> bool {
+    let fills = |said: &Inventory| -> Vec<_> {
+        said.catalogs.iter().map(|catalog| (catalog.cat, catalog.fills.clone())).collect()
+    };
+    a.urls == b.urls && a.rate() == b.rate() && fills(a) == fills(b)
 }
 
 /// A wait that doubles from `first` with every failure, up to `most`.

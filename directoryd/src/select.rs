@@ -166,6 +166,7 @@ mod tests {
             cat: CatalogId::from_bytes([1; 32]),
             served: heads.to_vec(),
             full: heads.first().copied(),
+            fills: ranges.clone(),
             ranges,
             plus: vec![],
             minus: vec![],

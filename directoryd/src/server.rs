@@ -133,6 +133,11 @@ impl Server {
             tend::tend(tended, stopped).await;
             "tends relays"
         });
+        let (told, stopped) = (Arc::clone(&directory), stop.clone());
+        tasks.spawn(async move {
+            crate::notify::tell(told, stopped).await;
+            "tells relays of news"
+        });
         let (kept, stopped) = (Arc::clone(&directory), stop.clone());
         tasks.spawn(async move {
             upkeep::keep_up(kept, stopped).await;
@@ -248,6 +253,7 @@ fn open_blocking(config: Config, clock: Arc<dyn Clock>, client: Client) -> Resul
         callers: Mutex::new(NetworkThrottle::new(CALLER_PACE, CALLERS_MAX)),
         relays_due: Notify::new(),
         upkeep_due: Notify::new(),
+        news: Notify::new(),
         nodes: store.nodes(),
         relays: Arc::new(relays),
         config,

@@ -5,14 +5,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use odi_manifest::{ArtifactPath, BlobId, CatalogId, HeadId, Pin, Timestamp};
 use odi_wire::catalog_settings::SettingsInForce;
 use odi_wire::message::{
-    CatalogInventory, HeadStatus, INVENTORY_BLOBS_MAX, IdRanges, RelayCatalog, SERVED_HEADS_MAX,
+    CatalogInventory, HeadStatus, INVENTORY_BLOBS_MAX, IdRanges, PublicUrl, RelayCatalog, SERVED_HEADS_MAX,
 };
 use odi_wire::route::CatalogName;
 use odi_wire::selftest::SELFTEST_NAME;
 use odi_wire::sync::{CatalogState, FollowedCatalog, RetainedHead};
+use tokio::sync::watch;
 
 use crate::bell::Bell;
 use crate::holdings::Holdings;
+use crate::introduction::Introduction;
 
 /// What this relay was asked to hold of a catalog, and agreed to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +86,10 @@ pub struct Catalog {
     pub changed: Bell,
     /// The catalog's own settings.
     pub settings: SettingsInForce,
+    /// Whether the relays that fill it know each other.
+    pub introduction: Introduction,
+    /// The directory that said last that it has a newer head.
+    news: watch::Sender<Option<PublicUrl>>,
     assigned: RwLock<Arc<Assigned>>,
     accounts: Mutex<Accounts>,
 }
@@ -98,6 +104,8 @@ impl Catalog {
             followed,
             changed: Bell::default(),
             settings: SettingsInForce::default(),
+            introduction: Introduction::default(),
+            news: watch::Sender::default(),
             assigned: RwLock::new(Arc::new(Assigned::nothing())),
             accounts: Mutex::default(),
         }
@@ -125,6 +133,17 @@ impl Catalog {
     #[must_use]
     pub fn assigned(&self) -> Arc<Assigned> {
         Arc::clone(&self.assigned.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A directory says that it has a newer head.
+    pub fn told_of_news(&self, directory: &PublicUrl) {
+        self.news.send_replace(Some(directory.clone()));
+    }
+
+    /// Which directory said so last, as it comes.
+    #[must_use]
+    pub fn news(&self) -> watch::Receiver<Option<PublicUrl>> {
+        self.news.subscribe()
     }
 
     /// Replaces what is to be held; true if it differs from before.
@@ -164,6 +183,7 @@ impl Catalog {
             cat: *self.id(),
             served,
             full,
+            fills: self.assigned().ranges.clone(),
             ranges: claim.ranges,
             plus: claim.plus,
             minus: claim.minus,

@@ -9,6 +9,7 @@ use odi_wire::route::CatalogName;
 use odi_wire::selftest::SELFTEST_NAME;
 
 use crate::acquaintance::Acquaintance;
+use crate::bell::Bell;
 use crate::wanted::Wanted;
 
 /// How the membership stands, as last heard.
@@ -54,6 +55,8 @@ pub struct Directory {
     pub url: PublicUrl,
     /// What is wanted of it.
     pub wanted: Wanted,
+    /// Rung when it says that there is another assignment.
+    pub told_of_news: Bell,
     acquaintance: Mutex<Acquaintance>,
     link: Mutex<Link>,
 }
@@ -82,6 +85,7 @@ impl Directory {
         Self {
             url: acquaintance.url().clone(),
             wanted,
+            told_of_news: Bell::default(),
             acquaintance: Mutex::new(acquaintance),
             link: Mutex::new(link),
         }

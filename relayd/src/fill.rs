@@ -4,15 +4,18 @@
 //! Workers take jobs from one queue. Whoever needs a blob now joins its [`Flight`](crate::flight); chunks that have verified are
 //! readable while the rest arrives. Nothing is stored, and so nothing is served, that did not verify.
 
+mod course;
 mod transfer;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+pub(crate) use transfer::stripe_of;
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use odi_manifest::{ArtifactPath, BlobId, CHUNK_BYTES, Clock, Entry, HeadId, Pin, PublicKey};
 use odi_store::{BlobReader, IngestError, PartialError, Store, StoreError};
 use odi_wire::fetch::{Fetch, FetchError, FetchLimits, Fetcher, Party, Source as Place, Wanted};
-use odi_wire::message::PublicUrl;
+use odi_wire::message::RATE_UNNAMED;
 use odi_wire::sync::RetainedHead;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -26,8 +29,8 @@ use crate::peers::Peers;
 use crate::queue::{FillQueue, Lane, Pushed};
 use crate::sources::Sources;
 
-/// Blobs that are fetched at once.
-const WORKERS: usize = 16;
+/// Workers by what they fetch: so many blobs of a kind at once, and nobody who waits stands behind a large one.
+const WORKERS: [(usize, &[Lane]); 3] = [(8, Lane::WAITED_FOR), (12, Lane::UP_TO_SMALL), (3, Lane::LARGE)];
 /// Requests to origins at once: they are other people's servers.
 const ORIGIN_REQUESTS_MAX: usize = 4;
 
@@ -109,7 +112,7 @@ pub struct Fill {
     fetcher: Fetcher,
     peers: Arc<Peers>,
     me: PublicKey,
-    directories: Vec<PublicUrl>,
+    rate: AtomicU64,
     clock: Arc<dyn Clock>,
     queue: Mutex<FillQueue<Job>>,
     flights: Flights,
@@ -136,8 +139,6 @@ pub struct FillParts {
     pub peers: Arc<Peers>,
     /// This relay's key.
     pub me: PublicKey,
-    /// The directories, which have chunk lists.
-    pub directories: Vec<PublicUrl>,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
     /// The limits of filling for strangers.
@@ -148,14 +149,14 @@ impl Fill {
     /// An idle filler; [`Fill::work`] does the work.
     #[must_use]
     pub fn new(parts: FillParts) -> Self {
-        let FillParts { store, network, peers, me, directories, clock, misses } = parts;
+        let FillParts { store, network, peers, me, clock, misses } = parts;
         Self {
             store,
             fetcher: Fetcher::new(Arc::clone(&network), FetchLimits::default()),
             network,
             peers,
             me,
-            directories,
+            rate: AtomicU64::new(RATE_UNNAMED),
             clock,
             queue: Mutex::default(),
             flights: Flights::default(),
@@ -175,7 +176,7 @@ impl Fill {
     pub fn ask(&self, job: Job, lane: Lane) -> Pushed {
         let pushed = self.queue().push(job.wanted.blob, lane, job, self.clock.now());
         if pushed == Pushed::Queued {
-            self.work.notify_one();
+            self.work.notify_waiters();
         }
         pushed
     }
@@ -209,6 +210,34 @@ impl Fill {
             }
             Pushed::Queued | Pushed::Known | Pushed::InFlight => Ok(waiter),
         }
+    }
+
+    /// Fetches what another relay counts on this one for; `stripe` from the origin, if one is named. Nothing that is not
+    /// assigned here.
+    ///
+    /// # Errors
+    /// It failed a moment ago, or the line is full.
+    pub fn ask_as_home(&self, job: Job, stripe: Option<u32>) -> Result<Waiter, MissRefused> {
+        let blob = job.wanted.blob;
+        let under_way = self.flights.under_way(&blob);
+        let waiter = under_way.clone().unwrap_or_else(|| self.flights.wait_for(blob));
+        if let Some(stripe) = stripe {
+            self.flights.ask_for(&blob, stripe);
+        }
+        match self.ask(job, Lane::Asked) {
+            Pushed::Queued | Pushed::Known | Pushed::InFlight => Ok(waiter),
+            Pushed::Full | Pushed::BackedOff(_) => {
+                if under_way.is_none() {
+                    self.flights.end(&blob, false);
+                }
+                Err(MissRefused::Budget)
+            }
+        }
+    }
+
+    /// Notes what this relay tells the others that it gives, in bytes per second: they rank it by that, and so must it.
+    pub fn says_rate(&self, rate: Option<u64>) {
+        self.rate.store(rate.unwrap_or(RATE_UNNAMED), Ordering::Relaxed);
     }
 
     /// The flight of a blob, if it is on its way.
@@ -256,9 +285,11 @@ impl Fill {
     /// Runs the workers until `stop`; what is under way then is dropped, its verified chunks stay.
     pub async fn work(self: Arc<Self>, stop: CancellationToken) {
         let mut workers = tokio::task::JoinSet::new();
-        for _ in 0..WORKERS {
-            let (fill, stop) = (Arc::clone(&self), stop.clone());
-            workers.spawn(async move { stop.run_until_cancelled(fill.worker()).await });
+        for (count, lanes) in WORKERS {
+            for _ in 0..count {
+                let (fill, stop) = (Arc::clone(&self), stop.clone());
+                workers.spawn(async move { stop.run_until_cancelled(fill.worker(lanes)).await });
+            }
         }
         while let Some(ended) = workers.join_next().await {
             if let Err(error) = ended
@@ -269,22 +300,24 @@ impl Fill {
         }
     }
 
-    async fn worker(&self) {
+    async fn worker(&self, lanes: &[Lane]) {
         loop {
-            let next = self.queue().pop();
+            // Before the look, so that no job is missed that comes between.
+            let work = self.work.notified();
+            let next = self.queue().pop(lanes);
             let Some((blob, _, job)) = next else {
-                self.work.notified().await;
+                work.await;
                 continue;
             };
             self.room.notify_waiters();
-            // Another worker may sleep although more than one job waits.
-            self.work.notify_one();
             let landed = self.fill(&job).await;
             self.misses_under_way.fetch_sub(usize::from(job.stranger), Ordering::Relaxed);
             self.queue().finished(&blob, landed, self.clock.now());
             self.flights.end(&blob, landed);
             if landed {
                 job.catalog.accounts().filled(&blob, job.wanted.size);
+                let guilty = self.sources().had_right_bytes(&blob);
+                guilty.iter().for_each(|party| self.ban(&job, party));
                 if job.is_withdrawn() {
                     self.withdrawn.ring();
                 }
@@ -339,6 +372,15 @@ impl Fill {
                 false
             }
             Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+
+    /// Bans a relay that had wrong bytes, now that another source had the right ones.
+    fn ban(&self, job: &Job, party: &str) {
+        let is_origin = Url::parse(party).is_ok_and(|url| job.is_origin(&Party::of(&url)));
+        if !is_origin {
+            tracing::warn!(party, blob = %job.wanted.blob, "had wrong bytes; banned");
+            self.sources().convicted(party, self.clock.now());
         }
     }
 

@@ -30,8 +30,18 @@ const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_se
 const GAP: Duration = Duration::from_secs(1);
 /// Between two looks at a source that does not hold its answer.
 const POLL: Duration = Duration::from_secs(60);
+/// Within this time a relay looks where it was told that there is news.
+const JITTER_MAX: Duration = Duration::from_secs(2);
 /// Between two looks at the directories that are not followed by long poll, and at origins.
 const COMPARE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(600));
+
+/// Relays that were told of news at once do not all ask at once.
+pub(crate) fn jitter() -> Duration {
+    let mut draw = [0; 2];
+    // Without randomness all of them wait alike, as if nobody had told them.
+    let _ = getrandom::fill(&mut draw);
+    JITTER_MAX.mul_f64(f64::from(u16::from_le_bytes(draw)) / f64::from(u16::MAX))
+}
 
 /// Follows whatever directories offer and the operator wants, until `stop`.
 pub async fn run(relay: Arc<Relay>, stop: CancellationToken) {
@@ -105,6 +115,7 @@ async fn follow(relay: Arc<Relay>, catalog: Arc<Catalog>, stop: CancellationToke
         tokio::join!(
             follower.follow(),
             follower.compare(),
+            follower.heed(),
             settings::keep(&follower.relay, &follower.catalog)
         )
     };
@@ -177,6 +188,20 @@ impl Follower {
             }
             // A directory that has just begun to offer the catalog need not wait its turn.
             let _ = tokio::time::timeout(COMPARE.0, offered.rung()).await;
+        }
+    }
+
+    /// Looks where a directory says that there is news, after a moment that differs from relay to relay.
+    async fn heed(&self) {
+        let mut news = self.catalog.news();
+        while news.changed().await.is_ok() {
+            tokio::time::sleep(jitter()).await;
+            let Some(url) = news.borrow_and_update().clone() else { continue };
+            let source = SyncSource::directory(url.to_url(), self.catalog.id());
+            if let Err(error) = self.look(&source).await {
+                let error = &error as &dyn std::error::Error;
+                tracing::debug!(catalog = %self.catalog.name, source = %source.base(), error, "no news");
+            }
         }
     }
 

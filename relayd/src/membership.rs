@@ -5,6 +5,7 @@
 //! has to say after each announcement; what fails or hangs there never delays the next one, so it never costs the lease.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use odi_manifest::{Signer, Timestamp};
@@ -20,6 +21,7 @@ use crate::bell::{Bell, Ear};
 use crate::chain;
 use crate::directory::Directory;
 use crate::directory_api::{CallError, DirectoryApi};
+use crate::following::jitter;
 use crate::identity::IdentityError;
 use crate::relay::Relay;
 
@@ -66,7 +68,7 @@ pub enum MembershipError {
 
 /// Keeps up the membership until `stop`.
 pub async fn run(relay: Arc<Relay>, directory: Arc<Directory>, stop: CancellationToken) {
-    let member = Member { relay, directory, leased: Bell::default() };
+    let member = Member { relay, directory, leased: Bell::default(), roster_gen: AtomicU64::new(0) };
     let both = async { tokio::join!(member.keep_announced(), member.keep_informed()) };
     stop.run_until_cancelled(both).await;
 }
@@ -99,6 +101,8 @@ struct Member {
     directory: Arc<Directory>,
     /// Rung by each announcement that the directory took.
     leased: Bell,
+    /// The state of the roster that the last lease spoke of.
+    roster_gen: AtomicU64,
 }
 
 /// Something that the directory teaches: when it is asked next, and why the last answer was no good.
@@ -131,13 +135,14 @@ impl Member {
     async fn keep_announced(&self) {
         let mut news = self.relay.announce.listen();
         let mut progress = self.relay.fill.listen();
+        let mut told = self.directory.told_of_news.listen();
         let mut backoff = BACKOFF.0;
         loop {
             match self.be_known().await {
                 Ok(()) => {
                     self.directory.link().fault = None;
                     backoff = BACKOFF.0;
-                    self.wait(&mut news, &mut progress).await;
+                    self.wait(&mut news, &mut progress, &mut told).await;
                 }
                 Err(error) => {
                     let words = chain::of(&error);
@@ -153,6 +158,7 @@ impl Member {
     async fn keep_informed(&self) {
         let mut leased = self.leased.listen();
         let (mut catalogs, mut assignment, mut others) = (Lesson::new(), Lesson::new(), Lesson::new());
+        let mut roster_heard = None;
         loop {
             leased.rung().await;
             if catalogs.is_due() {
@@ -162,7 +168,9 @@ impl Member {
                 assignment.note(self.take_assignment().await.map(never), Duration::ZERO);
             }
             self.relay.reassign();
-            if others.is_due() {
+            let roster = Some(self.roster_gen.load(Ordering::Relaxed));
+            if others.is_due() || roster != roster_heard {
+                roster_heard = roster;
                 others.note(self.hear_of_others().await.map(never), OTHERS_EVERY);
             }
             let fault = [&catalogs, &assignment, &others].into_iter().find_map(|lesson| lesson.fault.clone());
@@ -175,14 +183,16 @@ impl Member {
     }
 
     /// Until there is news or the next announcement is due; at least the gap that lets news gather.
-    async fn wait(&self, news: &mut Ear, progress: &mut Ear) {
+    async fn wait(&self, news: &mut Ear, progress: &mut Ear, told: &mut Ear) {
         // Until the directory has made up its mind, ask again soon.
-        let settled = matches!(self.directory.link().state, RelayState::Ready);
+        let settled = matches!(self.directory.link().state, RelayState::Ready)
+            && self.relay.catalogs.all().iter().all(|catalog| catalog.introduction.is_made());
         let every = if settled { ANNOUNCE_EVERY } else { UNSETTLED_EVERY };
         tokio::select! {
             () = tokio::time::sleep(every) => {}
             () = news.rung() => tokio::time::sleep(ANNOUNCE_GAP).await,
             () = progress.rung() => tokio::time::sleep(PROGRESS_GAP).await,
+            () = told.rung() => tokio::time::sleep(jitter()).await,
         }
     }
 
@@ -277,7 +287,14 @@ impl Member {
         let relay = &self.relay;
         let now = relay.clock.now();
         let inventory = relay.inventory(now)?;
+        let filled: Vec<_> =
+            inventory.catalogs.iter().filter(|c| !c.fills.is_empty()).map(|c| c.cat).collect();
         let lease = self.api().announce(self.signed(inventory)?).await?;
+        if lease.state != RelayState::Unknown && lease.state != RelayState::Unproven {
+            for catalog in filled.iter().filter_map(|id| relay.catalogs.get(id)) {
+                catalog.introduction.announced(Instant::now());
+            }
+        }
         let mut link = self.directory.link();
         if link.state != lease.state || link.reason != lease.reason {
             let reason = lease.reason.as_deref().unwrap_or_default();
@@ -291,6 +308,7 @@ impl Member {
         // Which directory is the assigner depends on who lives.
         relay.reassign();
         if lease.state != RelayState::Unknown {
+            self.roster_gen.store(lease.roster_gen, Ordering::Relaxed);
             self.leased.ring();
         }
         Ok(())
@@ -314,6 +332,9 @@ impl Member {
             let inventories: Vec<Inventory> =
                 inventories.iter().map(|inventory| inventory.value().clone()).collect();
             self.relay.peers.learn(catalog, &inventories, &me, self.relay.clock.now());
+            if let Some(catalog) = self.relay.catalogs.get(&catalog) {
+                catalog.introduction.heard(Instant::now());
+            }
         }
         Ok(())
     }
@@ -357,13 +378,19 @@ impl Relay {
             self.catalogs.all().iter().filter_map(|catalog| catalog.inventory()).collect();
         catalogs.truncate(odi_wire::message::INVENTORY_CATALOGS_MAX);
         let mut caps = vec!["fill".to_owned()];
-        caps.extend(self.capacity(now).map(odi_wire::message::rate_cap));
+        let capacity = self.capacity(now);
+        caps.extend(capacity.map(odi_wire::message::rate_cap));
+        self.fill.says_rate(capacity);
+        let banned = self.fill.sources().banned(now);
+        let mut bans = self.peers.by_party(|party| banned.contains(party.as_str()));
+        bans.truncate(odi_wire::message::BANS_MAX);
         Ok(Inventory {
             v: 1,
             relay: self.identity.public_key(),
             generation: self.identity.next_generation(now)?,
             t: now,
             exp: now.plus(INVENTORY_LIFE),
+            bans,
             urls: self.config.public_urls.clone(),
             caps,
             catalogs,

@@ -3,11 +3,12 @@
 //! An inventory is a relay's word, not a directory's: its signature was checked when it was read. A lie costs one request
 //! that fails its hash.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use odi_manifest::{BlobId, CatalogId, HeadId, PublicKey, Timestamp};
-use odi_wire::message::{CatalogInventory, Inventory, PublicUrl};
+use odi_wire::fetch::Party;
+use odi_wire::message::{CatalogInventory, Inventory, PublicUrl, RATE_UNNAMED};
 
 /// The most relays that are remembered per catalog.
 pub const PEERS_MAX: usize = 1024;
@@ -21,11 +22,25 @@ pub struct Peer {
     pub url: PublicUrl,
     /// From when on its word is void.
     pub expires: Timestamp,
+    /// What it says that it gives now, in bytes per second.
+    pub rate: u64,
     /// What it says that it holds.
     pub inventory: CatalogInventory,
 }
 
 impl Peer {
+    /// Whether it fills itself with a blob, and so can be a home for it.
+    #[must_use]
+    pub fn fills(&self, blob: &BlobId) -> bool {
+        self.inventory.fills.contains(blob)
+    }
+
+    /// Who it is as a source.
+    #[must_use]
+    pub fn party(&self) -> Party {
+        Party::of(&self.url.to_url())
+    }
+
     /// Whether it says that it holds a blob that the manifest of `head` names.
     #[must_use]
     pub fn holds(&self, blob: &BlobId, head: &HeadId) -> bool {
@@ -59,6 +74,7 @@ impl Peers {
                     key: inventory.relay,
                     url: url.clone(),
                     expires: inventory.exp,
+                    rate: inventory.rate().unwrap_or(RATE_UNNAMED),
                     inventory: of_catalog.clone(),
                 };
                 known.insert(peer.key, peer);
@@ -66,6 +82,14 @@ impl Peers {
         }
         let live: Vec<Peer> = known.into_values().filter(|peer| peer.expires > now).take(PEERS_MAX).collect();
         self.0.write().unwrap_or_else(PoisonError::into_inner).insert(catalog, Arc::new(live));
+    }
+
+    /// The relays, of whatever catalog, that this says something of by how they are called as sources; ascending.
+    #[must_use]
+    pub fn by_party(&self, is_meant: impl Fn(&Party) -> bool) -> Vec<PublicKey> {
+        let peers = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let meant = peers.values().flat_map(|peers| peers.iter()).filter(|peer| is_meant(&peer.party()));
+        meant.map(|peer| peer.key).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// Forgets a catalog that is no longer followed.

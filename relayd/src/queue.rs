@@ -1,6 +1,7 @@
 //! The order in which missing blobs are fetched, and the promise that each is fetched once (*single flight*).
 //!
-//! Pure. Four lanes: a client is waiting, hot (named by the assignment, or changed by the newest head), small, the rest.
+//! Pure. Six lanes: a client is waiting, a relay is, hot (named by the assignment, or changed by the newest head), small,
+//! and large, hot ones first. Large blobs have workers of their own, so that none of them keeps the small ones waiting.
 //! A blob is in one lane or in flight, never both, and asking again can only move it forward. Every lane has a
 //! limit: what does not fit is found again by the next pass over the catalog, so a full lane costs time, not content.
 
@@ -24,21 +25,38 @@ pub const BACKOFF_MAX_SECONDS: u64 = 15 * 60;
 pub enum Lane {
     /// A client's request is open.
     Waiting,
-    /// Named by an assignment, or new in the newest head.
+    /// Another relay counts on this one for it.
+    Asked,
+    /// At most [`SMALL_BYTES`], and named by an assignment, or new in the newest head.
     Hot,
     /// At most [`SMALL_BYTES`].
     Small,
+    /// Larger, and named by an assignment, or new in the newest head.
+    HotLarge,
     /// Everything else.
     Rest,
 }
 
 impl Lane {
-    const ALL: [Self; 4] = [Self::Waiting, Self::Hot, Self::Small, Self::Rest];
+    /// Those whom somebody waits for.
+    pub const WAITED_FOR: &'static [Self] = &[Self::Waiting, Self::Asked];
+    /// Those, and small blobs.
+    pub const UP_TO_SMALL: &'static [Self] = &[Self::Waiting, Self::Asked, Self::Hot, Self::Small];
+    /// Those whom somebody waits for, and large blobs.
+    pub const LARGE: &'static [Self] = &[Self::Waiting, Self::Asked, Self::HotLarge, Self::Rest];
+
+    const COUNT: usize = 6;
 
     /// The lane of a blob that nobody waits for.
     #[must_use]
     pub const fn by_size(size: u64) -> Self {
         if size <= SMALL_BYTES { Self::Small } else { Self::Rest }
+    }
+
+    /// The lane of a hot one.
+    #[must_use]
+    pub const fn hot(size: u64) -> Self {
+        if size <= SMALL_BYTES { Self::Hot } else { Self::HotLarge }
     }
 }
 
@@ -66,7 +84,7 @@ struct Failure {
 /// The queue. `J` is what a fetch needs to know beyond the id: size, paths, origins.
 #[derive(Debug)]
 pub struct FillQueue<J> {
-    lanes: [VecDeque<BlobId>; 4],
+    lanes: [VecDeque<BlobId>; Lane::COUNT],
     jobs: HashMap<BlobId, (Lane, J)>,
     in_flight: HashSet<BlobId>,
     failures: HashMap<BlobId, Failure>,
@@ -108,9 +126,9 @@ impl<J> FillQueue<J> {
         Pushed::Queued
     }
 
-    /// The next blob to fetch; it is in flight until [`FillQueue::finished`] says how it ended.
-    pub fn pop(&mut self) -> Option<(BlobId, Lane, J)> {
-        for lane in Lane::ALL {
+    /// The next blob to fetch of these lanes; it is in flight until [`FillQueue::finished`] says how it ended.
+    pub fn pop(&mut self, lanes: &[Lane]) -> Option<(BlobId, Lane, J)> {
+        for lane in lanes.iter().copied() {
             while let Some(blob) = self.lane(lane).pop_front() {
                 if self.jobs.get(&blob).is_some_and(|(present, _)| *present == lane)
                     && let Some((_, job)) = self.jobs.remove(&blob)
@@ -158,11 +176,13 @@ impl<J> FillQueue<J> {
     }
 
     fn lane(&mut self, lane: Lane) -> &mut VecDeque<BlobId> {
-        let [waiting, hot, small, rest] = &mut self.lanes;
+        let [waiting, asked, hot, small, hot_large, rest] = &mut self.lanes;
         match lane {
             Lane::Waiting => waiting,
+            Lane::Asked => asked,
             Lane::Hot => hot,
             Lane::Small => small,
+            Lane::HotLarge => hot_large,
             Lane::Rest => rest,
         }
     }
@@ -181,14 +201,20 @@ mod tests {
     #[test]
     fn service_is_by_lane_then_by_arrival() {
         let mut queue = FillQueue::default();
-        for (n, lane) in
-            [(1, Lane::Rest), (2, Lane::Small), (3, Lane::Waiting), (4, Lane::Hot), (5, Lane::Small)]
-        {
+        for (n, lane) in [
+            (1, Lane::Rest),
+            (2, Lane::Small),
+            (3, Lane::Waiting),
+            (4, Lane::Hot),
+            (5, Lane::Small),
+            (6, Lane::Asked),
+        ] {
             assert_eq!(queue.push(blob(n), lane, n, NOW), Pushed::Queued);
         }
-        let order: Vec<u32> = std::iter::from_fn(|| queue.pop()).map(|(_, _, n)| n).collect();
-        assert_eq!(order, [3, 4, 2, 5, 1]);
-        assert_eq!(queue.in_flight(), 5);
+        let small = std::iter::from_fn(|| queue.pop(Lane::UP_TO_SMALL)).map(|(_, _, n)| n);
+        assert_eq!(small.collect::<Vec<u32>>(), [3, 6, 4, 2, 5]);
+        assert_eq!(queue.pop(Lane::LARGE).map(|(_, _, n)| n), Some(1));
+        assert_eq!(queue.in_flight(), 6);
     }
 
     #[test]
@@ -198,10 +224,13 @@ mod tests {
         queue.push(blob(2), Lane::Small, (), NOW);
         assert_eq!(queue.push(blob(1), Lane::Waiting, (), NOW), Pushed::Queued);
         assert_eq!(queue.push(blob(1), Lane::Rest, (), NOW), Pushed::Known);
-        assert_eq!(queue.pop().map(|(id, lane, ())| (id, lane)), Some((blob(1), Lane::Waiting)));
+        assert_eq!(
+            queue.pop(Lane::WAITED_FOR).map(|(id, lane, ())| (id, lane)),
+            Some((blob(1), Lane::Waiting))
+        );
         assert_eq!(queue.push(blob(1), Lane::Waiting, (), NOW), Pushed::InFlight);
-        assert_eq!(queue.pop().map(|(id, _, ())| id), Some(blob(2)));
-        assert_eq!(queue.pop(), None);
+        assert_eq!(queue.pop(Lane::UP_TO_SMALL).map(|(id, _, ())| id), Some(blob(2)));
+        assert_eq!(queue.pop(Lane::LARGE), None, "its former place is skipped");
     }
 
     #[test]
@@ -209,7 +238,7 @@ mod tests {
         let mut queue = FillQueue::default();
         for wait in [5, 10, 20] {
             queue.push(blob(1), Lane::Waiting, (), NOW);
-            queue.pop();
+            queue.pop(Lane::WAITED_FOR);
             queue.finished(&blob(1), false, NOW);
             let later = Timestamp(NOW.0 + wait);
             assert_eq!(queue.push(blob(1), Lane::Rest, (), NOW), Pushed::BackedOff(later));

@@ -145,7 +145,9 @@ impl Relay {
                 ranges: asked.ranges.clone(),
                 plus: asked.plus.clone(),
             });
-            take(&catalog, assigned);
+            if take(&catalog, assigned) {
+                self.announce.ring();
+            }
         }
     }
 
@@ -155,8 +157,10 @@ impl Relay {
     }
 }
 
-fn take(catalog: &Catalog, assigned: Assigned) {
-    if catalog.assign(assigned) {
+fn take(catalog: &Catalog, assigned: Assigned) -> bool {
+    let differs = catalog.assign(assigned);
+    if differs {
         catalog.changed.ring();
     }
+    differs
 }

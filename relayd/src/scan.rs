@@ -148,7 +148,7 @@ impl Scan {
                     counting.lacks(&entry.blob);
                 }
                 let hot = assigned.plus.binary_search(&entry.blob).is_ok();
-                let lane = if hot { Lane::Hot } else { Lane::by_size(entry.size) };
+                let lane = if hot { Lane::hot(entry.size) } else { Lane::by_size(entry.size) };
                 self.ask(Job::new(&self.catalog, head, path, &entry), lane).await;
             }
             let overtaken = self.catalog.state().newest().is_none_or(|now| now.id != head.id)
@@ -195,12 +195,14 @@ impl Scan {
         })
         .await?;
         for (path, entry) in news.into_iter().take(BATCH.0) {
-            self.ask(Job::new(&self.catalog, head, path, &entry), Lane::Hot).await;
+            let lane = Lane::hot(entry.size);
+            self.ask(Job::new(&self.catalog, head, path, &entry), lane).await;
         }
         Ok(())
     }
 
     async fn ask(&self, job: Job, lane: Lane) {
+        self.catalog.introduction.wait().await;
         loop {
             let room = self.fill.room();
             if self.fill.ask(job.clone(), lane) != Pushed::Full {

@@ -7,6 +7,9 @@ mod artifact;
 mod body;
 mod challenge;
 mod documents;
+mod notified;
+mod pulled;
+mod signed;
 
 use odi_manifest::{BlobId, CHUNK_BYTES};
 use odi_wire::file_response::{Caching, FileMeta};
@@ -55,6 +58,7 @@ impl Relay {
                 self.catalogs.get(&catalog).ok_or(Refusal::NotFound)?;
                 self.chunk_list(&blob).await
             }
+            Route::Api(ApiRoute::Notify) => notified::answer(self, request).await,
             Route::Api(_) => Err(Refusal::NotFound),
         }
     }

@@ -3,10 +3,10 @@
 //! Pure. A *party* is scheme, host and port. A ban follows only a conviction: another source had the right bytes where this one
 //! had others (wire/PROTOCOL.md § Fetch). Origins are never banned, since they are the last resort; what they changed is marked on the entry.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use odi_manifest::Timestamp;
+use odi_manifest::{BlobId, Timestamp};
 use odi_wire::message::SourceStatus;
 
 use crate::sourcing::Service;
@@ -18,6 +18,14 @@ pub const BAN_MIN_SECONDS: u64 = 30;
 /// The longest ban, in seconds.
 pub const BAN_MAX_SECONDS: u64 = 24 * 3600;
 
+/// How long a party that failed is left alone at first, in seconds; it doubles with each failure.
+pub const SHUN_MIN_SECONDS: u64 = 5;
+/// The longest that it is, and how long it has to serve well until its failures are forgotten.
+pub const SHUN_MAX_SECONDS: u64 = 300;
+
+/// The most blobs for which accusations are remembered.
+const ACCUSED_MAX: usize = 1024;
+
 /// One party's record.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Record {
@@ -25,23 +33,30 @@ pub struct Record {
     pub service: Service,
     /// Verified bytes that it gave.
     pub bytes: u64,
+    /// Bytes that it sent and that were of no use.
+    pub wasted: u64,
     /// Requests that failed for any reason.
     pub failures: u64,
     /// Convictions.
     pub wrong_chunks: u64,
     /// Until when it is not asked.
     pub banned_until: Option<Timestamp>,
+    /// Until when it is left alone because it failed, and how often it has.
+    shunned_until: Option<Timestamp>,
+    strikes: u32,
 }
 
 /// All parties, by `scheme://host:port`.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     parties: BTreeMap<String, Record>,
+    /// Who had other bytes than the catalog says for a blob that nobody has had right since.
+    accused: BTreeMap<BlobId, BTreeSet<String>>,
     /// Duration of the latest stripes, newest last, for [`Sources::median_stripe`].
     stripes: Vec<Duration>,
 }
 
-/// Of how many transfers the median is taken.
+/// Of how many stripes the median is taken.
 const STRIPES_REMEMBERED: usize = 64;
 
 impl Sources {
@@ -57,29 +72,59 @@ impl Sources {
         self.parties.get(party).and_then(|record| record.banned_until).is_some_and(|until| until > now)
     }
 
+    /// Everybody who is banned.
+    #[must_use]
+    pub fn banned(&self, now: Timestamp) -> BTreeSet<String> {
+        self.parties.keys().filter(|party| self.is_banned(party, now)).cloned().collect()
+    }
+
+    /// Whether a party is banned, or failed a moment ago.
+    #[must_use]
+    pub fn is_shunned(&self, party: &str, now: Timestamp) -> bool {
+        let shunned = |record: &Record| record.shunned_until.is_some_and(|until| until > now);
+        self.is_banned(party, now) || self.parties.get(party).is_some_and(shunned)
+    }
+
+    /// A party does not serve: it is left alone for a while, longer each time unless it has served well for long. That
+    /// it gives something now and then does not count, for that is what a party does that wants to be asked again.
+    pub fn shun(&mut self, party: &str, now: Timestamp) {
+        let record = self.record(party);
+        let forgiven = |until: Timestamp| now.since(until) > Duration::from_secs(SHUN_MAX_SECONDS);
+        if record.shunned_until.is_none_or(forgiven) {
+            record.strikes = 0;
+        }
+        let seconds = SHUN_MIN_SECONDS.checked_shl(record.strikes).unwrap_or(u64::MAX).min(SHUN_MAX_SECONDS);
+        record.strikes = record.strikes.saturating_add(1).min(16);
+        record.shunned_until = Some(now.plus(Duration::from_secs(seconds)));
+    }
+
     /// A request to a party begins.
     pub fn began(&mut self, party: &str) {
         let record = self.record(party);
         record.service.in_flight = record.service.in_flight.saturating_add(1);
     }
 
-    /// A request to a party ended, having given so many verified bytes.
-    pub fn ended(&mut self, party: &str, bytes: u64, took: Duration, failed: bool) {
+    /// A request to a party ended, having sent so many bytes of which so many were of use.
+    pub fn ended(&mut self, party: &str, bytes: u64, received: u64, took: Duration, failed: bool) {
         let record = self.record(party);
         record.service.in_flight = record.service.in_flight.saturating_sub(1);
         record.bytes = record.bytes.saturating_add(bytes);
+        record.wasted = record.wasted.saturating_add(received.saturating_sub(bytes));
         if bytes > 0 {
             record.service.transferred(bytes, took);
         }
         if failed {
             record.failures = record.failures.saturating_add(1);
             record.service.failed();
-        } else {
-            if self.stripes.len() >= STRIPES_REMEMBERED {
-                self.stripes.remove(0);
-            }
-            self.stripes.push(took);
         }
+    }
+
+    /// A stripe has arrived, from whomever.
+    pub fn stripe_took(&mut self, took: Duration) {
+        if self.stripes.len() >= STRIPES_REMEMBERED {
+            self.stripes.remove(0);
+        }
+        self.stripes.push(took);
     }
 
     /// A relay had wrong bytes where another source had the right ones: it is banned, longer each time.
@@ -92,7 +137,26 @@ impl Sources {
             Some(now.plus(Duration::from_secs(seconds.unwrap_or(u64::MAX).min(BAN_MAX_SECONDS))));
     }
 
-    /// The median duration of the latest transfers.
+    /// A party had other bytes than the catalog says. Alone that proves nothing: the entry may be at fault.
+    pub fn accuse(&mut self, blob: &BlobId, party: &str) {
+        if self.accused.len() < ACCUSED_MAX || self.accused.contains_key(blob) {
+            self.accused.entry(*blob).or_default().insert(party.to_owned());
+        }
+    }
+
+    /// A party had it right after all.
+    pub fn acquit(&mut self, blob: &BlobId, party: &str) {
+        if let Some(accused) = self.accused.get_mut(blob) {
+            accused.remove(party);
+        }
+    }
+
+    /// The blob is here and verified, so whoever had other bytes had wrong ones. Returns them, to be convicted.
+    pub fn had_right_bytes(&mut self, blob: &BlobId) -> BTreeSet<String> {
+        self.accused.remove(blob).unwrap_or_default()
+    }
+
+    /// The median duration of the latest stripes.
     #[must_use]
     pub fn median_stripe(&self) -> Option<Duration> {
         let mut sorted = self.stripes.clone();
@@ -109,6 +173,7 @@ impl Sources {
             .map(|(url, record)| SourceStatus {
                 url: url.clone(),
                 bytes: record.bytes,
+                wasted: record.wasted,
                 failures: record.failures,
                 wrong_chunks: record.wrong_chunks,
                 banned_until: record.banned_until,
@@ -154,18 +219,43 @@ mod tests {
     }
 
     #[test]
+    fn failures_are_left_alone_longer_and_longer_and_time_forgives() {
+        let mut sources = Sources::default();
+        sources.shun("http://a", NOW);
+        assert!(sources.is_shunned("http://a", NOW) && !sources.is_banned("http://a", NOW));
+        let later = |seconds| NOW.plus(Duration::from_secs(seconds));
+        assert!(!sources.is_shunned("http://a", later(SHUN_MIN_SECONDS)));
+        sources.shun("http://a", NOW);
+        assert!(sources.is_shunned("http://a", later(2 * SHUN_MIN_SECONDS - 1)));
+        sources.ended("http://a", 1, 1, Duration::from_secs(1), false);
+        sources.shun("http://a", NOW);
+        assert!(
+            sources.is_shunned("http://a", later(4 * SHUN_MIN_SECONDS - 1)),
+            "a byte now and then is cheap"
+        );
+        let long_after = later(5 * SHUN_MAX_SECONDS);
+        sources.shun("http://a", long_after);
+        assert!(!sources.is_shunned("http://a", long_after.plus(Duration::from_secs(SHUN_MIN_SECONDS))));
+        for _ in 0..40 {
+            sources.shun("http://a", long_after);
+        }
+        assert!(!sources.is_shunned("http://a", long_after.plus(Duration::from_secs(SHUN_MAX_SECONDS))));
+    }
+
+    #[test]
     fn transfers_make_a_rate_and_a_median() {
         let mut sources = Sources::default();
         assert_eq!(sources.median_stripe(), None);
         for seconds in [1, 9, 2] {
             sources.began("http://a");
-            sources.ended("http://a", 1000, Duration::from_secs(seconds), false);
+            sources.ended("http://a", 1000, 1010, Duration::from_secs(seconds), false);
+            sources.stripe_took(Duration::from_secs(seconds));
         }
         assert_eq!(sources.median_stripe(), Some(Duration::from_secs(2)));
         assert_eq!(sources.service("http://a").in_flight, 0);
-        sources.ended("http://b", 0, Duration::from_secs(1), true);
+        sources.ended("http://b", 0, 0, Duration::from_secs(1), true);
         let status = sources.status();
-        assert_eq!((status[0].bytes, status[1].failures), (3000, 1));
+        assert_eq!((status[0].bytes, status[0].wasted, status[1].failures), (3000, 30, 1));
     }
 
     #[test]
@@ -173,7 +263,7 @@ mod tests {
         let mut sources = Sources::default();
         sources.convicted("http://liar", NOW);
         for n in 0..2 * PARTIES_MAX {
-            sources.ended(&format!("http://{n}"), n as u64, Duration::from_secs(1), false);
+            sources.ended(&format!("http://{n}"), n as u64, n as u64, Duration::from_secs(1), false);
         }
         assert_eq!(sources.parties.len(), PARTIES_MAX);
         assert!(sources.is_banned("http://liar", NOW));

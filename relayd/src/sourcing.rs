@@ -1,9 +1,9 @@
 //! Where a missing stripe comes from, and when: peers first, the origin last (docs/relay.md).
 //!
 //! Pure. For every stripe all relays compute the same ranking of relays by weighted rendezvous hashing; the first is the
-//! stripe's *home* and asks the origin, the others ask the home. So a network that fills at once pulls about one copy
-//! from the origin, and nobody has to agree on anything but the list of relays. If relays see different lists, a
-//! stripe merely has two homes for a while.
+//! stripe's *home* and asks the origin. The home feeds a few relays and those feed the others, as chunks arrive. So a
+//! network that fills at once pulls about one copy from the origin and no relay sends more than its share, and nobody
+//! has to agree on anything but the list of relays. If relays see different lists, a stripe merely has two homes for a while.
 
 use std::cmp::Ordering;
 use std::time::Duration;
@@ -16,8 +16,16 @@ pub const STRIPE_BYTES: u64 = 8 << 20;
 pub const ORIGIN_RANKS: usize = 3;
 /// The least time that a higher rank is given before the next one is tried.
 pub const PATIENCE_MIN: Duration = Duration::from_secs(2);
+/// The same before any stripe has arrived here, when nobody knows how slow the origin is.
+pub const PATIENCE_AT_FIRST: Duration = Duration::from_secs(20);
 /// How many holders are tried before the homes are.
 pub const HOLDERS_TRIED_MAX: usize = 4;
+/// Chunks that are spread through the same tree.
+pub const SLICE_CHUNKS: u32 = 4;
+/// How many relays each relay of a tree feeds.
+pub const FAN_OUT: usize = 4;
+/// After so many answers in a row that the bytes are coming, the next relay above is asked.
+pub const CLIMB_AFTER: u32 = 2;
 
 /// A relay as the ranking sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,59 +81,103 @@ fn score(blob: &BlobId, stripe: u32, relay: &Ranked) -> f64 {
     -uniform.ln() / weight.exp2()
 }
 
-/// How long the next rank waits for the one before it: three median stripe times, and never under [`PATIENCE_MIN`].
+/// How long a home is waited for that says that the bytes are coming: three median stripe times since they last came
+/// on, and never under [`PATIENCE_MIN`]. Silence is not waited for so long.
 #[must_use]
 pub fn patience(median_stripe: Option<Duration>) -> Duration {
-    median_stripe.map_or(PATIENCE_MIN, |median| PATIENCE_MIN.max(median.saturating_mul(3)))
+    median_stripe.map_or(PATIENCE_AT_FIRST, |median| PATIENCE_MIN.max(median.saturating_mul(3)))
 }
 
-/// One attempt of a [`plan`]. Attempts are made in order; one whose forerunner failed only because it was busy or slow
-/// waits for its time.
+/// Whom to ask next for a part of a stripe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Attempt {
-    /// Whom to ask.
-    pub source: Source,
-    /// Counted from the start of the fill.
-    pub not_before: Duration,
-}
-
-/// Whom an [`Attempt`] asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum Step {
     /// A relay that announced the blob: an index into the ranked relays.
     Holder(usize),
-    /// A relay that is responsible for the stripe and fetches it from the origin if it must.
+    /// A relay between this one and the home, which fetches the part for itself.
+    Above(usize),
+    /// The relay that fetches the stripe from the origin.
     Home(usize),
     /// The maintainers' web server.
     Origin,
 }
 
-/// The attempts for one stripe, in order. `me` is this relay's place in the ranked list; `holders` are the relays that
-/// announced the blob, best first ([`better_first`]).
-///
-/// Homes are asked in rank order, and a relay asks only relays of a lower rank than its own, so that requests cannot
-/// travel in circles while relays know the same list; where they do not, a time limit breaks the circle.
-#[must_use]
-pub fn plan(ranking: &Ranking, me: usize, holders: &[usize], patience: Duration) -> Vec<Attempt> {
-    let mut attempts: Vec<Attempt> = holders
-        .iter()
-        .filter(|holder| **holder != me)
-        .take(HOLDERS_TRIED_MAX)
-        .map(|holder| Attempt { source: Source::Holder(*holder), not_before: Duration::ZERO })
-        .collect();
-    let tried = attempts.len();
-    for (rank, relay) in ranking.order().iter().take(ORIGIN_RANKS).enumerate() {
-        let not_before = patience.saturating_mul(u32::try_from(rank).unwrap_or(u32::MAX));
-        if *relay == me {
-            attempts.push(Attempt { source: Source::Origin, not_before });
-            return attempts;
-        }
-        let already_tried = attempts.iter().take(tried).any(|a| a.source == Source::Holder(*relay));
-        if !already_tried {
-            attempts.push(Attempt { source: Source::Home(*relay), not_before });
+impl Step {
+    /// The relay that is asked.
+    #[must_use]
+    pub const fn relay(self) -> Option<usize> {
+        match self {
+            Self::Holder(relay) | Self::Above(relay) | Self::Home(relay) => Some(relay),
+            Self::Origin => None,
         }
     }
-    attempts
+}
+
+/// What a relay knows of a stripe that it fetches.
+#[derive(Clone, Copy, Debug)]
+pub struct Outlook<'a> {
+    /// This relay.
+    pub me: usize,
+    /// The relays that can still be asked, this one among them, in rank order.
+    pub order: &'a [usize],
+    /// Those that announced the blob, best first ([`better_first`]).
+    pub holders: &'a [usize],
+    /// Homes that were asked in vain.
+    pub homes_failed: usize,
+    /// Whether another relay asks this one as the home: then it must not ask others in turn.
+    pub asked_as_home: bool,
+    /// How often in a row the answer was that the bytes are coming.
+    pub coming: u32,
+    /// Whether the stripe is spread through a tree; else everybody asks the home.
+    pub tree: bool,
+}
+
+impl Outlook<'_> {
+    /// The next step for a slice ([`SLICE_CHUNKS`]); nothing if there is nobody left who may be asked.
+    ///
+    /// Requests cannot travel in circles: what is asked of a holder or of a relay above makes it do nothing, and a home
+    /// asks the origin alone.
+    #[must_use]
+    pub fn next(&self, slice: u32) -> Option<Step> {
+        if let Some(holder) = self.holders.first().filter(|_| !self.asked_as_home) {
+            return Some(Step::Holder(*holder));
+        }
+        let home = self.order.first()?;
+        if *home == self.me || self.asked_as_home {
+            return Some(Step::Origin);
+        }
+        if self.homes_failed >= ORIGIN_RANKS {
+            return None;
+        }
+        let above = if self.tree { above(self.order, self.me, slice) } else { Vec::new() };
+        let climbed = usize::try_from(self.coming / CLIMB_AFTER).unwrap_or(usize::MAX);
+        Some(
+            above
+                .get(climbed)
+                .filter(|relay| *relay != home)
+                .map_or(Step::Home(*home), |relay| Step::Above(*relay)),
+        )
+    }
+}
+
+/// The relays between `me` and the home in the tree through which a slice is spread, the nearest first, and the home.
+///
+/// Every relay of the tree feeds [`FAN_OUT`] others. The home is its top for all slices of a stripe; who else stands high
+/// changes from slice to slice, so that all carry alike.
+#[must_use]
+pub fn above(order: &[usize], me: usize, slice: u32) -> Vec<usize> {
+    let Some(others) = order.len().checked_sub(1).filter(|others| *others > 0) else { return Vec::new() };
+    let turn = usize::try_from(slice).unwrap_or(0) % others * FAN_OUT % others;
+    let Some(rank) = order.iter().position(|relay| *relay == me).filter(|rank| *rank > 0) else {
+        return Vec::new();
+    };
+    let mut place = 1 + (rank - 1 + turn) % others;
+    let mut above = Vec::new();
+    while place > 0 {
+        place = (place - 1) / FAN_OUT;
+        let rank = if place == 0 { 0 } else { 1 + (place - 1 + others - turn) % others };
+        above.extend(order.get(rank));
+    }
+    above
 }
 
 /// What is known of a peer's service, from this relay's own transfers.
@@ -227,52 +279,69 @@ mod tests {
         assert!((1850..2150).contains(&second), "two thirds of 3000, got {second}");
     }
 
-    #[test]
-    fn the_home_goes_to_the_origin_and_the_rest_to_the_home() {
-        let relays = relays(5, 1000);
-        let ranking = Ranking::of(&blob(7), 0, &relays);
-        let order = ranking.order().to_vec();
-        let patience = Duration::from_secs(2);
-
-        let home = plan(&ranking, order[0], &[], patience);
-        assert_eq!(home, [Attempt { source: Source::Origin, not_before: Duration::ZERO }]);
-
-        let third = plan(&ranking, order[2], &[], patience);
-        assert_eq!(third.len(), 3);
-        assert_eq!(third[0], Attempt { source: Source::Home(order[0]), not_before: Duration::ZERO });
-        assert_eq!(third[1], Attempt { source: Source::Home(order[1]), not_before: patience });
-        assert_eq!(third[2], Attempt { source: Source::Origin, not_before: patience * 2 });
-
-        let last = plan(&ranking, order[4], &[], patience);
-        assert_eq!(last.len(), 3);
-        assert!(last.iter().all(|attempt| attempt.source != Source::Origin));
+    fn outlook<'a>(order: &'a [usize], me: usize, holders: &'a [usize]) -> Outlook<'a> {
+        Outlook { me, order, holders, homes_failed: 0, asked_as_home: false, coming: 0, tree: true }
     }
 
     #[test]
-    fn holders_come_first_and_are_not_asked_twice() {
-        let relays = relays(4, 1000);
-        let ranking = Ranking::of(&blob(7), 0, &relays);
-        let order = ranking.order().to_vec();
-        let attempts = plan(&ranking, order[1], &[order[0], order[1]], PATIENCE_MIN);
-        assert_eq!(
-            attempts,
-            [
-                Attempt { source: Source::Holder(order[0]), not_before: Duration::ZERO },
-                Attempt { source: Source::Origin, not_before: PATIENCE_MIN },
-            ]
-        );
+    fn the_home_goes_to_the_origin_and_the_rest_up_the_tree() {
+        let order = [4, 2, 0, 3, 1, 5, 6, 7];
+        assert_eq!(outlook(&order, 4, &[]).next(0), Some(Step::Origin));
+        // Places 1 to 4 are fed by the home, 5 to 7 by place 1.
+        assert_eq!(outlook(&order, 2, &[]).next(0), Some(Step::Home(4)));
+        assert_eq!(outlook(&order, 5, &[]).next(0), Some(Step::Above(2)));
+        assert_eq!(Outlook { coming: CLIMB_AFTER, ..outlook(&order, 5, &[]) }.next(0), Some(Step::Home(4)));
+        assert_eq!(Outlook { tree: false, ..outlook(&order, 5, &[]) }.next(0), Some(Step::Home(4)));
+        assert_eq!(Outlook { asked_as_home: true, ..outlook(&order, 5, &[2]) }.next(0), Some(Step::Origin));
+    }
+
+    #[test]
+    fn only_the_first_ranks_use_the_origin() {
+        // The two before it failed.
+        assert_eq!(Outlook { homes_failed: 2, ..outlook(&[0, 3, 1], 0, &[]) }.next(0), Some(Step::Origin));
+        assert_eq!(Outlook { homes_failed: 2, ..outlook(&[3, 0, 1], 0, &[]) }.next(0), Some(Step::Home(3)));
+        assert_eq!(Outlook { homes_failed: 3, ..outlook(&[3, 0, 1], 0, &[]) }.next(0), None);
+    }
+
+    #[test]
+    fn every_tree_reaches_everybody_and_all_carry_alike() {
+        for count in 1..40_usize {
+            let order: Vec<usize> = (0..count).rev().collect();
+            let mut fed = vec![0_usize; count];
+            let slices = u32::try_from(count.max(2) - 1).unwrap();
+            for slice in 0..slices {
+                for me in 0..count {
+                    let chain = above(&order, me, slice);
+                    assert_eq!(
+                        chain.last().copied(),
+                        Some(order[0]).filter(|home| *home != me),
+                        "{count} {me}"
+                    );
+                    assert!(!chain.contains(&me) && chain.len() <= 4);
+                    if let Some(parent) = chain.first() {
+                        fed[*parent] += 1;
+                    }
+                }
+            }
+            let most = fed.iter().max().unwrap();
+            let each = usize::try_from(slices).unwrap();
+            assert!(*most <= FAN_OUT * each, "{count}: {fed:?}");
+        }
+    }
+
+    #[test]
+    fn holders_come_first() {
+        assert_eq!(outlook(&[0, 1, 2], 0, &[2]).next(0), Some(Step::Holder(2)));
     }
 
     #[test]
     fn a_relay_alone_fills_from_the_origin() {
-        let ranking = Ranking::of(&blob(7), 0, &relays(1, 0));
-        let attempts = plan(&ranking, 0, &[], PATIENCE_MIN);
-        assert_eq!(attempts, [Attempt { source: Source::Origin, not_before: Duration::ZERO }]);
+        assert_eq!(outlook(&[0], 0, &[]).next(9), Some(Step::Origin));
     }
 
     #[test]
     fn patience_follows_the_median() {
-        assert_eq!(patience(None), PATIENCE_MIN);
+        assert_eq!(patience(None), PATIENCE_AT_FIRST);
         assert_eq!(patience(Some(Duration::from_millis(100))), PATIENCE_MIN);
         assert_eq!(patience(Some(Duration::from_secs(4))), Duration::from_secs(12));
     }

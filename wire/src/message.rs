@@ -12,6 +12,7 @@ mod holders;
 mod id_ranges;
 mod inventory;
 mod leave;
+mod notify;
 mod psk;
 mod public_url;
 mod push;
@@ -32,10 +33,11 @@ pub use document::{
 pub use holders::{HOLDERS_BYTES_MAX, HOLDERS_MAX, decode_holders, encode_holders};
 pub use id_ranges::{ID_RANGES_MAX, ID_SPACE, IdRanges, IdRangesError, prefix_of};
 pub use inventory::{
-    CAP_BYTES_MAX, CAPS_MAX, CatalogInventory, INVENTORY_BLOBS_MAX, INVENTORY_CATALOGS_MAX,
+    BANS_MAX, CAP_BYTES_MAX, CAPS_MAX, CatalogInventory, INVENTORY_BLOBS_MAX, INVENTORY_CATALOGS_MAX,
     INVENTORY_LIFE_MAX, Inventory, RATE_UNNAMED, SERVED_HEADS_MAX, rate_cap,
 };
 pub use leave::Leave;
+pub use notify::{NOTIFY_BYTES_MAX, NOTIFY_CATALOGS_MAX, Notify};
 pub use psk::{DerivedKey, PreSharedKey};
 pub use public_url::{PUBLIC_URL_BYTES_MAX, PublicUrl, PublicUrlError};
 pub use push::{PUSH_BYTES_MAX, PUSH_ROOTS_MAX, Push};

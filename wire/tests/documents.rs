@@ -84,16 +84,22 @@ fn catalogs_and_relays_of_a_directory() {
         state: RelayState::Probation,
         lease_until: Timestamp(1),
         probed: Some(Timestamp(1)),
+        reports: 1,
         catalogs: vec![RelayHolding { id, seq: Some(7), share: 65_536 }],
         reason: Some("a chunk was wrong".into()),
     };
     let expected =
         ["catalogs", "catalogs.id", "catalogs.seq", "catalogs.share", "id", "lease_until", "probed"];
-    assert_eq!(keys(&relay), [&expected[..], &["reason", "state", "urls"]].concat());
+    assert_eq!(keys(&relay), [&expected[..], &["reason", "reports", "state", "urls"]].concat());
     assert_eq!(keys(&RegistrationReply { state: RelayState::Unproven }), ["state"]);
-    let lease =
-        LeaseReply { state: RelayState::Unknown, lease_until: Timestamp(0), assignment_gen: 0, reason: None };
-    assert_eq!(keys(&lease), ["assignment_gen", "lease_until", "state"]);
+    let lease = LeaseReply {
+        state: RelayState::Unknown,
+        lease_until: Timestamp(0),
+        assignment_gen: 0,
+        roster_gen: 0,
+        reason: None,
+    };
+    assert_eq!(keys(&lease), ["assignment_gen", "lease_until", "roster_gen", "state"]);
     assert!(String::from_utf8(to_json(&lease)).unwrap().contains("\"unknown\""));
 }
 
@@ -125,6 +131,7 @@ fn status_of_a_relay() {
         sources: vec![SourceStatus {
             url: "http://origin".into(),
             bytes: 1,
+            wasted: 0,
             failures: 0,
             wrong_chunks: 0,
             banned_until: None,

@@ -3,6 +3,7 @@
 //! Every statement is judged in the same order: the caller's pace, size, signature, audience, time, and only then the
 //! roster, so that a stranger costs one signature check at most.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -91,7 +92,9 @@ pub(super) async fn announce(directory: &Directory, mut request: Request) -> Res
 }
 
 fn lease_reply(directory: &Directory, relay: &PublicKey, announced: Announced, now: Timestamp) -> LeaseReply {
-    let nothing = |state| LeaseReply { state, lease_until: Timestamp(0), assignment_gen: 0, reason: None };
+    let roster_gen = directory.relays.roster().revision();
+    let nothing =
+        |state| LeaseReply { state, lease_until: Timestamp(0), assignment_gen: 0, roster_gen, reason: None };
     let (standing, until) = match announced {
         Announced::Unknown => return nothing(RelayState::Unknown),
         Announced::Unproven => {
@@ -107,7 +110,7 @@ fn lease_reply(directory: &Directory, relay: &PublicKey, announced: Announced, n
         directory.relays.roster().member(relay).and_then(|member| member.reason().map(str::to_owned));
     // A relay that waits for its first probe has something to show now.
     directory.relays_due.notify_one();
-    LeaseReply { state: relay_state(standing), lease_until: until, assignment_gen, reason }
+    LeaseReply { state: relay_state(standing), lease_until: until, assignment_gen, roster_gen, reason }
 }
 
 pub(super) async fn leave(directory: &Directory, mut request: Request) -> Result<Response, Refusal> {
@@ -117,7 +120,8 @@ pub(super) async fn leave(directory: &Directory, mut request: Request) -> Result
     let was_known = directory.relays.roster().leave(&farewell.relay, farewell.generation).map_err(refused)?;
     let state = if was_known { RelayState::Probation } else { RelayState::Unknown };
     tracing::info!(relay = %farewell.relay, "a relay left");
-    let reply = LeaseReply { state, lease_until: Timestamp(0), assignment_gen: 0, reason: None };
+    let roster_gen = directory.relays.roster().revision();
+    let reply = LeaseReply { state, lease_until: Timestamp(0), assignment_gen: 0, roster_gen, reason: None };
     Ok(json(StatusCode::OK, to_json(&reply)))
 }
 
@@ -151,12 +155,20 @@ pub(super) fn holders(directory: &Directory, catalog: &CatalogId) -> Result<Resp
 pub(super) fn list(directory: &Directory) -> Response {
     let now = directory.clock.now();
     let roster = directory.relays.roster();
+    let mut reports: BTreeMap<PublicKey, u32> = BTreeMap::new();
+    let honest = roster.live(now).filter(|member| member.standing(now) != Standing::Quarantined);
+    for said in honest.filter_map(Member::announced) {
+        for accused in said.inventory.bans.iter().filter(|accused| **accused != said.inventory.relay) {
+            *reports.entry(*accused).or_default() += 1;
+        }
+    }
+    let reports = |member: &Member| reports.get(&member.relay()).copied().unwrap_or(0);
     let summaries: Vec<RelaySummary> =
-        roster.members().map(|member| summary(directory, member, now)).collect();
+        roster.members().map(|member| summary(directory, member, reports(member), now)).collect();
     json(StatusCode::OK, to_json(&summaries))
 }
 
-fn summary(directory: &Directory, member: &Member, now: Timestamp) -> RelaySummary {
+fn summary(directory: &Directory, member: &Member, reports: u32, now: Timestamp) -> RelaySummary {
     let catalogs = member.announced().map(|said| said.inventory.catalogs.as_slice()).unwrap_or_default();
     let holdings = catalogs.iter().map(|holding| RelayHolding {
         id: holding.cat,
@@ -169,6 +181,7 @@ fn summary(directory: &Directory, member: &Member, now: Timestamp) -> RelaySumma
         state: relay_state(member.standing(now)),
         lease_until: member.lease_until(),
         probed: member.trial().probed(),
+        reports,
         catalogs: holdings.collect(),
         reason: member.reason().map(str::to_owned),
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use odi_manifest::{ArtifactPath, Child, Entry, Nodes, NodesError, Pin};
 use odi_store::Store;
 use odi_wire::catalog_settings::CatalogSettings;
+use odi_wire::fetch::Pull;
 use odi_wire::file_response::{Caching, FileMeta};
 use odi_wire::http::StatusCode;
 use odi_wire::refusal::Refusal;
@@ -14,7 +15,7 @@ use odi_wire::serve::{Request, Response};
 use odi_wire::sync::{CatalogState, Resolved, RetainedHead};
 
 use super::body::Rescue;
-use super::{body, documents};
+use super::{body, documents, pulled};
 use crate::catalog::Catalog;
 use crate::fill::Job;
 use crate::flight::Stage;
@@ -66,7 +67,17 @@ pub(super) async fn pinned(
     if *place == Place::Slashless {
         return Response::redirect(StatusCode::MOVED_PERMANENTLY, &pinned_path(pin, ""));
     }
-    let (catalog, state, head) = relay.catalogs.pinned(pin).ok_or(Refusal::NotFound)?;
+    if relay.catalogs.pinned(pin).is_none() && Pull::of(&request.headers).is_some() {
+        pulled::unknown_pin(relay, pin).await?;
+    }
+    let Some((catalog, state, head)) = relay.catalogs.pinned(pin) else {
+        // A pull that got past the look above is ahead of this relay.
+        return if Pull::of(&request.headers).is_some() {
+            Ok(pulled::coming())
+        } else {
+            Err(Refusal::NotFound)
+        };
+    };
     let asked =
         Asked { catalog: &catalog, state: &state, head: &head, place, query, caching: Caching::Pinned };
     asked.answer(relay, request).await
@@ -181,6 +192,10 @@ impl Asked<'_> {
             media: self.catalog.settings.now().media_type(path.as_str()),
             caching: self.caching,
         };
+        if let Some(pull) = Pull::of(&request.headers) {
+            let job = Job::new(self.catalog, self.head, path.clone(), entry);
+            return Box::pin(pulled::answer(relay, request, job, &meta, pull)).await;
+        }
         match relay.open_blob(&entry.blob).await? {
             Some(reader) => {
                 let rescue = Rescue {
@@ -220,7 +235,7 @@ impl Asked<'_> {
             Stage::Arriving(fetch) => {
                 // Nothing is promised before the first byte is there: a failure up to here is a clean 503.
                 match tokio::time::timeout(FIRST_CHUNK, fetch.chunk(first)).await {
-                    Ok(Ok(Some(_))) => Ok(body::from_fill(request, meta, &fetch)),
+                    Ok(Ok(Some(_))) => Ok(body::from_fill(&request.method, &request.headers, meta, &fetch)),
                     Ok(Ok(None) | Err(_)) => Err(unavailable("no source has it now")),
                     Err(_) => Err(unavailable("it is being fetched")),
                 }

@@ -13,6 +13,7 @@ use odi_manifest::{ArtifactPath, CHUNK_BYTES, Entry, chunk_range};
 use odi_store::{BlobReader, ReadError};
 use odi_wire::fetch::BlobFetch;
 use odi_wire::file_response::{FileMeta, Segment, plan};
+use odi_wire::http::{HeaderMap, Method};
 use odi_wire::serve::{BodyError, Request, Response};
 use odi_wire::sync::RetainedHead;
 use tokio::sync::oneshot;
@@ -46,10 +47,14 @@ pub(super) fn from_store(
 }
 
 /// The answer to a request for a blob that is being filled. The caller has seen that it may begin.
-pub(super) fn from_fill(request: &Request, meta: &FileMeta, fetch: &Arc<BlobFetch>) -> Response {
+pub(super) fn from_fill(
+    method: &Method,
+    headers: &HeaderMap,
+    meta: &FileMeta,
+    fetch: &Arc<BlobFetch>,
+) -> Response {
     let fetch = Arc::clone(fetch);
-    plan(&request.method, &request.headers, meta)
-        .respond(move |range| chunks(range, Source::Fill(Arc::clone(&fetch))))
+    plan(method, headers, meta).respond(move |range| chunks(range, Source::Fill(Arc::clone(&fetch))))
 }
 
 /// The chunk that holds the first byte of the answer; `None` if it has no bytes of the file, as for HEAD and 304.

@@ -2,35 +2,18 @@
 
 use odi_wire::message::{CBOR, CHALLENGE_BYTES_MAX, Challenge};
 use odi_wire::refusal::Refusal;
-use odi_wire::request_signature::{Received, authority};
+use odi_wire::request_signature::authority;
 use odi_wire::serve::{Request, Response};
 
+use super::signed;
 use crate::relay::Relay;
 
 /// Answers one challenge. Whatever is wrong with it, the caller learns only that it is not authorized.
 pub(super) async fn answer(relay: &Relay, request: &mut Request) -> Result<Response, Refusal> {
-    let body = request.read_body(CHALLENGE_BYTES_MAX).await?;
-    let me = relay.identity.public_key();
-    let find = |key: &[u8; 32]| {
-        relay
-            .directories
-            .iter()
-            .find(|directory| directory.acquaintance().key().is_some_and(|known| known.as_bytes() == key))
-    };
-    let received = Received {
-        method: &request.method,
-        target: request.target(),
-        headers: &request.headers,
-        body: &body,
-    };
-    let signer = relay.verifier().verify(received, relay.clock.now(), |id| {
-        find(&id.directory).and_then(|directory| directory.request_key(&me))
-    })?;
+    let (body, directory) = signed::read(relay, request, CHALLENGE_BYTES_MAX).await?;
     let challenge = Challenge::decode(&body).map_err(|_| Refusal::Unauthorized)?;
-    let directory = find(challenge.dir.as_bytes())
-        .filter(|_| challenge.dir.as_bytes() == &signer.directory)
-        .ok_or(Refusal::Unauthorized)?;
-    let key = directory.answer_key(&me).ok_or(Refusal::Unauthorized)?;
+    signed::same(directory, &challenge.dir)?;
+    let key = directory.answer_key(&relay.identity.public_key()).ok_or(Refusal::Unauthorized)?;
     // The signature covered one of our own authorities; the answer names the public URL that it belongs to.
     let host = request.headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or_default();
     let urls = &relay.config.public_urls;

@@ -12,8 +12,8 @@ use odi_wire::layout::{LayoutPath, ORIGIN_FOLDER};
 use odi_wire::limits::Limits;
 use odi_wire::message::{
     Assign, AssignedCatalog, CBOR, CatalogInventory, CatalogSummary, Challenge, ChallengeAnswer,
-    DOCUMENT_VERSION, DaemonKind, IdRanges, Inventory, JSON, LeaseReply, Leave, PublicUrl, RegistrationReply,
-    RelayReg, RelayState, WellKnown, encode_holders, open, state, to_json,
+    DOCUMENT_VERSION, DaemonKind, IdRanges, Inventory, JSON, LeaseReply, Leave, Notify, PublicUrl,
+    RegistrationReply, RelayReg, RelayState, WellKnown, encode_holders, open, state, to_json,
 };
 use odi_wire::refusal::Refusal;
 use odi_wire::request_signature::{key_id, sign};
@@ -52,6 +52,7 @@ struct Shared {
     heard: watch::Sender<u64>,
     challenge_refusals: Mutex<Vec<StatusCode>>,
     hangs_over_assignments: AtomicBool,
+    heads_are_quiet: AtomicBool,
 }
 
 /// A directory at work.
@@ -75,6 +76,7 @@ impl FakeDirectory {
             heard: watch::Sender::new(0),
             challenge_refusals: Mutex::default(),
             hangs_over_assignments: AtomicBool::new(false),
+            heads_are_quiet: AtomicBool::new(false),
         });
         let server = Server::bind(&["127.0.0.1:0".parse().unwrap()], Limits::default()).await.unwrap();
         let url = format!("http://{}", server.local_addrs()[0]);
@@ -119,6 +121,7 @@ impl FakeDirectory {
             generation: 1,
             t: now,
             exp: now.plus(Duration::from_secs(600)),
+            bans: Vec::new(),
             urls: vec![url],
             caps: Vec::new(),
             catalogs: vec![claim],
@@ -146,6 +149,25 @@ impl FakeDirectory {
     /// From now on nobody is told an assignment, or that there is none.
     pub(crate) fn hang_over_assignments(&self) {
         self.shared.hangs_over_assignments.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on no long poll is answered.
+    pub(crate) fn keep_heads_quiet(&self) {
+        self.shared.heads_are_quiet.store(true, Ordering::Relaxed);
+    }
+
+    /// A signed notice that these catalogs have news.
+    pub(crate) fn notice(&self, relay: &PublicKey, url: &str, catalogs: &[CatalogId]) -> Ask {
+        let dir = self.key();
+        let registration = self.registration(relay).unwrap();
+        let assignment_gen = self.shared.roster.lock().unwrap().assignment_gen;
+        let notice = Notify { v: 1, dir, catalogs: catalogs.to_vec(), assignment_gen };
+        let at = format!("{url}/odi/v1/notify").parse().unwrap();
+        let ask = Ask::post(&at, CBOR, notice.encode().unwrap());
+        let mut nonce = [0; 16];
+        getrandom::fill(&mut nonce).unwrap();
+        let key = registration.psk.request_key(&dir, relay);
+        sign(ask, &key, key_id(&dir, registration.generation), SystemClock.now(), nonce)
     }
 
     /// The newest inventory of the only relay, or of one.
@@ -238,9 +260,14 @@ impl Shared {
                 Ok(Response::ok(JSON, to_json(&list)))
             }
             Route::Api(ApiRoute::Head { catalog, after, wait }) => {
+                if self.heads_are_quiet.load(Ordering::Relaxed) && !wait.is_zero() {
+                    std::future::pending::<()>().await;
+                }
                 let mut heads = self.heads.subscribe();
                 let _ = tokio::time::timeout(wait, async {
-                    while after.is_some_and(|after| self.seq(&catalog) <= after) {
+                    while after.is_some_and(|after| self.seq(&catalog) <= after)
+                        || self.heads_are_quiet.load(Ordering::Relaxed) && !wait.is_zero()
+                    {
                         heads.changed().await.unwrap();
                     }
                 })
@@ -339,13 +366,22 @@ impl Shared {
                 if proved { RelayState::Ready } else { RelayState::Unproven }
             }
         };
+        let roster_gen = self.roster_gen();
         let reply = LeaseReply {
             state,
             lease_until: SystemClock.now().plus(Duration::from_secs(60)),
             assignment_gen: self.roster.lock().unwrap().assignment_gen,
+            roster_gen,
             reason: None,
         };
         Ok(Response::ok(JSON, to_json(&reply)))
+    }
+
+    /// Rises as relays say that they fill something.
+    fn roster_gen(&self) -> u64 {
+        let roster = self.roster.lock().unwrap();
+        let fills = |inventory: &Inventory| inventory.catalogs.iter().any(|c| !c.fills.is_empty());
+        roster.inventories.values().filter(|(inventory, _)| fills(inventory)).count() as u64
     }
 
     /// The two-key challenge, at every URL of the registration.

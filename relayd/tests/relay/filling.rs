@@ -96,13 +96,15 @@ async fn a_second_relay_fills_from_the_first_when_the_origin_is_gone() {
 async fn a_peer_that_lies_is_banned_and_costs_no_byte() {
     let (large, small) = (noise(8, 600_000), noise(9, 1000));
     let lab = Lab::start(&[("large", &large), ("small", &small)]).await;
-    let blobs = [&large, &small].map(|bytes| (format!("blake3/{}", BlobId::of(bytes)), bytes.clone()));
-    let liar = Web::start(blobs.into_iter().collect());
+    let pin = lab.publisher.pin();
+    let files = [("large", &large), ("small", &small)];
+    let liar = Web::start(files.map(|(path, bytes)| (format!("{pin}/{path}"), bytes.clone())).into());
     liar.behave(Behaviour::Flip);
     let claim = CatalogInventory {
         cat: lab.publisher.id(),
         served: vec![lab.publisher.head().id()],
         full: Some(lab.publisher.head().id()),
+        fills: IdRanges::all(),
         ranges: IdRanges::all(),
         plus: Vec::new(),
         minus: Vec::new(),
@@ -112,7 +114,7 @@ async fn a_peer_that_lies_is_banned_and_costs_no_byte() {
 
     lab.origin.behave(Behaviour::Refuse);
     let relay = lab.relay().await;
-    let asked = || !liar.seen(|path| path.starts_with("blake3/")).is_empty();
+    let asked = || !liar.seen(|path| path.starts_with(&pin.to_string())).is_empty();
     relay.until("misled", |_| asked()).await;
     lab.origin.behave(Behaviour::Proper);
     let status = relay.until_full(1).await;
@@ -131,14 +133,15 @@ async fn two_peers_that_lie_alike_stop_nothing_and_one_caught_is_banned() {
     let liars: Vec<Web> = [70, 71]
         .into_iter()
         .map(|seed| {
-            let blobs =
-                [&large, &small].map(|bytes| (format!("blake3/{}", BlobId::of(bytes)), bytes.clone()));
-            let liar = Web::start(blobs.into_iter().collect());
+            let files = [("large", &large), ("small", &small)];
+            let pin = lab.publisher.pin();
+            let liar = Web::start(files.map(|(path, bytes)| (format!("{pin}/{path}"), bytes.clone())).into());
             liar.behave(Behaviour::Flip);
             let claim = CatalogInventory {
                 cat: lab.publisher.id(),
                 served: vec![lab.publisher.head().id()],
                 full: Some(lab.publisher.head().id()),
+                fills: IdRanges::all(),
                 ranges: IdRanges::all(),
                 plus: Vec::new(),
                 minus: Vec::new(),
@@ -150,7 +153,8 @@ async fn two_peers_that_lie_alike_stop_nothing_and_one_caught_is_banned() {
         .collect();
     lab.origin.behave(Behaviour::Refuse);
     let relay = lab.relay().await;
-    let asked = |liar: &Web| !liar.seen(|path| path.starts_with("blake3/")).is_empty();
+    let pin = lab.publisher.pin().to_string();
+    let asked = |liar: &Web| !liar.seen(|path| path.starts_with(&pin)).is_empty();
     relay.until("misled twice", |_| liars.iter().all(asked)).await;
     lab.origin.behave(Behaviour::Proper);
     relay.until_full(1).await;

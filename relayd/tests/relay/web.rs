@@ -17,6 +17,8 @@ pub(crate) enum Behaviour {
     Flip,
     /// Announces the whole length and closes after half of it.
     Truncate,
+    /// Announces the whole length, sends half of it and then nothing.
+    Stall,
     /// Answers every range request with 200 and the whole file.
     IgnoreRange,
     /// Marks the body as gzip.
@@ -166,6 +168,8 @@ fn connection(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
         }
         match behaviour {
             Behaviour::Truncate | Behaviour::Endless => return Ok(()),
+            // Until the other side gives up.
+            Behaviour::Stall => return reader.read_line(&mut String::new()).map(drop),
             _ => {}
         }
     }
@@ -197,7 +201,7 @@ fn answer(
                 *byte ^= 0x10;
             }
         }
-        Behaviour::Truncate => body.truncate(body.len() / 2),
+        Behaviour::Truncate | Behaviour::Stall => body.truncate(body.len() / 2),
         Behaviour::Gzip => head.push_str("Content-Encoding: gzip\r\n"),
         Behaviour::Refuse => {
             stream.write_all(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")?;

@@ -25,6 +25,8 @@ pub(crate) enum SinkStop {
 #[derive(Debug, Default)]
 pub(crate) struct Taken {
     pub(crate) bytes: u64,
+    /// What came, verified or not.
+    pub(crate) received: u64,
     pub(crate) guilty: Vec<Party>,
 }
 
@@ -60,6 +62,7 @@ impl ChunkSink {
 
     /// Takes the next bytes of the body.
     pub(crate) async fn push(&mut self, mut bytes: Bytes) -> Result<(), SinkStop> {
+        self.taken.received += bytes.len() as u64;
         while !bytes.is_empty() {
             let length = chunk_len(self.fetch.wanted().size, self.index) as usize;
             if length == 0 {

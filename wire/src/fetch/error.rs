@@ -76,6 +76,8 @@ impl FetchError {
 pub struct Report {
     /// Verified bytes that each source gave.
     pub delivered: Vec<u64>,
+    /// Bytes that each source sent, whatever became of them.
+    pub received: Vec<u64>,
     /// What went wrong, in order.
     pub faults: Vec<(usize, SourceFault)>,
     /// Who had a wrong chunk that another party then had right. Only these are liars.
@@ -84,12 +86,18 @@ pub struct Report {
 
 impl Report {
     pub(crate) fn new(sources: usize) -> Self {
-        Self { delivered: vec![0; sources], ..Self::default() }
+        Self { delivered: vec![0; sources], received: vec![0; sources], ..Self::default() }
     }
 
     pub(crate) fn credit(&mut self, source: usize, bytes: u64) {
         if let Some(delivered) = self.delivered.get_mut(source) {
             *delivered += bytes;
+        }
+    }
+
+    pub(crate) fn received(&mut self, source: usize, bytes: u64) {
+        if let Some(received) = self.received.get_mut(source) {
+            *received += bytes;
         }
     }
 }

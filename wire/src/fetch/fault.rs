@@ -25,6 +25,9 @@ pub enum SourceFault {
         /// When it wants to be asked again, if it said so in seconds.
         retry_after: Option<Duration>,
     },
+    /// The bytes are on their way to it, and to be asked for again.
+    #[error("the source does not have it yet")]
+    Coming,
     /// Any other status that is no success.
     #[error("the source answers {0}")]
     Status(StatusCode),

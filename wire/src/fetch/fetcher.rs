@@ -14,7 +14,9 @@ use super::job::blocking;
 use super::suspects::Suspects;
 use super::whole::fetch_whole;
 use super::window::{Served, fetch_window, next_window};
-use super::{BlobFetch, Fetch, FetchError, FetchLimits, Fetched, Party, Place, Report, SourceFault, Wanted};
+use super::{
+    BlobFetch, Fetch, FetchError, FetchLimits, Fetched, Party, Place, Pull, Report, SourceFault, Wanted,
+};
 
 /// Where a blob, or its chunk list, can be had.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,19 +25,27 @@ pub struct Source {
     pub url: Url,
     /// Whether redirects are followed there.
     pub redirects: Redirects,
+    /// What the relay there may do for it, and so whether its answer may be a beginning of what was asked for.
+    pub pull: Option<Pull>,
 }
 
 impl Source {
     /// A maintainers' web server, which may redirect.
     #[must_use]
     pub const fn origin(url: Url) -> Self {
-        Self { url, redirects: Redirects::Follow }
+        Self { url, redirects: Redirects::Follow, pull: None }
     }
 
     /// A relay or a directory, which must answer itself.
     #[must_use]
     pub const fn peer(url: Url) -> Self {
-        Self { url, redirects: Redirects::Refuse }
+        Self { url, redirects: Redirects::Refuse, pull: None }
+    }
+
+    /// A relay that is filling too.
+    #[must_use]
+    pub const fn pull(url: Url, pull: Pull) -> Self {
+        Self { url, redirects: Redirects::Refuse, pull: Some(pull) }
     }
 }
 
@@ -90,8 +100,7 @@ impl Fetcher {
         to: &mut Vec<u8>,
     ) -> Result<(), SourceFault> {
         let before = to.len() as u64;
-        let answer =
-            open(&*self.network, &source.url, None, source.redirects, bytes_max, &self.limits).await?;
+        let answer = open(&*self.network, source, None, bytes_max, &self.limits).await?;
         let announced = content_length(&answer.headers);
         if announced.is_some_and(|length| length > bytes_max) {
             return Err(SourceFault::TooLong);
@@ -108,8 +117,7 @@ impl Fetcher {
 
     /// A body of at most `bytes_max` bytes as it arrives, unverified, under every bound.
     pub(crate) async fn stream(&self, source: &Source, bytes_max: u64) -> Result<Incoming, SourceFault> {
-        let answer =
-            open(&*self.network, &source.url, None, source.redirects, bytes_max, &self.limits).await?;
+        let answer = open(&*self.network, source, None, bytes_max, &self.limits).await?;
         Ok(answer.body)
     }
 
@@ -119,7 +127,10 @@ impl Fetcher {
         let mut suspects = Suspects::default();
         for (position, source) in sources.iter().enumerate() {
             let party = Party::of(&source.url);
-            let bytes = match self.whole_small(wanted, source).await {
+            let mut received = 0;
+            let fetched = self.whole_small(wanted, source, &mut received).await;
+            report.received(position, received);
+            let bytes = match fetched {
                 Ok(bytes) => bytes,
                 Err(fault) => {
                     if fault.disputes_content() {
@@ -144,17 +155,24 @@ impl Fetcher {
         Fetched { result, report }
     }
 
-    async fn whole_small(&self, wanted: &Wanted, source: &Source) -> Result<Vec<u8>, SourceFault> {
+    async fn whole_small(
+        &self,
+        wanted: &Wanted,
+        source: &Source,
+        received: &mut u64,
+    ) -> Result<Vec<u8>, SourceFault> {
         let expected = wanted.size.min(CHUNK_BYTES);
-        let answer =
-            open(&*self.network, &source.url, None, source.redirects, expected, &self.limits).await?;
+        let answer = open(&*self.network, source, None, expected, &self.limits).await?;
         match content_length(&answer.headers) {
             Some(got) if got != wanted.size => {
                 return Err(SourceFault::Length { expected: wanted.size, got });
             }
             _ => {}
         }
-        let whole = answer.body.collect().await?;
+        let mut body = answer.body;
+        let whole = body.collect().await;
+        *received = body.total();
+        let whole = whole?;
         let missing = expected.saturating_sub(whole.len() as u64);
         if missing > 0 {
             return Err(SourceFault::Truncated { missing });
@@ -227,6 +245,7 @@ impl Fetcher {
             };
             let (taken, end) = fetch_window(&*self.network, source, fetch, window, &self.limits).await;
             report.credit(position, taken.bytes);
+            report.received(position, taken.received);
             report.guilty.extend(taken.guilty);
             match end {
                 Ok(Served::Window) => {}

@@ -10,7 +10,7 @@ use http::{HeaderMap, StatusCode};
 use tokio::time::{Instant, timeout};
 use url::Url;
 
-use super::{Ask, BodyStream, Fetch, FetchLimits, NetworkError, Reply, SourceFault};
+use super::{Ask, BodyStream, Fetch, FetchLimits, NetworkError, Pull, Reply, Source, SourceFault};
 
 /// Whether redirects of a source are followed. An origin may use them; a relay never redirects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,17 +33,16 @@ pub(crate) struct Answer {
 /// Statuses but 200, 204 and 206 become faults. `bytes_max` bounds the body.
 pub(crate) async fn open(
     network: &dyn Fetch,
-    url: &Url,
+    source: &Source,
     range: Option<Range<u64>>,
-    redirects: Redirects,
     bytes_max: u64,
     limits: &FetchLimits,
 ) -> Result<Answer, SourceFault> {
-    let mut url = url.clone();
-    let mut hops = if redirects == Redirects::Follow { limits.redirects } else { 0 };
+    let mut url = source.url.clone();
+    let mut hops = if source.redirects == Redirects::Follow { limits.redirects } else { 0 };
     let deadline = Instant::now() + limits.reply;
     loop {
-        let asked = network.get(Ask { url: url.clone(), range: range.clone() });
+        let asked = network.get(Ask { url: url.clone(), range: range.clone(), pull: source.pull });
         let reply = tokio::time::timeout_at(deadline, asked).await.map_err(|_| SourceFault::NoReply)?;
         let reply = reply.map_err(no_header)?;
         if matches!(reply.status.as_u16(), 301 | 302 | 303 | 307 | 308) {
@@ -82,6 +81,7 @@ fn judge(reply: Reply, bytes_max: u64, limits: &FetchLimits) -> Result<Answer, S
     match reply.status.as_u16() {
         200 | 204 | 206 => {}
         404 | 410 => return Err(SourceFault::Absent(reply.status)),
+        503 if Pull::is_coming(&reply.headers) => return Err(SourceFault::Coming),
         429 | 503 => return Err(SourceFault::Busy { retry_after: retry_after(&reply.headers) }),
         _ => return Err(SourceFault::Status(reply.status)),
     }
@@ -99,6 +99,7 @@ fn judge(reply: Reply, bytes_max: u64, limits: &FetchLimits) -> Result<Answer, S
         slow_bytes: limits.slow_bytes,
         waited: Duration::ZERO,
         got: 0,
+        total: 0,
     };
     Ok(Answer { status: reply.status, headers: reply.headers, body })
 }
@@ -123,6 +124,7 @@ pub(crate) struct Incoming {
     /// Time spent waiting for the source since the rate was last judged. Time that the reader takes does not count.
     waited: Duration,
     got: u64,
+    total: u64,
 }
 
 impl Incoming {
@@ -138,6 +140,7 @@ impl Incoming {
                 continue;
             }
             let length = bytes.len() as u64;
+            self.total += length;
             self.bytes_left = self.bytes_left.checked_sub(length).ok_or(SourceFault::TooLong)?;
             self.got += length;
             self.judge_rate()?;
@@ -157,11 +160,16 @@ impl Incoming {
     }
 
     /// The whole body, which the bound of [`open`] keeps small.
-    pub(crate) async fn collect(mut self) -> Result<Vec<u8>, SourceFault> {
+    pub(crate) async fn collect(&mut self) -> Result<Vec<u8>, SourceFault> {
         let mut whole = Vec::new();
         while let Some(bytes) = self.next().await? {
             whole.extend_from_slice(&bytes);
         }
         Ok(whole)
+    }
+
+    /// How many bytes have come, whatever became of them.
+    pub(crate) const fn total(&self) -> u64 {
+        self.total
     }
 }

@@ -1,5 +1,6 @@
 //! One blob on its way into the store: what all who fetch parts of it, and all who wait for them, share.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use tokio::sync::watch;
 
 use super::running_sha::RunningSha;
 use super::suspects::Suspects;
+use super::window::next_window;
 use super::{FetchError, Party, Place};
 use crate::off_worker::off_worker;
 
@@ -74,6 +76,12 @@ impl BlobFetch {
     #[must_use]
     pub const fn partial(&self) -> &Partial {
         &self.partial
+    }
+
+    /// The first of these chunks that is not there.
+    #[must_use]
+    pub fn first_missing(&self, chunks: &Range<u32>) -> Option<u32> {
+        next_window(&self.partial.missing(), chunks, u64::MAX).map(|gap| gap.start)
     }
 
     /// Where it goes.

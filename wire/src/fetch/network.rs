@@ -9,6 +9,8 @@ use futures_util::future::BoxFuture;
 use http::{HeaderMap, StatusCode};
 use url::Url;
 
+use super::Pull;
+
 /// What a network itself tells us about a peer. Everything else is seen, and named, above the seam.
 #[derive(Debug, thiserror::Error)]
 pub enum NetworkError {
@@ -36,6 +38,8 @@ pub struct Ask {
     pub url: Url,
     /// The bytes wanted, end excluded and never empty; all of them if absent.
     pub range: Option<Range<u64>>,
+    /// What the relay that is asked may do for it; `None` for an ordinary request.
+    pub pull: Option<Pull>,
 }
 
 /// What came back, before anything in it is believed.

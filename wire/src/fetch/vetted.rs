@@ -3,7 +3,7 @@
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 
-use super::{Ask, Fetch, NetworkError, Reply};
+use super::{Ask, Fetch, NetworkError, PULL, Reply};
 use crate::client::{self, Client, ClientError};
 
 impl Fetch for Client {
@@ -11,6 +11,9 @@ impl Fetch for Client {
         let mut request = client::Ask::get(&ask.url).reply_bytes_max(u64::MAX);
         if let Some(range) = ask.range {
             request = request.range(range);
+        }
+        if let Some(pull) = ask.pull {
+            request = request.header(PULL, pull.header());
         }
         async move {
             let reply = self.send(request).await?;

@@ -21,7 +21,7 @@ pub(crate) async fn fetch_whole(
     limits: &FetchLimits,
 ) -> Result<(), SinkStop> {
     let (size, blob) = (fetch.wanted().size, fetch.wanted().blob);
-    let answer = open(network, &source.url, None, source.redirects, size, limits).await;
+    let answer = open(network, source, None, size, limits).await;
     let answer = answer.map_err(SinkStop::Source)?;
     if let Some(got) = content_length(&answer.headers).filter(|got| *got != size) {
         return Err(SinkStop::Source(SourceFault::Length { expected: size, got }));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::header::CONTENT_RANGE;
 use http::{HeaderMap, StatusCode};
-use odi_manifest::{chunk_count, chunk_range};
+use odi_manifest::{CHUNK_BYTES, chunk_count, chunk_range};
 
 use super::chunk_sink::{ChunkSink, SinkStop, Taken};
 use super::incoming::{Answer, Incoming, content_length, open};
@@ -32,15 +32,16 @@ pub(crate) async fn fetch_window(
     let last = chunks.end.saturating_sub(1);
     let bytes = chunk_range(size, chunks.start).start..chunk_range(size, last).end;
     let whole = bytes == (0..size);
-    let range = (!whole).then(|| bytes.clone());
+    // A relay that is filling says with a range how much of it has come.
+    let range = (!whole || source.pull.is_some()).then(|| bytes.clone());
     // A source that ignores ranges sends everything, so the bound is the blob.
-    let answer = match open(network, &source.url, range, source.redirects, size, limits).await {
+    let answer = match open(network, source, range, size, limits).await {
         Ok(answer) => answer,
         Err(fault) => return (Taken::default(), Err(SinkStop::Source(fault))),
     };
-    let (first, span, served) = match accept(&answer, size, &bytes) {
-        Ok(Served::Window) => (chunks.start, bytes, Served::Window),
-        Ok(Served::Whole) => (0, 0..size, Served::Whole),
+    let (first, span, served) = match accept(&answer, size, &bytes, source.pull.is_some()) {
+        Ok(Some(span)) => (chunks.start, span, Served::Window),
+        Ok(None) => (0, 0..size, Served::Whole),
         Err(fault) => return (Taken::default(), Err(SinkStop::Source(fault))),
     };
     let mut sink = ChunkSink::new(fetch, Party::of(&source.url), first, limits.chunks_queued);
@@ -48,33 +49,51 @@ pub(crate) async fn fetch_window(
     (sink.salvage().await, end.map(|()| served))
 }
 
-/// Whether the header promises the bytes asked for, or all of them.
-fn accept(answer: &Answer, size: u64, asked: &Range<u64>) -> Result<Served, SourceFault> {
+/// The bytes that the header promises: those asked for, of a pull perhaps only the first of them; `None` is the whole.
+fn accept(
+    answer: &Answer,
+    size: u64,
+    asked: &Range<u64>,
+    is_pull: bool,
+) -> Result<Option<Range<u64>>, SourceFault> {
     let length = content_length(&answer.headers);
-    let (served, expected) = match answer.status {
-        StatusCode::PARTIAL_CONTENT => {
-            check_content_range(&answer.headers, size, asked)?;
-            (Served::Window, asked.end - asked.start)
-        }
-        StatusCode::OK => (Served::Whole, size),
+    let span = match answer.status {
+        StatusCode::PARTIAL_CONTENT => Some(content_range(&answer.headers, size, asked, is_pull)?),
+        StatusCode::OK => None,
         other => return Err(SourceFault::Status(other)),
     };
+    let expected = span.as_ref().map_or(size, |span| span.end - span.start);
     match length {
         Some(got) if got != expected => Err(SourceFault::Length { expected, got }),
-        _ => Ok(served),
+        _ => Ok(span),
     }
 }
 
-fn check_content_range(headers: &HeaderMap, size: u64, asked: &Range<u64>) -> Result<(), SourceFault> {
+fn content_range(
+    headers: &HeaderMap,
+    size: u64,
+    asked: &Range<u64>,
+    is_pull: bool,
+) -> Result<Range<u64>, SourceFault> {
     let got = headers.get(CONTENT_RANGE).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     let got = got.unwrap_or_default();
     let (from, to) = (asked.start, asked.end.saturating_sub(1));
-    if got == format!("bytes {from}-{to}/{size}") {
-        return Ok(());
+    let is = |end: u64, size: u64| got == format!("bytes {from}-{}/{size}", end.saturating_sub(1));
+    if is(asked.end, size) {
+        return Ok(asked.clone());
+    }
+    let named = got.strip_prefix(&format!("bytes {from}-")).and_then(|rest| rest.split_once('/'));
+    let last = named.and_then(|(last, _)| last.parse::<u64>().ok());
+    // Whole chunks only: what is over would be thrown away.
+    let end = last
+        .and_then(|last| last.checked_add(1))
+        .filter(|end| is_pull && *end > from && *end < asked.end && end.is_multiple_of(CHUNK_BYTES));
+    if let Some(end) = end.filter(|end| is(*end, size)) {
+        return Ok(from..end);
     }
     // The right bytes of a file of another length: the file has changed, which is a dispute about content.
-    let other_length = got.strip_prefix(&format!("bytes {from}-{to}/")).and_then(|total| total.parse().ok());
-    Err(match other_length {
+    let total = named.and_then(|(_, total)| total.parse::<u64>().ok()).filter(|total| *total != size);
+    Err(match total.filter(|_| last == Some(to)) {
         Some(got) => SourceFault::Length { expected: size, got },
         None => SourceFault::OtherRange { asked: asked.clone(), got: got.chars().take(80).collect() },
     })

@@ -67,6 +67,7 @@ mod tests {
             generation: 1,
             t: Timestamp(1),
             exp: Timestamp(60),
+            bans: Vec::new(),
             urls: vec![],
             caps: vec![],
             catalogs: vec![],

@@ -21,13 +21,16 @@ pub const SERVED_HEADS_MAX: usize = 64;
 /// How many capabilities an inventory may list.
 pub const CAPS_MAX: usize = 16;
 
+/// How many banned relays an inventory may name.
+pub const BANS_MAX: usize = 64;
+
 /// The longest capability in bytes.
 pub const CAP_BYTES_MAX: usize = 32;
 
 /// For how long an inventory may claim to hold.
 pub const INVENTORY_LIFE_MAX: Duration = Duration::from_secs(3600);
 
-/// `Inventory {t, v, exp, gen, caps, urls, relay, catalogs}`, type `odi/inventory/1`, signed by the relay.
+/// `Inventory {t, v, exp, gen, bans, caps, urls, relay, catalogs}`, type `odi/inventory/1`, signed by the relay.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Inventory {
@@ -42,6 +45,9 @@ pub struct Inventory {
     pub t: Timestamp,
     /// From when on it says nothing any more, at most [`INVENTORY_LIFE_MAX`] after `t`.
     pub exp: Timestamp,
+    /// Relays that gave it wrong bytes for which another source had the right ones, and that it asks no more for now;
+    /// ascending.
+    pub bans: Vec<PublicKey>,
     /// The relay's public base URLs, best first.
     pub urls: Vec<PublicUrl>,
     /// What it can do, ascending: `fill` (fetches what it lacks for a waiting client), `ipv4`, `ipv6` (reachable
@@ -52,7 +58,7 @@ pub struct Inventory {
     pub catalogs: Vec<CatalogInventory>,
 }
 
-/// What a relay holds of one catalog: `{cat, full?, plus, minus, ranges, served}`.
+/// What a relay holds of one catalog: `{cat, full?, plus, fills, minus, ranges, served}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CatalogInventory {
@@ -63,6 +69,8 @@ pub struct CatalogInventory {
     /// The newest head at which it holds every blob in `ranges` but those in `minus`. Absent before the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub full: Option<HeadId>,
+    /// What it was assigned and fills itself with: it can be asked to be a home for these.
+    pub fills: IdRanges,
     /// The blobs it speaks for as a whole.
     pub ranges: IdRanges,
     /// Blobs it holds beside those, ascending.
@@ -140,6 +148,8 @@ impl Record for Inventory {
             "at most 16 capabilities of at most 32 bytes",
         )?;
         BrokenRule::unless(self.caps.is_sorted_by(|a, b| a < b), "capabilities ascend")?;
+        let banned = self.bans.len() <= BANS_MAX && self.bans.is_sorted_by(|a, b| a < b);
+        BrokenRule::unless(banned, "at most 64 banned relays, ascending")?;
         let lives = self.exp > self.t && self.exp.since(self.t) <= INVENTORY_LIFE_MAX;
         BrokenRule::unless(lives, "an inventory expires within an hour after it was made")?;
         BrokenRule::unless(self.catalogs.len() <= INVENTORY_CATALOGS_MAX, "at most 256 catalogs")?;

@@ -35,6 +35,8 @@ pub struct LeaseReply {
     pub lease_until: Timestamp,
     /// The generation of the assignment that waits for it; 0 if there is none.
     pub assignment_gen: u64,
+    /// Rises whenever a relay comes or goes or fills something else: the others want to know at once.
+    pub roster_gen: u64,
     /// Why it is not ready, for its operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -54,6 +56,8 @@ pub struct RelaySummary {
     /// When this directory last probed it with success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probed: Option<Timestamp>,
+    /// How many other relays say that it gave them wrong bytes. Their word alone costs it nothing here.
+    pub reports: u32,
     /// What it says that it holds.
     pub catalogs: Vec<RelayHolding>,
     /// Why it is not ready.

@@ -179,6 +179,8 @@ pub struct SourceStatus {
     pub url: String,
     /// Verified bytes that it gave.
     pub bytes: u64,
+    /// Bytes that it sent and that were of no use: wrong, twice, or cut off within a chunk.
+    pub wasted: u64,
     /// Requests that failed for any reason.
     pub failures: u64,
     /// Wrong chunks for which another source then had the right one.

@@ -1,0 +1,91 @@
+//! Pulls: what a relay answers to another one that fills too (wire/PROTOCOL.md § Pulls).
+
+use odi_manifest::{CHUNK_BYTES, Pin};
+use odi_wire::client::Ask;
+use odi_wire::fetch::{PULL, Pull};
+use odi_wire::message::IdRanges;
+
+use crate::lab::{Got, Lab, Relay, noise};
+use crate::web::Behaviour;
+
+async fn pull(
+    lab: &Lab,
+    relay: &Relay,
+    pin: &Pin,
+    path: &str,
+    pull: Pull,
+    range: std::ops::Range<u64>,
+) -> Got {
+    let url = format!("{}/{pin}/{path}", relay.url).parse().unwrap();
+    lab.ask(Ask::get(&url).range(range).header(PULL, pull.header())).await
+}
+
+async fn following(relay: &Relay) {
+    relay.until("following", |status| status.catalogs.iter().any(|c| c.served.is_some())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_assigned_is_nobody_elses_errand() {
+    let large = noise(50, 600_000);
+    let lab = Lab::start(&[("large", &large)]).await;
+    lab.directory.assign(IdRanges::none());
+    let relay = lab.relay().await;
+    following(&relay).await;
+    let pin = lab.publisher.pin();
+    for kind in [Pull::Held, Pull::Home, Pull::List] {
+        let got = pull(&lab, &relay, &pin, "large", kind, 0..600_000).await;
+        assert_eq!(got.status, 404, "{kind:?}");
+    }
+    assert_eq!(lab.origin.body_bytes(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_beginning_is_given_as_such_and_the_rest_is_said_to_come() {
+    let large = noise(51, 4 * CHUNK_BYTES as usize);
+    let lab = Lab::start(&[("large", &large)]).await;
+    lab.origin.behave(Behaviour::Stall);
+    let relay = lab.relay().await;
+    following(&relay).await;
+    let (pin, size) = (lab.publisher.pin(), 4 * CHUNK_BYTES);
+    // The home fetches what it is asked for, and half of it comes.
+    let got = pull(&lab, &relay, &pin, "large", Pull::Home, 0..size).await;
+    let got =
+        if got.status == 503 { pull(&lab, &relay, &pin, "large", Pull::Home, 0..size).await } else { got };
+    assert_eq!(got.status, 206);
+    let body = got.body.as_deref().unwrap();
+    assert!(
+        !body.is_empty() && body.len() <= 2 * CHUNK_BYTES as usize && body.len() as u64 % CHUNK_BYTES == 0
+    );
+    assert!(large.starts_with(body));
+    assert_eq!(got.header("content-range"), format!("bytes 0-{}/{size}", body.len() - 1));
+
+    let got = pull(&lab, &relay, &pin, "large", Pull::Held, 3 * CHUNK_BYTES..size).await;
+    assert_eq!((got.status.as_u16(), got.header("odi-pull")), (503, "coming"));
+    let list = pull(&lab, &relay, &pin, "large", Pull::List, 0..size).await;
+    assert_eq!(list.body.map(|list| list.len()), Some(4 * 32));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_held_is_given_whole_and_a_later_state_is_waited_for() {
+    let small = noise(52, 5000);
+    let lab = Lab::start(&[("small", &small)]).await;
+    let pin = lab.publisher.pin();
+    let relay = lab.relay().await;
+    relay.until_full(1).await;
+    let got = pull(&lab, &relay, &pin, "small", Pull::Held, 0..5000).await;
+    assert!(got.is(&small));
+
+    let later = next_pin(&pin);
+    let got = pull(&lab, &relay, &later, "small", Pull::Held, 0..5000).await;
+    assert_eq!((got.status.as_u16(), got.header("odi-pull")), (503, "coming"), "a head that it will hear of");
+    let plain = lab.get(&format!("{}/{later}/small", relay.url)).await;
+    assert_eq!(plain.status, 404, "to others it is no state");
+}
+
+/// The pin of a state that nobody has published yet.
+fn next_pin(pin: &Pin) -> Pin {
+    let text = pin.to_string();
+    let (_, prefix) = text.split_once('-').unwrap();
+    let seq = pin.seq() + 1;
+    format!("@{seq}-{prefix}").parse().unwrap()
+}

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use odi_manifest::{ArtifactPath, BlobId, CHUNK_BYTES, Clock, Entry, HeadId, Pin, PublicKey};
 use odi_store::{BlobReader, IngestError, PartialError, Store, StoreError};
 use odi_wire::fetch::{Fetch, FetchError, FetchLimits, Fetcher, Party, Source as Place, Wanted};
-use odi_wire::message::RATE_UNNAMED;
+use odi_wire::message::{PublicUrl, RATE_UNNAMED};
 use odi_wire::sync::RetainedHead;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -112,6 +112,7 @@ pub struct Fill {
     fetcher: Fetcher,
     peers: Arc<Peers>,
     me: PublicKey,
+    directories: Vec<PublicUrl>,
     rate: AtomicU64,
     clock: Arc<dyn Clock>,
     queue: Mutex<FillQueue<Job>>,
@@ -139,6 +140,8 @@ pub struct FillParts {
     pub peers: Arc<Peers>,
     /// This relay's key.
     pub me: PublicKey,
+    /// The directories, which have chunk lists.
+    pub directories: Vec<PublicUrl>,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
     /// The limits of filling for strangers.
@@ -149,13 +152,14 @@ impl Fill {
     /// An idle filler; [`Fill::work`] does the work.
     #[must_use]
     pub fn new(parts: FillParts) -> Self {
-        let FillParts { store, network, peers, me, clock, misses } = parts;
+        let FillParts { store, network, peers, me, directories, clock, misses } = parts;
         Self {
             store,
             fetcher: Fetcher::new(Arc::clone(&network), FetchLimits::default()),
             network,
             peers,
             me,
+            directories,
             rate: AtomicU64::new(RATE_UNNAMED),
             clock,
             queue: Mutex::default(),

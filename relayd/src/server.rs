@@ -263,6 +263,7 @@ fn open(config: Config, clock: Arc<dyn Clock>, throttle: Arc<Throttle>) -> Resul
         network: Arc::new(client.clone()),
         peers: Arc::clone(&peers),
         me,
+        directories: directories.iter().map(|directory| directory.url.clone()).collect(),
         clock: Arc::clone(&clock),
         misses: MissBudget::for_disk(config.disk.0),
     }));

@@ -99,9 +99,7 @@ async fn take_list(fill: &Fill, job: &Job, fetch: &BlobFetch) -> Result<bool, Fe
     let mut course = Course::to_home(fill, job, 0);
     while let Some(step) = course.next(0) {
         let places = match step {
-            Step::Origin => {
-                job.origins.iter().map(|o| Place::origin_chunk_list(o, &job.wanted.blob)).collect()
-            }
+            Step::Origin => origin_lists(fill, job),
             _ => course.places(step, Pull::List),
         };
         let fetched = course.fetcher(step).chunk_list(&job.wanted, &places).await;
@@ -113,6 +111,14 @@ async fn take_list(fill: &Fill, job: &Job, fetch: &BlobFetch) -> Result<bool, Fe
         };
     }
     Ok(false)
+}
+
+/// The origins' chunk lists, and those of directories for when the origins are away.
+fn origin_lists(fill: &Fill, job: &Job) -> Vec<Place> {
+    let (catalog, blob, size) = (job.catalog.id(), &job.wanted.blob, job.wanted.size);
+    let origins = job.origins.iter().map(|origin| Place::origin_chunk_list(origin, blob));
+    let lists = fill.directories.iter().map(|url| Place::chunk_list(&url.to_url(), catalog, blob, size));
+    origins.chain(lists).collect()
 }
 
 async fn arrive_stripe(

@@ -1,6 +1,6 @@
 //! The command line: `odi-relayd --config FILE` runs the relay, `odi-relayd check --config FILE` says what would fail.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,8 @@ use odi_wire::client::{Ask, Client, ClientPolicy};
 use odi_wire::daemon::{self, EXIT_CONFIG, LogForm, ReloadSignal, StopSignals, Supervisor};
 
 use crate::check::{self, Finding};
-use crate::config::{Config, ConfigError, PrivateAddresses};
+use crate::config::{Config, ConfigError, PrivateAddresses, Size};
+use crate::import::import;
 use crate::server::Server;
 
 /// Tasks that a worker runs before it looks for new requests. A turn of a download hashes and sends a chunk, so that it looks
@@ -52,12 +53,20 @@ impl Arguments {
     }
 }
 
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 enum Command {
     /// Say in words what would fail, and change nothing.
     Check,
     /// Make the running relay leave its directories, finish open downloads and end.
     Drain,
+    /// Take in what an existing mirror's folder has, while the relay is stopped.
+    Import {
+        /// The folder.
+        folder: PathBuf,
+        /// Say what came of it as JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Does what the command line says.
@@ -73,8 +82,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     };
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.enable_all().event_interval(TURNS_PER_LOOK).build().context("start the runtime")?;
-    match arguments.command {
+    match &arguments.command {
         Some(Command::Check) => Ok(report(&runtime.block_on(check::check(&config, &SystemClock)))),
+        Some(Command::Import { folder, json }) => take_in(&config, folder, *json),
         Some(Command::Drain) => runtime.block_on(drain(&config)).map(|()| ExitCode::SUCCESS),
         None => {
             let again = || Config::load(&arguments.config, private_addresses);
@@ -142,6 +152,27 @@ fn take_again(server: &Server, config: Result<Config, ConfigError>) {
             tracing::error!(error = &error as &dyn std::error::Error, "the configuration is as it was");
         }
     }
+}
+
+#[expect(clippy::print_stdout, reason = "what came of it is what the command is for")]
+fn take_in(config: &Config, folder: &Path, json: bool) -> anyhow::Result<ExitCode> {
+    let done = import(config, folder, Arc::new(SystemClock))?;
+    if json {
+        println!("{}", serde_json::to_string(&done)?);
+    } else {
+        println!(
+            "{} of {} files were read; {} blobs, {} were taken in.",
+            done.compared,
+            done.files,
+            done.blobs,
+            Size(done.bytes)
+        );
+        println!("{} blobs are still missing; {} files could not be read.", done.missing, done.unreadable);
+        if done.full {
+            println!("The disk budget is full.");
+        }
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Asks the running relay to leave, and waits until it has.

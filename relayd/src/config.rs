@@ -102,6 +102,7 @@ impl Config {
             ("proxies", self.proxies != other.proxies),
             ("public_urls", self.public_urls != other.public_urls),
             ("disk", self.disk != other.disk),
+            ("[tls]", self.tls != other.tls),
             ("[[directory]]", self.directories != other.directories),
         ];
         differs.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()

@@ -32,6 +32,7 @@ pub mod fill;
 pub mod flight;
 pub mod following;
 pub mod housekeeping;
+pub mod import;
 pub mod introduction;
 pub mod measured;
 pub mod membership;

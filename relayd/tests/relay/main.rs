@@ -12,6 +12,7 @@ mod budgets;
 mod denying;
 mod filling;
 mod hostile;
+mod importing;
 mod joining;
 mod memory;
 mod notices;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use odi_manifest::CatalogId;
 use odi_wire::fetch::{FetchLimits, Fetcher};
 use odi_wire::route::CatalogName;
+use odi_wire::selftest::{SELFTEST_BYTES_MAX, SELFTEST_ENTRIES_MAX};
 use odi_wire::sync::{FollowedCatalog, SyncClient, SyncError, SyncOutcome, SyncSource};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -110,7 +111,14 @@ async fn open(relay: &Relay, id: CatalogId, name: CatalogName) -> Result<Arc<Cat
 
 async fn follow(relay: Arc<Relay>, catalog: Arc<Catalog>, stop: CancellationToken) {
     let fetcher = Fetcher::new(Arc::new(relay.client.clone()), FetchLimits::default());
-    let follower = Follower { relay, catalog, client: SyncClient::new(fetcher) };
+    let client = SyncClient::new(fetcher);
+    let client = if catalog.is_selftest() {
+        // Nobody here asked for it.
+        client.at_most(SELFTEST_ENTRIES_MAX, SELFTEST_BYTES_MAX)
+    } else {
+        client
+    };
+    let follower = Follower { relay, catalog, client };
     let all = async {
         tokio::join!(
             follower.follow(),

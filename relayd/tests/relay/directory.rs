@@ -107,6 +107,14 @@ impl FakeDirectory {
         self.shared.heads.send_modify(|count| *count += 1);
     }
 
+    /// Says that a catalog which it offers is tiny.
+    pub(crate) fn understate(&self, catalog: &CatalogId) {
+        if let Some(offered) = self.shared.catalogs.lock().unwrap().get_mut(catalog) {
+            offered.summary.bytes = 1;
+            offered.summary.entries = 1;
+        }
+    }
+
     /// Offers a catalog no more.
     pub(crate) fn withdraw(&self, catalog: &CatalogId) {
         self.shared.catalogs.lock().unwrap().remove(catalog);

@@ -1,7 +1,7 @@
 //! Every directory's self-test catalog is taken without being asked for, and nothing large passes under its name.
 
 use odi_manifest::Timestamp;
-use odi_wire::message::{IdRanges, RelayState};
+use odi_wire::message::{IdRanges, RelayState, RelayStatus};
 use odi_wire::selftest::SELFTEST_BYTES_MAX;
 
 use crate::directory::FakeDirectory;
@@ -49,5 +49,24 @@ async fn nothing_large_passes_for_a_self_test() {
     let status = relay.until("ready", |status| status.ready).await;
     assert!(status.directories.iter().any(|link| link.state == RelayState::Ready));
     assert!(status.catalogs.iter().all(|catalog| catalog.id != large.id()), "{status:?}");
+    assert_eq!(lab.origin.seen(|path| path == "large").len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_head_behind_a_small_offer_is_refused_before_its_tree_is_asked_for() {
+    let lab = Lab::start(&[("a", b"a")]).await;
+    let large = selftest(&lab, "large", &noise(3, usize::try_from(SELFTEST_BYTES_MAX).unwrap() + 1));
+    let other = FakeDirectory::start(41).await;
+    other.offer("odi-selftest", &large);
+    other.understate(&large.id());
+    let relay = Relay::start(&[&lab.directory, &other], tempfile::tempdir().unwrap(), "1 GB").await;
+    let fault = |status: &RelayStatus| {
+        let catalog = status.catalogs.iter().find(|catalog| catalog.id == large.id())?;
+        catalog.fault.clone()
+    };
+    let status = relay.until("refused, and otherwise well", |s| s.ready && fault(s).is_some()).await;
+    assert!(fault(&status).unwrap().contains("more than is taken"), "{status:?}");
+    let catalog = status.catalogs.iter().find(|catalog| catalog.id == large.id()).unwrap();
+    assert!(catalog.served.is_none());
     assert_eq!(lab.origin.seen(|path| path == "large").len(), 0);
 }

@@ -49,6 +49,75 @@ async fn files_have_the_headers_ranges_and_conditions_of_a_good_mirror() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_answer_says_what_it_is_how_long_it_holds_and_what_it_must_not_become() {
+    let lab = Lab::start(&[("a.deb", b"0123456789"), ("page.svg", b"<svg/>")]).await;
+    let relay = lab.relay().await;
+    relay.until_full(1).await;
+    let pinned: url::Url = format!("{}/{}/a.deb", relay.url, lab.publisher.pin()).parse().unwrap();
+    let newest: url::Url = format!("{}/sample/a.deb", relay.url).parse().unwrap();
+    let ask = async |url: &url::Url, fields: &[(&'static str, &str)]| {
+        let ask = fields.iter().fold(Ask::get(url), |ask, (name, value)| {
+            ask.header(*name, HeaderValue::from_str(value).unwrap())
+        });
+        lab.ask(ask).await
+    };
+    let plain = ask(&pinned, &[]).await;
+    let (tag, date) = (plain.header("etag").to_owned(), plain.header("last-modified").to_owned());
+    let digest = data_encoding::BASE64.encode(Sha256::of(b"0123456789").as_bytes());
+    assert_eq!(plain.header("digest"), format!("SHA-256={digest}"));
+    assert_eq!(plain.header("content-disposition"), "", "nothing to protect from: names stay as they are");
+    assert_eq!(plain.header("cache-control"), "public, max-age=900, immutable");
+    let unpinned = ask(&newest, &[]).await;
+    assert_eq!(
+        (unpinned.header("cache-control"), unpinned.header("etag")),
+        ("public, no-cache", tag.as_str())
+    );
+
+    for (fields, status, body) in [
+        (&[("range", "bytes=2-3"), ("if-range", tag.as_str())][..], 206, &b"23"[..]),
+        (&[("range", "bytes=2-3"), ("if-range", date.as_str())], 206, b"23"),
+        (&[("range", "bytes=2-3"), ("if-range", "\"other\"")], 200, b"0123456789"),
+        (&[("range", "bytes=2-3"), ("if-range", "Thu, 01 Jan 1970 00:00:00 GMT")], 200, b"0123456789"),
+        (&[("if-modified-since", date.as_str())], 304, b""),
+        (&[("if-none-match", tag.as_str()), ("range", "bytes=2-3")], 304, b""),
+        (&[("if-match", "\"other\"")], 412, b""),
+        (&[("range", "bytes=10-")], 416, b""),
+        (&[("range", "bytes=5-3")], 200, b"0123456789"),
+        (&[("accept-encoding", "gzip, br")], 200, b"0123456789"),
+    ] {
+        let got = ask(&pinned, fields).await;
+        assert_eq!(got.status.as_u16(), status, "{fields:?}");
+        assert!(got.is(body), "{fields:?}");
+        assert_eq!(got.header("content-encoding"), "", "{fields:?}");
+        assert_eq!(got.header("location"), "", "{fields:?}");
+        if status != 412 {
+            assert_eq!(got.header("etag"), tag, "{fields:?}");
+        }
+        if matches!(status, 200 | 206) {
+            // Of the whole file, whatever part is sent.
+            assert_eq!(got.header("repr-digest"), format!("sha-256=:{digest}:"), "{fields:?}");
+            assert_eq!(got.header("accept-ranges"), "bytes");
+        }
+    }
+    for path in [
+        "/",
+        "/sample/",
+        "/sample/a.deb",
+        "/sample/page.svg",
+        "/nothing",
+        "/odi/v1/status",
+        "/.well-known/odi",
+    ] {
+        let got = lab.get(&format!("{}{path}", relay.url)).await;
+        assert_eq!(got.header("x-content-type-options"), "nosniff", "{path}");
+        assert_eq!(got.header("set-cookie"), "", "{path}");
+    }
+    let active = lab.get(&format!("{}/sample/page.svg", relay.url)).await;
+    assert_eq!(active.header("content-disposition"), "attachment");
+    assert!(active.header("content-security-policy").contains("sandbox"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn folders_are_listed_and_names_of_states_lead_to_pins_on_this_host() {
     let lab = Lab::start(&[("pool/a/x.deb", b"x"), ("pool/b.deb", b"b")]).await;
     let relay = lab.relay().await;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, Method, StatusCode, Uri};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -181,11 +181,12 @@ impl Response {
         Self { status, headers: HeaderMap::new(), body: Body::Empty }
     }
 
-    /// A 200 of this media type.
+    /// A 200 of this media type, which nobody is to guess otherwise.
     #[must_use]
     pub fn ok(content_type: &'static str, body: impl Into<Body>) -> Self {
         Self::new(StatusCode::OK)
             .with_header(CONTENT_TYPE, HeaderValue::from_static(content_type))
+            .with_header(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))
             .with_body(body)
     }
 

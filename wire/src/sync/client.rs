@@ -48,13 +48,28 @@ pub enum PushOutcome {
 #[derive(Clone)]
 pub struct SyncClient {
     fetcher: Fetcher,
+    most: Most,
+}
+
+/// How large a catalog may say that it is.
+#[derive(Clone, Copy, Debug)]
+struct Most {
+    entries: u64,
+    bytes: u64,
 }
 
 impl SyncClient {
     /// A client that asks through this fetcher.
     #[must_use]
     pub const fn new(fetcher: Fetcher) -> Self {
-        Self { fetcher }
+        Self { fetcher, most: Most { entries: u64::MAX, bytes: u64::MAX } }
+    }
+
+    /// The same for catalogs of so many artifacts and bytes: a head that says more is refused before anything else of it
+    /// is asked for.
+    #[must_use]
+    pub fn at_most(self, entries: u64, bytes: u64) -> Self {
+        Self { most: Most { entries, bytes }, ..self }
     }
 
     /// Looks once at a source and adopts what is newer there. `now` is the time of the whole look.
@@ -79,6 +94,10 @@ impl SyncClient {
         let Some(head) = head else { return Ok(SyncOutcome::Unchanged) };
         let mut adopting = Adopting::new(catalog, Supply { asker: Some(asker), push: None }, now);
         let candidate = candidate(catalog, &head, &mut adopting).await?;
+        let Most { entries, bytes } = self.most;
+        if candidate.entries > entries || candidate.bytes > bytes {
+            return Err(SyncError::TooLarge { entries: candidate.entries, bytes: candidate.bytes });
+        }
         adopting.adopt(candidate).await
     }
 

@@ -85,6 +85,14 @@ pub enum SyncError {
         /// Their bytes.
         has_bytes: u64,
     },
+    /// The head says more than this client takes of the catalog.
+    #[error("the head says {entries} artifacts of {bytes} bytes, more than is taken of this catalog")]
+    TooLarge {
+        /// Artifacts that it says.
+        entries: u64,
+        /// Their bytes.
+        bytes: u64,
+    },
     /// Our own record of the catalog does not take it, or could not be written or read.
     #[error("the ledger of catalog {catalog} refused or failed")]
     Ledger {

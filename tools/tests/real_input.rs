@@ -268,3 +268,88 @@ async fn a_web_server_without_ranges_as_the_origin() {
         scenario(packages, |_, tree| WebServer::python(tree)).await;
     }
 }
+
+/// Starts a directory with the first version and no relay, publishes the second, and takes away what was kept of the
+/// first: of what was replaced nobody has the bytes then.
+async fn replaced_and_lost(work: &Path, packages: &Path) -> (WebServer, Network, Replaced) {
+    let tree = work.join("tree");
+    copy_tree(packages, &tree);
+    let first = sums(&tree);
+    let origin = WebServer::nginx(work, &tree);
+    let (at, url) = (tree.clone(), origin.url.clone());
+    let catalog =
+        tokio::task::spawn_blocking(move || DemoCatalog::begin(at, "real", &url).unwrap()).await.unwrap();
+    let listed = [Listed { name: "real".to_owned(), id: catalog.id, origin: origin.url.clone() }];
+    let network = Network::start(work, &listed, 1, 0).await.unwrap();
+    let base = network.directory_urls().next().unwrap().clone();
+    // The smallest file is the quickest proof that the first state is known.
+    let (any, sum) = first.iter().min_by_key(|(path, _)| tree.join(path).metadata().unwrap().len()).unwrap();
+    until_right(&url_of(&base.join("real/").unwrap(), any), *sum, work).await;
+    let second = tokio::task::spawn_blocking(move || {
+        change(&tree);
+        catalog.publish().unwrap();
+        let second = sums(&tree);
+        let kept = tree.join(".odi/blobs");
+        if kept.exists() {
+            fs::remove_dir_all(kept).unwrap();
+        }
+        second
+    })
+    .await
+    .unwrap();
+    until_served(&network, &base.join("real/").unwrap(), &second, work).await;
+    (origin, network, Replaced { first, second })
+}
+
+struct Replaced {
+    first: BTreeMap<String, Sha256>,
+    second: BTreeMap<String, Sha256>,
+}
+
+async fn until_right(url: &str, sum: Sha256, work: &Path) {
+    let began = tokio::time::Instant::now();
+    let mut looks = tokio::time::interval(Duration::from_millis(200));
+    loop {
+        looks.tick().await;
+        let (url, into) = (url.to_owned(), work.join("right"));
+        let got = tokio::task::spawn_blocking(move || curl(&url, &into)).await.unwrap();
+        if got == ("200 0".to_owned(), sum) {
+            return;
+        }
+        assert!(began.elapsed() < PATIENCE, "{got:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_holds_any_more_is_refused_before_the_first_byte() {
+    let Some(packages) = real_packages(&["curl", "nginx"]) else { return };
+    let work = tempfile::tempdir().unwrap();
+    let (origin, network, Replaced { first, second }) = replaced_and_lost(work.path(), &packages).await;
+    let base = network.directory_urls().next().unwrap().clone();
+    let into = work.path().join("asked");
+    let asked = tokio::task::spawn_blocking(move || {
+        let (former, newest) = (base.join("real@1/").unwrap(), base.join("real/").unwrap());
+        let replaced = first.iter().filter_map(|(path, sum)| {
+            let now = second.get(path).filter(|now| *now != sum)?;
+            Some((path, *sum, *now))
+        });
+        let mut refused = 0;
+        for (path, then, now) in replaced.take(12) {
+            let (status, got) = curl(&url_of(&former, path), &into);
+            assert_eq!(status, "503 0", "{path} of the first state");
+            assert!(got != then && got != now, "{path}: a refusal has a text of its own");
+            let (status, got) = curl(&url_of(&newest, path), &into);
+            assert_eq!((status.as_str(), got), ("200 0", now), "{path} of the second state");
+            refused += 1;
+        }
+        let unchanged = first.iter().filter(|(path, sum)| second.get(*path) == Some(*sum));
+        for (path, sum) in unchanged.take(5) {
+            let (status, got) = curl(&url_of(&former, path), &into);
+            assert_eq!((status.as_str(), got), ("200 0", *sum), "{path}, which both states have");
+        }
+        refused
+    });
+    assert!(asked.await.unwrap() > 0);
+    network.stop().await.unwrap();
+    drop(origin);
+}

@@ -82,7 +82,7 @@ async fn arrive(fill: &Fill, job: &Job, fetch: &Arc<BlobFetch>) -> Result<(), Fe
         tokio::select! {
             ended = arriving.next() => match ended {
                 // Whatever ends one stripe, the others go on: they may convict the very sources that this one failed by.
-                Some(result) => first_error = first_error.or(result.err()),
+                Some(result) => first_error = first_error.or_else(|| result.err()),
                 None => break,
             },
             Ok(()) = asked_for.changed() => {}

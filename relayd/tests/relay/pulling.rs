@@ -8,6 +8,8 @@ use odi_wire::message::IdRanges;
 use crate::lab::{Got, Lab, Relay, noise};
 use crate::web::Behaviour;
 
+const CHUNK: usize = 256 << 10;
+
 async fn pull(
     lab: &Lab,
     relay: &Relay,
@@ -41,7 +43,7 @@ async fn what_is_not_assigned_is_nobody_elses_errand() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_beginning_is_given_as_such_and_the_rest_is_said_to_come() {
-    let large = noise(51, 4 * CHUNK_BYTES as usize);
+    let large = noise(51, 4 * CHUNK);
     let lab = Lab::start(&[("large", &large)]).await;
     lab.origin.behave(Behaviour::Stall);
     let relay = lab.relay().await;
@@ -53,9 +55,7 @@ async fn a_beginning_is_given_as_such_and_the_rest_is_said_to_come() {
         if got.status == 503 { pull(&lab, &relay, &pin, "large", Pull::Home, 0..size).await } else { got };
     assert_eq!(got.status, 206);
     let body = got.body.as_deref().unwrap();
-    assert!(
-        !body.is_empty() && body.len() <= 2 * CHUNK_BYTES as usize && body.len() as u64 % CHUNK_BYTES == 0
-    );
+    assert!(!body.is_empty() && body.len() <= 2 * CHUNK && body.len().is_multiple_of(CHUNK));
     assert!(large.starts_with(body));
     assert_eq!(got.header("content-range"), format!("bytes 0-{}/{size}", body.len() - 1));
 

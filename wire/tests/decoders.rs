@@ -133,9 +133,9 @@ fn documents() -> Vec<Sample> {
     let relay = json!({
         "v": 1, "kind": "relay", "id": id, "version": "0.1.0", "started": 1_790_000_000, "ready": true,
         "catalogs": [{ "name": "debian", "id": catalog, "served": newest, "full": Pin::of(7, &head),
-            "missing_blobs": 0, "missing_bytes": 0, "stale": false, "bad_entries": 0, "fault": "none\u{e9}" }],
+            "assigned": true, "missing_blobs": 0, "missing_bytes": 0, "stale": false, "bad_entries": 0, "fault": "none\u{e9}" }],
         "stored_bytes": 5, "budget": { "disk_bytes": 10, "disk_used": 5, "rate_bytes": 9, "transfer_used": 0 },
-        "sources": [{ "url": "http://origin", "bytes": 1, "failures": 0, "wrong_chunks": 0 }],
+        "sources": [{ "url": "http://origin", "bytes": 1, "wasted": 0, "failures": 0, "wrong_chunks": 0 }],
         "directories": [{ "url": "http://directory", "state": "ready", "assigner": true }],
     });
     let directory = json!({

@@ -145,10 +145,11 @@ fn documents() -> Vec<Sample> {
         "carried_bytes": 0, "carry_budget": 9,
     });
     let relays = json!([{
-        "id": id, "urls": ["http://r"], "state": "probation", "lease_until": 9, "probed": 8,
+        "id": id, "urls": ["http://r"], "state": "probation", "lease_until": 9, "probed": 8, "reports": 0,
         "catalogs": [{ "id": catalog, "seq": 7, "share": 65_536 }], "reason": "a chunk was wrong",
     }]);
-    let lease = json!({ "state": "ready", "lease_until": 9, "assignment_gen": 0, "reason": null });
+    let lease =
+        json!({ "state": "ready", "lease_until": 9, "assignment_gen": 0, "roster_gen": 0, "reason": null });
     let well_known = json!({
         "v": 1, "kind": "relay", "id": id, "urls": ["http://r"], "new": [{}],
         "catalogs": [{ "name": "debian", "id": catalog, "seq": 7 }],

@@ -10,97 +10,27 @@ mod message_oracles;
 #[path = "../../fixtures/fuzz/src/request_oracles.rs"]
 #[allow(unreachable_pub, reason = "public to the fuzz targets, which share it")]
 mod request_oracles;
+#[path = "support/sample_statements.rs"]
+mod sample_statements;
 
 use damage::{Sample, check_accepted, check_damaged};
 use message_oracles::{challenge, document, head_pack, holders, push, statement};
 use odi_fixtures::{PublishedCatalog, put};
-use odi_manifest::{BlobId, CatalogId, HeadId, Pin, SigningKey, Timestamp};
+use odi_manifest::{BlobId, CatalogId, HeadId, Pin};
 use odi_wire::layout::api_base;
-use odi_wire::message::{
-    Assign, AssignedCatalog, CatalogInventory, CatalogPattern, Challenge, IdRanges, Inventory, Leave,
-    PreSharedKey, PublicUrl, Push, RelayReg, encode_holders, state,
-};
+use odi_wire::message::{Challenge, PreSharedKey, PublicUrl, Push, encode_holders, state};
 use proptest::prelude::*;
 use request_oracles::{catalog_settings, file_request, one_signed_request, request_target, signed_request};
+use sample_statements::{assignment, inventory, key, leave, registration};
 use serde_json::json;
 
-fn key(seed: u8) -> SigningKey {
-    SigningKey::from_seed(&[seed; 32])
-}
-
-fn blobs(count: u64) -> Vec<BlobId> {
-    let mut blobs: Vec<_> = (0..count).map(|number| BlobId::of(&number.to_le_bytes())).collect();
-    blobs.sort_unstable();
-    blobs
-}
-
-fn inventory() -> Vec<u8> {
-    let catalog = CatalogInventory {
-        cat: CatalogId::of(b"root"),
-        served: vec![HeadId::of(b"2"), HeadId::of(b"1")],
-        full: Some(HeadId::of(b"2")),
-        fills: IdRanges::from_prefixes([0, 1, 40_000]),
-        ranges: IdRanges::from_prefixes([0, 1, 40_000]),
-        plus: blobs(2),
-        minus: blobs(1),
-    };
-    let inventory = Inventory {
-        v: 1,
-        relay: key(1).public_key(),
-        generation: 8,
-        t: Timestamp(1_790_000_000),
-        exp: Timestamp(1_790_000_060),
-        bans: vec![key(2).public_key()],
-        urls: vec![PublicUrl::parse("https://relay.example.net").unwrap()],
-        caps: vec!["fill".to_owned(), "rate:5".to_owned()],
-        catalogs: vec![catalog],
-    };
-    state(inventory, &key(1)).unwrap()
-}
-
-fn registration() -> Vec<u8> {
-    let registration = RelayReg {
-        v: 1,
-        relay: key(1).public_key(),
-        dir: key(2).public_key(),
-        urls: vec![PublicUrl::parse("http://[2001:db8::7]:8080").unwrap()],
-        psk: PreSharedKey::from_bytes([7; 32]),
-        generation: 3,
-        ct: Timestamp(1_790_000_000),
-        nonce: [9; 16],
-        catalogs: vec![CatalogPattern::parse("jenkins-*").unwrap()],
-        tags: vec!["ecosystem:python".to_owned()],
-        disk: 1 << 40,
-        rate: 0,
-    };
-    state(registration, &key(1)).unwrap()
-}
-
-fn assignment() -> Vec<u8> {
-    let catalog = AssignedCatalog {
-        cat: CatalogId::of(b"root"),
-        name: "debian".to_owned(),
-        ranges: IdRanges::all(),
-        plus: blobs(2),
-    };
-    let assignment = Assign {
-        v: 1,
-        dir: key(2).public_key(),
-        relay: key(1).public_key(),
-        generation: 1,
-        exp: Timestamp(1_790_000_060),
-        catalogs: vec![catalog],
-    };
-    state(assignment, &key(2)).unwrap()
-}
-
 fn statements() -> Vec<Sample> {
-    let leave = Leave { v: 1, relay: key(1).public_key(), generation: 9, t: Timestamp(1) };
+    let inventory = state(inventory(2), &key(1)).unwrap();
     let asked = Challenge { v: 1, dir: key(2).public_key(), nonce: [5; 32] };
     let url = PublicUrl::parse("https://relay.example.net").unwrap();
     let secret = PreSharedKey::from_bytes([7; 32]).answer_key(&asked.dir, &key(1).public_key());
     let answer = asked.answer(&url, &secret, &key(1)).unwrap();
-    let passed_on = [inventory(), b"junk".to_vec()];
+    let passed_on = [inventory.clone(), b"junk".to_vec()];
     let pushed = Push {
         head: b"a head".to_vec(),
         roots: vec![b"a root".to_vec(), vec![]],
@@ -113,10 +43,10 @@ fn statements() -> Vec<Sample> {
     }
     let heads: Vec<u8> = published.heads.iter().flat_map(|head| head.encode()).collect();
     vec![
-        Sample::new("statement", statement, inventory()),
-        Sample::new("statement", statement, registration()),
-        Sample::new("statement", statement, assignment()),
-        Sample::new("statement", statement, state(leave, &key(1)).unwrap()),
+        Sample::new("statement", statement, inventory),
+        Sample::new("statement", statement, state(registration(), &key(1)).unwrap()),
+        Sample::new("statement", statement, state(assignment(), &key(2)).unwrap()),
+        Sample::new("statement", statement, state(leave(), &key(1)).unwrap()),
         Sample::new("challenge", challenge, asked.encode().unwrap()),
         Sample::new("challenge", challenge, answer.encode().unwrap()),
         Sample::new("push", push, pushed.encode().unwrap()),

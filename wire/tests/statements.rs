@@ -5,83 +5,15 @@
     reason = "a test that indexes or unwraps wrongly fails"
 )]
 
-use odi_manifest::{BlobId, CatalogId, HeadId, PublicKey, SigningKey, Timestamp};
+#[path = "support/sample_statements.rs"]
+mod sample_statements;
+
+use odi_manifest::{BlobId, HeadId, PublicKey, SigningKey, Timestamp};
 use odi_wire::message::{
-    Assign, AssignedCatalog, CatalogInventory, CatalogPattern, IdRanges, Inventory, Leave, PreSharedKey,
-    PublicUrl, RelayReg, Statement, StatementError, open, open_from, state,
+    Assign, IdRanges, Inventory, Leave, RelayReg, Statement, StatementError, open, open_from, state,
 };
 use proptest::prelude::*;
-
-fn key(seed: u8) -> SigningKey {
-    SigningKey::from_seed(&[seed; 32])
-}
-
-fn url(text: &str) -> PublicUrl {
-    PublicUrl::parse(text).unwrap()
-}
-
-fn ids(count: u64) -> Vec<BlobId> {
-    let mut ids: Vec<_> = (0..count).map(|n| BlobId::of(&n.to_le_bytes())).collect();
-    ids.sort_unstable();
-    ids
-}
-
-fn registration() -> RelayReg {
-    RelayReg {
-        v: 1,
-        relay: key(1).public_key(),
-        dir: key(2).public_key(),
-        urls: vec![url("https://relay.example.net"), url("http://[2001:db8::7]:8080")],
-        psk: PreSharedKey::from_bytes([7; 32]),
-        generation: 3,
-        ct: Timestamp(1_790_000_000),
-        nonce: [9; 16],
-        catalogs: vec![CatalogPattern::parse("jenkins-*").unwrap()],
-        tags: vec!["ecosystem:python".to_owned()],
-        disk: 1 << 40,
-        rate: 0,
-    }
-}
-
-fn inventory(blobs: u64) -> Inventory {
-    let catalog = CatalogInventory {
-        cat: CatalogId::of(b"root"),
-        served: vec![HeadId::of(b"2"), HeadId::of(b"1")],
-        full: Some(HeadId::of(b"2")),
-        fills: IdRanges::from_prefixes([0, 1, 2, 40_000]),
-        ranges: IdRanges::from_prefixes([0, 1, 2, 40_000]),
-        plus: ids(blobs),
-        minus: vec![],
-    };
-    Inventory {
-        v: 1,
-        relay: key(1).public_key(),
-        generation: 8,
-        t: Timestamp(1_790_000_000),
-        exp: Timestamp(1_790_000_060),
-        bans: Vec::new(),
-        urls: vec![url("https://relay.example.net")],
-        caps: vec!["fill".to_owned(), "ipv6".to_owned()],
-        catalogs: vec![catalog],
-    }
-}
-
-fn assignment() -> Assign {
-    let catalog = AssignedCatalog {
-        cat: CatalogId::of(b"root"),
-        name: "debian".to_owned(),
-        ranges: IdRanges::all(),
-        plus: ids(3),
-    };
-    Assign {
-        v: 1,
-        dir: key(2).public_key(),
-        relay: key(1).public_key(),
-        generation: 1,
-        exp: Timestamp(1_790_000_060),
-        catalogs: vec![catalog],
-    }
-}
+use sample_statements::{assignment, ids, inventory, key, leave, registration};
 
 fn check_round_trip<T: Statement + PartialEq>(statement: &T, author: &SigningKey) {
     let bytes = state(statement.clone(), author).unwrap();
@@ -98,8 +30,7 @@ fn statements_read_back_from_their_author_alone() {
     check_round_trip(&registration(), &key(1));
     check_round_trip(&inventory(1024), &key(1));
     check_round_trip(&assignment(), &key(2));
-    let leave = Leave { v: 1, relay: key(1).public_key(), generation: 9, t: Timestamp(1) };
-    check_round_trip(&leave, &key(1));
+    check_round_trip(&leave(), &key(1));
 }
 
 #[test]

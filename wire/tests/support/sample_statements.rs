@@ -1,0 +1,82 @@
+//! One statement of each kind, with every field in use. The relay's key is 1, the directory's 2.
+
+use odi_manifest::{BlobId, CatalogId, HeadId, SigningKey, Timestamp};
+use odi_wire::message::{
+    Assign, AssignedCatalog, CatalogInventory, CatalogPattern, IdRanges, Inventory, Leave, PreSharedKey,
+    PublicUrl, RelayReg,
+};
+
+pub(crate) fn key(seed: u8) -> SigningKey {
+    SigningKey::from_seed(&[seed; 32])
+}
+
+fn url(text: &str) -> PublicUrl {
+    PublicUrl::parse(text).unwrap()
+}
+
+pub(crate) fn ids(count: u64) -> Vec<BlobId> {
+    let mut ids: Vec<_> = (0..count).map(|n| BlobId::of(&n.to_le_bytes())).collect();
+    ids.sort_unstable();
+    ids
+}
+
+pub(crate) fn registration() -> RelayReg {
+    RelayReg {
+        v: 1,
+        relay: key(1).public_key(),
+        dir: key(2).public_key(),
+        urls: vec![url("https://relay.example.net"), url("http://[2001:db8::7]:8080")],
+        psk: PreSharedKey::from_bytes([7; 32]),
+        generation: 3,
+        ct: Timestamp(1_790_000_000),
+        nonce: [9; 16],
+        catalogs: vec![CatalogPattern::parse("jenkins-*").unwrap()],
+        tags: vec!["ecosystem:python".to_owned()],
+        disk: 1 << 40,
+        rate: 0,
+    }
+}
+
+pub(crate) fn inventory(blobs: u64) -> Inventory {
+    let catalog = CatalogInventory {
+        cat: CatalogId::of(b"root"),
+        served: vec![HeadId::of(b"2"), HeadId::of(b"1")],
+        full: Some(HeadId::of(b"2")),
+        fills: IdRanges::from_prefixes([0, 1, 2, 40_000]),
+        ranges: IdRanges::from_prefixes([0, 1, 2, 40_000]),
+        plus: ids(blobs),
+        minus: ids(1),
+    };
+    Inventory {
+        v: 1,
+        relay: key(1).public_key(),
+        generation: 8,
+        t: Timestamp(1_790_000_000),
+        exp: Timestamp(1_790_000_060),
+        bans: vec![key(2).public_key()],
+        urls: vec![url("https://relay.example.net")],
+        caps: vec!["fill".to_owned(), "rate:5".to_owned()],
+        catalogs: vec![catalog],
+    }
+}
+
+pub(crate) fn assignment() -> Assign {
+    let catalog = AssignedCatalog {
+        cat: CatalogId::of(b"root"),
+        name: "debian".to_owned(),
+        ranges: IdRanges::all(),
+        plus: ids(3),
+    };
+    Assign {
+        v: 1,
+        dir: key(2).public_key(),
+        relay: key(1).public_key(),
+        generation: 1,
+        exp: Timestamp(1_790_000_060),
+        catalogs: vec![catalog],
+    }
+}
+
+pub(crate) fn leave() -> Leave {
+    Leave { v: 1, relay: key(1).public_key(), generation: 9, t: Timestamp(1) }
+}

@@ -5,7 +5,9 @@ use odi_wire::client::Ask;
 use odi_wire::http::{HeaderValue, StatusCode};
 use odi_wire::layout::LayoutPath;
 
-use crate::world::{Conduct, FakeRelay, Publisher, World, large};
+use crate::fake_relay::{Conduct, FakeRelay};
+use crate::publisher::{Publisher, large};
+use crate::world::World;
 
 #[tokio::test]
 async fn small_artifacts_are_carried_and_large_ones_are_a_relays() {

@@ -11,7 +11,7 @@ use odi_wire::http::StatusCode;
 use tempfile::TempDir;
 use url::Url;
 
-use crate::world::Publisher;
+use crate::publisher::Publisher;
 
 const KILLS: u64 = 4;
 /// A round lasts no longer before its kill.

@@ -7,7 +7,9 @@ use odi_manifest::{ArtifactPath, BlobId, Revoked};
 use odi_wire::http::StatusCode;
 use odi_wire::message::RelayState;
 
-use crate::world::{Conduct, FakeRelay, Publisher, World, large};
+use crate::fake_relay::{Conduct, FakeRelay};
+use crate::publisher::{Publisher, large};
+use crate::world::World;
 
 /// A directory with one ready relay that holds the only artifact.
 async fn joined() -> (Publisher, ScriptedServer, World, FakeRelay) {

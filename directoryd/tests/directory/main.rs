@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that is surprised ends")]
 
 mod answers;
+mod fake_relay;
 mod kills;
 mod lies;
 mod mending;
+mod publisher;
 mod registration;
 mod restart;
 mod resuming;

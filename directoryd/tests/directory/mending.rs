@@ -4,7 +4,8 @@ use std::path::Path;
 
 use odi_wire::http::StatusCode;
 
-use crate::world::{Publisher, World};
+use crate::publisher::Publisher;
+use crate::world::World;
 
 #[tokio::test]
 async fn a_node_that_rots_while_the_directory_runs_is_mended() {

@@ -7,7 +7,9 @@ use odi_manifest::{SigningKey, Timestamp};
 use odi_wire::http::StatusCode;
 use odi_wire::message::{Leave, PublicUrl, RelayReg, RelayState, decode_holders, open_from, state};
 
-use crate::world::{Conduct, FakeRelay, Publisher, World, large};
+use crate::fake_relay::{Conduct, FakeRelay};
+use crate::publisher::{Publisher, large};
+use crate::world::World;
 
 async fn world() -> (Publisher, ScriptedServer, World) {
     let mut publisher = Publisher::new();

@@ -3,7 +3,9 @@
 use odi_wire::http::StatusCode;
 use odi_wire::message::{RelayState, state};
 
-use crate::world::{FakeRelay, Publisher, World, large};
+use crate::fake_relay::FakeRelay;
+use crate::publisher::{Publisher, large};
+use crate::world::World;
 
 #[tokio::test]
 async fn states_relays_and_identity_survive() {

@@ -10,7 +10,8 @@ use odi_wire::client::{Client, ClientPolicy};
 use odi_wire::fetch::{FetchLimits, Fetcher};
 use odi_wire::sync::{FollowedCatalog, SyncClient, SyncOutcome, SyncSource};
 
-use crate::world::{Publisher, START, World};
+use crate::publisher::Publisher;
+use crate::world::{START, World};
 
 /// Between a follower and a directory: passes every request on, and cuts answers to some of them short.
 struct Cutter {

@@ -7,7 +7,9 @@ use odi_wire::client::Ask;
 use odi_wire::http::{HeaderValue, StatusCode};
 use odi_wire::message::{DirectoryStatus, RelayState};
 
-use crate::world::{Conduct, FakeRelay, Flaw, Publisher, World, large};
+use crate::fake_relay::{Conduct, FakeRelay, Flaw};
+use crate::publisher::{Publisher, large};
+use crate::world::World;
 
 async fn world() -> (Publisher, ScriptedServer, World) {
     let mut publisher = Publisher::new();

@@ -3,7 +3,8 @@
 use odi_fixtures::{Script, ScriptedServer};
 use odi_wire::http::StatusCode;
 
-use crate::world::{Publisher, World};
+use crate::publisher::Publisher;
+use crate::world::World;
 
 #[tokio::test]
 async fn a_folder_shows_the_page_that_its_catalog_names() {

@@ -7,7 +7,9 @@ use odi_wire::http::StatusCode;
 use odi_wire::layout::LayoutPath;
 use odi_wire::message::{IdRanges, Push, RelayState, state};
 
-use crate::world::{FakeRelay, Publisher, World, large};
+use crate::fake_relay::FakeRelay;
+use crate::publisher::{Publisher, large};
+use crate::world::World;
 
 #[tokio::test]
 async fn a_state_waits_for_its_holders_or_for_a_minute() {

@@ -7,7 +7,8 @@ use odi_manifest::{ArtifactPath, BlobId, Revoked, Tree};
 use odi_wire::http::StatusCode;
 use odi_wire::layout::LayoutPath;
 
-use crate::world::{Publisher, World, large};
+use crate::publisher::{Publisher, large};
+use crate::world::World;
 
 type Artifacts<'a> = &'a [(&'a str, &'a [u8])];
 

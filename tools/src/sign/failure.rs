@@ -13,7 +13,6 @@ use odi_manifest::{
 use super::key_file::KeyFileError;
 use super::lock::LockError;
 use super::odi_folder::ReadError;
-use super::outcome::date;
 use super::remote::RemoteError;
 use super::scan::Problems;
 use super::signers::SignerError;
@@ -309,7 +308,7 @@ pub enum Failure {
     Lock(#[from] LockError),
 
     /// The head or root has expired.
-    #[error("{what} expired at {}; everything else is right", date(*when))]
+    #[error("{what} expired at {when}; everything else is right")]
     Expired {
         /// What.
         what: String,

@@ -12,7 +12,7 @@ use super::failure::Failure;
 use super::history::{ancestor, head_at};
 use super::manifest_nodes::{self, HeadNodes};
 use super::odi_folder::OdiFolder;
-use super::outcome::{counted, date, size};
+use super::outcome::{counted, size};
 use super::pending::{self, Pending};
 use super::published::Published;
 
@@ -88,16 +88,10 @@ impl fmt::Display for Status {
         writeln!(f, "  head      {}", self.head)?;
         writeln!(f, "  pin       {}", self.pin)?;
         writeln!(f, "  holds     {}, {}", counted(self.entries, "artifact"), size(self.bytes))?;
-        writeln!(f, "  published {}", date(self.created))?;
+        writeln!(f, "  published {}", self.created)?;
         let stale = if self.expired { ", EXPIRED" } else { "" };
-        writeln!(f, "  good till {}{stale}", date(self.expires))?;
-        write!(
-            f,
-            "  root      {} of epoch {}, good till {}",
-            self.root,
-            self.epoch,
-            date(self.root_expires)
-        )?;
+        writeln!(f, "  good till {}{stale}", self.expires)?;
+        write!(f, "  root      {} of epoch {}, good till {}", self.root, self.epoch, self.root_expires)?;
         for origin in &self.origins {
             write!(f, "\n  origin    {origin}")?;
         }
@@ -143,7 +137,7 @@ pub(crate) struct Logged {
 impl fmt::Display for Logged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (seq, entries) = (self.seq, self.entries);
-        write!(f, "{seq:>6}  {}  {entries:>8} artifacts  {:>10}", date(self.created), size(self.bytes))?;
+        write!(f, "{seq:>6}  {}  {entries:>8} artifacts  {:>10}", self.created, size(self.bytes))?;
         if !self.labels.is_empty() {
             write!(f, "  ({})", self.labels.join(", "))?;
         }
@@ -215,7 +209,7 @@ impl fmt::Display for Listed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.size, self.mtime) {
             (Some(size), Some(mtime)) => {
-                write!(f, "{size:>14}  {}  {}", date(Timestamp(mtime)), self.path)
+                write!(f, "{size:>14}  {}  {}", Timestamp(mtime), self.path)
             }
             _ => write!(f, "{:>14}  {:20}  {}/", "", "", self.path),
         }

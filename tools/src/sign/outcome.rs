@@ -57,7 +57,7 @@ impl fmt::Display for InitOutcome {
             return write!(f, "More root keys must sign: odi-sign trust countersign {tree} --root-key KEY");
         }
         writeln!(f, "Began catalog {}: {}", self.name, self.id)?;
-        writeln!(f, "Its root of trust is good until {}.", date(self.root_expires))?;
+        writeln!(f, "Its root of trust is good until {}.", self.root_expires)?;
         let key = self.key.as_deref().map_or_else(|| "KEY".to_owned(), shell_word);
         write!(f, "Next: odi-sign publish {} --key {key}", shell_word(&self.tree))
     }
@@ -185,7 +185,7 @@ impl fmt::Display for HeadOutcome {
             writeln!(f, "  {} added, {} changed, {} removed", self.added, self.changed, self.removed)?;
         }
         writeln!(f, "  {}, {}", counted(self.entries, "artifact"), size(self.bytes))?;
-        writeln!(f, "  good until {}", date(self.expires))?;
+        writeln!(f, "  good until {}", self.expires)?;
         write!(f, "  {}", self.head)?;
         if self.state == HeadState::Published {
             write!(f, "\nDirectories look every few minutes; odi-sign push TREE URL tells one at once.")?;
@@ -232,29 +232,6 @@ pub(crate) fn size(bytes: u64) -> String {
     format!("{rest}.{tenths} {unit}")
 }
 
-/// A time as `2026-11-22 16:40 UTC`.
-#[must_use]
-pub(crate) fn date(time: Timestamp) -> String {
-    let days = time.0 / 86_400;
-    let (year, month, day) = civil(days);
-    let minutes = time.0 % 86_400 / 60;
-    format!("{year:04}-{month:02}-{day:02} {:02}:{:02} UTC", minutes / 60, minutes % 60)
-}
-
-/// Days since 1970 as a date of the Gregorian calendar, by eras of 400 years that begin in March.
-const fn civil(days: u64) -> (u64, u64, u64) {
-    let shifted = days.saturating_add(719_468);
-    let era = shifted / 146_097;
-    let day_of_era = shifted % 146_097;
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + if month <= 2 { 1 } else { 0 };
-    (year, month, day)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -269,20 +246,5 @@ mod tests {
     fn a_path_is_one_word_of_a_line() {
         let words = ["/srv/tree", "my tree", "it's", "$(x)"].map(|path| shell_word(Path::new(path)));
         assert_eq!(words, ["/srv/tree", "'my tree'", r"'it'\''s'", "'$(x)'"]);
-    }
-
-    #[test]
-    fn dates_read_well() {
-        let times = [0, 951_782_400, 951_868_800, 1_795_365_600, 4_102_444_799];
-        assert_eq!(
-            times.map(|time| date(Timestamp(time))),
-            [
-                "1970-01-01 00:00 UTC",
-                "2000-02-29 00:00 UTC",
-                "2000-03-01 00:00 UTC",
-                "2026-11-22 16:40 UTC",
-                "2099-12-31 23:59 UTC"
-            ]
-        );
     }
 }

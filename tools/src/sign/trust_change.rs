@@ -20,7 +20,6 @@ use super::init::{witness, witness_warning};
 use super::lock::TreeLock;
 use super::odi_folder::{OdiFolder, read_bounded};
 use super::others::{self, Others};
-use super::outcome::date;
 use super::pending;
 use super::published::{Published, ROOT_BYTES_MAX, read_head};
 use super::root_steps::{self, RootStep};
@@ -283,8 +282,7 @@ impl fmt::Display for TrustOutcome {
         write!(
             f,
             "{name} root {version} of epoch {epoch}, good until {}\n  catalog {}",
-            date(self.expires),
-            self.id
+            self.expires, self.id
         )?;
         if let Some(WaitsShown { signatures, threshold }) = &self.waits {
             write!(f, "\n  waits: {signatures} of {threshold} signatures of root keys")?;

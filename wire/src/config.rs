@@ -6,6 +6,7 @@
 
 mod judge;
 mod quantity;
+mod raw_form;
 mod tls;
 
 use std::fmt;
@@ -92,11 +93,9 @@ pub fn judge<Raw: DeserializeOwned, Judged>(
         let what = format!("longer than {FILE_BYTES_MAX} bytes");
         return Err(ConfigError::Faulty(vec![Fault { line: None, what }]));
     }
-    let raw = toml::from_str(text).map_err(|error| {
-        let line = error.span().map(|span| line_of(text, &span));
-        ConfigError::Faulty(vec![Fault { line, what: error.message().replace('\n', ", ") }])
-    })?;
-    let mut bench = Judge::new(text, private_addresses);
+    let (raw, faults) = raw_form::read(text);
+    let Some(raw) = raw else { return Err(ConfigError::Faulty(faults)) };
+    let mut bench = Judge::new(text, private_addresses, faults);
     let judged = judge(&mut bench, raw);
     bench.verdict(judged)
 }

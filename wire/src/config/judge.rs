@@ -23,11 +23,14 @@ pub struct Judge<'t> {
 }
 
 impl<'t> Judge<'t> {
-    pub(super) const fn new(text: &'t str, private_addresses: PrivateAddresses) -> Self {
-        Self { text, private_addresses, faults: Vec::new() }
+    /// `faults` are those that reading the text has shown.
+    pub(super) const fn new(text: &'t str, private_addresses: PrivateAddresses, faults: Vec<Fault>) -> Self {
+        Self { text, private_addresses, faults }
     }
 
-    pub(super) fn verdict<Judged>(self, judged: Option<Judged>) -> Result<Judged, ConfigError> {
+    pub(super) fn verdict<Judged>(mut self, judged: Option<Judged>) -> Result<Judged, ConfigError> {
+        // Readers go down the file.
+        self.faults.sort_by_key(|fault| fault.line);
         match judged {
             Some(judged) if self.faults.is_empty() => Ok(judged),
             _ => Err(ConfigError::Faulty(self.faults)),

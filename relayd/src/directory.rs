@@ -27,6 +27,8 @@ pub struct Link {
     pub assignment: Option<Arc<Assign>>,
     /// Why the last call failed, if it did.
     pub fault: Option<String>,
+    /// When it is called again, after a failure.
+    pub next_try: Option<Timestamp>,
     /// What could not be learned from it, although the lease is well.
     pub not_learned: Option<String>,
     /// The catalogs that it offers and that are wanted, by its names.
@@ -38,6 +40,16 @@ impl Link {
     #[must_use]
     pub fn is_live(&self, now: Timestamp) -> bool {
         self.lease_until.is_some_and(|until| until > now)
+    }
+
+    /// Notes that the last call went well.
+    pub fn works(&mut self) {
+        (self.fault, self.next_try) = (None, None);
+    }
+
+    /// Notes why the last call failed, and when the next one is.
+    pub fn fails(&mut self, why: String, next_try: Timestamp) {
+        (self.fault, self.next_try) = (Some(why), Some(next_try));
     }
 
     /// Whether the directory has assigned something that has not been fetched yet.
@@ -73,6 +85,7 @@ impl Directory {
             assignment_due: 0,
             assignment: None,
             fault: None,
+            next_try: None,
             not_learned: None,
             catalogs: acquaintance
                 .names()
@@ -127,6 +140,7 @@ impl Directory {
             assigner,
             reason: link.reason.clone(),
             fault: link.fault.clone().or_else(|| link.not_learned.clone()),
+            next_try: link.next_try,
         }
     }
 }

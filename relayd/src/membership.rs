@@ -140,14 +140,14 @@ impl Member {
         loop {
             match self.be_known().await {
                 Ok(()) => {
-                    self.directory.link().fault = None;
+                    self.directory.link().works();
                     backoff = BACKOFF.0;
                     self.wait(&mut news, &mut progress, &mut told).await;
                 }
                 Err(error) => {
                     let words = chain::of(&error);
                     tracing::warn!(directory = %self.directory.url, error = words, "membership");
-                    self.directory.link().fault = Some(words);
+                    self.directory.link().fails(words, self.relay.clock.now().plus(backoff));
                     tokio::time::sleep(backoff).await;
                     backoff = (backoff * 2).min(BACKOFF.1);
                 }

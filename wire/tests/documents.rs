@@ -144,6 +144,7 @@ fn status_of_a_relay() {
             lease_until: None,
             assigner: true,
             fault: None,
+            next_try: None,
         }],
     };
     let found = keys(&status);

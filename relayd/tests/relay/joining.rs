@@ -82,6 +82,21 @@ async fn a_challenge_without_the_shared_key_is_not_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn when_an_unreachable_directory_is_tried_again_is_said() {
+    let mut lab = Lab::start(&[("a", b"a")]).await;
+    lab.directory.stop().await;
+    let relay = lab.relay().await;
+    let status = relay.until("waiting", |status| status.directories[0].next_try.is_some()).await;
+    let link = &status.directories[0];
+    assert!(link.fault.is_some() && link.next_try > Some(status.started), "{link:?}");
+    relay.until("still waiting, longer", |status| status.directories[0].next_try > link.next_try).await;
+    let lab = Lab::start(&[("a", b"a")]).await;
+    let relay = lab.relay().await;
+    let status = relay.until_full(1).await;
+    assert_eq!(status.directories[0].next_try, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_directory_with_another_key_than_it_had_is_told_in_words() {
     let lab = Lab::start(&[("a", b"a")]).await;
     let relay = lab.relay().await;

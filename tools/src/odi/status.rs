@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use odi_manifest::{Clock, SystemClock, Timestamp};
 use odi_wire::client::{Ask, Client, ClientPolicy};
 use odi_wire::message::{DirectoryStatus, RelayStatus};
 use tokio::time::Instant;
@@ -42,7 +43,7 @@ pub(super) async fn run(args: &StatusArgs) -> Result<(), (anyhow::Error, Exit)> 
     let shown = if args.json {
         text
     } else {
-        Daemon::parse(&text).map_err(|error| (error, Exit::Failed))?.describe()
+        Daemon::parse(&text).map_err(|error| (error, Exit::Failed))?.describe(SystemClock.now())
     };
     writeln!(std::io::stdout(), "{}", shown.trim_end()).map_err(|error| (error.into(), Exit::Failed))
 }
@@ -77,12 +78,12 @@ impl Daemon {
         }
     }
 
-    fn describe(&self) -> String {
+    fn describe(&self, now: Timestamp) -> String {
         let mut text = String::new();
         // Writing to a String cannot fail.
         let _ = match self {
             Self::Directory(status) => directory(&mut text, status),
-            Self::Relay(status) => relay(&mut text, status),
+            Self::Relay(status) => relay(&mut text, status, now),
         };
         text
     }
@@ -117,7 +118,7 @@ fn directory(out: &mut String, status: &DirectoryStatus) -> std::fmt::Result {
     Ok(())
 }
 
-fn relay(out: &mut String, status: &RelayStatus) -> std::fmt::Result {
+fn relay(out: &mut String, status: &RelayStatus, now: Timestamp) -> std::fmt::Result {
     writeln!(out, "relay     {} ({}), version {}", status.id, readiness(status.ready), status.version)?;
     let (used, allowed) = (bytes(status.budget.disk_used), bytes(status.budget.disk_bytes));
     writeln!(out, "disk      {used} of {allowed} used, {} of artifacts", bytes(status.stored_bytes))?;
@@ -128,6 +129,9 @@ fn relay(out: &mut String, status: &RelayStatus) -> std::fmt::Result {
             writeln!(out, "          it says: {reason}")?;
         }
         fault(out, false, link.fault.as_deref())?;
+        if let Some(next) = link.next_try {
+            writeln!(out, "          tries again in {} s", next.since(now).as_secs())?;
+        }
     }
     for catalog in &status.catalogs {
         writeln!(out, "catalog   {} {}", catalog.name, catalog.id)?;
@@ -187,7 +191,25 @@ fn bytes(count: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use odi_manifest::SigningKey;
+
     use super::*;
+
+    #[test]
+    fn a_directory_that_fails_is_said_to_be_tried_again() {
+        let key = SigningKey::from_seed(&[7; 32]).public_key();
+        let status = serde_json::json!({
+            "v": 1, "kind": "relay", "id": key, "version": "0", "started": 1, "ready": false, "catalogs": [],
+            "stored_bytes": 0, "budget": { "disk_bytes": 1000, "disk_used": 0, "transfer_used": 0 }, "sources": [],
+            "directories": [{
+                "url": "https://everest.example.org", "state": "unknown", "assigner": false,
+                "fault": "the directory cannot be reached", "next_try": 1032,
+            }],
+        });
+        let shown = Daemon::parse(&status.to_string()).unwrap().describe(Timestamp(1000));
+        let words = "          last fault: the directory cannot be reached\n          tries again in 32 s\n";
+        assert!(shown.contains(words), "{shown}");
+    }
 
     #[test]
     fn byte_counts_are_short() {

@@ -211,4 +211,7 @@ pub struct DirectoryLink {
     /// Why the last call failed, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
+    /// When it is called again, after a failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_try: Option<Timestamp>,
 }

@@ -1,5 +1,5 @@
-//! The command line: `odi-directoryd --config FILE` runs the directory, `odi-directoryd check --config FILE` judges the
-//! configuration and changes nothing.
+//! The command line: `odi-directoryd --config FILE` runs the directory, `odi-directoryd check --config FILE` says
+//! what would fail and changes nothing.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use odi_manifest::{Clock, SystemClock};
+use odi_manifest::SystemClock;
 use odi_wire::daemon::{self, EXIT_CONFIG, LogForm, ReloadSignal, StopSignals, Supervisor};
 use odi_wire::finding::Finding;
-use odi_wire::tls;
 
+use crate::check;
 use crate::config::{Config, PrivateAddresses};
 use crate::server::Server;
 
@@ -46,7 +46,7 @@ impl Arguments {
 
 #[derive(Clone, Copy, Debug, Subcommand)]
 enum Command {
-    /// Say what is wrong with the configuration, and change nothing.
+    /// Say in words what would fail, and change nothing.
     Check,
 }
 
@@ -65,39 +65,20 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Ok(config) => config,
         Err(error) => return Ok(daemon::refuse(&arguments.config, &error)),
     };
-    if let Some(Command::Check) = arguments.command {
-        return Ok(report(&config));
-    }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
-    runtime.block_on(serve(config)).map(|()| ExitCode::SUCCESS)
+    match arguments.command {
+        Some(Command::Check) => Ok(report(&runtime.block_on(check::check(&config, &SystemClock)))),
+        None => runtime.block_on(serve(config)).map(|()| ExitCode::SUCCESS),
+    }
 }
 
 #[expect(clippy::print_stdout, reason = "the report is what `check` is for")]
-fn report(config: &Config) -> ExitCode {
-    let addrs: Vec<String> =
-        config.listen.iter().chain(&config.listen_plain).map(ToString::to_string).collect();
-    println!("listens on {}; data in {}", addrs.join(", "), config.data_dir.display());
-    println!("carries small artifacts up to {}", config.carry);
-    for catalog in &config.catalogs {
-        let origin = catalog.origin.as_ref().map_or("none, by push only", |origin| origin.as_str());
-        println!(
-            "catalog {}: {}, origin {origin}, every {} s",
-            catalog.name,
-            catalog.id,
-            catalog.poll.as_secs()
-        );
-    }
-    let findings =
-        tls::findings(config.tls.as_ref(), &config.public_urls, &config.data_dir, SystemClock.now());
-    for finding in &findings {
+fn report(findings: &[Finding]) -> ExitCode {
+    for finding in findings {
         println!("{finding}");
     }
-    if findings.iter().any(Finding::is_fatal) {
-        return ExitCode::from(EXIT_CONFIG);
-    }
-    println!("the configuration is sound");
-    ExitCode::SUCCESS
+    if findings.iter().any(Finding::is_fatal) { ExitCode::from(EXIT_CONFIG) } else { ExitCode::SUCCESS }
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {

@@ -29,23 +29,32 @@ pub enum IdentityError {
     },
 }
 
-/// Reads the identity in `data_dir`, or makes one of `fresh` random bytes.
+/// Reads the identity in `data_dir`; `None` if there is none yet. Changes nothing.
+///
+/// # Errors
+/// The file cannot be read or understood.
+pub(crate) fn kept(data_dir: &Path) -> Result<Option<SigningKey>, IdentityError> {
+    let path = data_dir.join(FILE);
+    match std::fs::read_to_string(&path).map(Zeroizing::new) {
+        Ok(text) => parse(&text).map(Some).ok_or(IdentityError::Malformed { path }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(IdentityError::File { path, source }),
+    }
+}
+
+/// The same, or makes one of `fresh` random bytes.
 ///
 /// # Errors
 /// The file cannot be read, made or understood.
 pub(crate) fn load_or_make(data_dir: &Path, fresh: [u8; 32]) -> Result<SigningKey, IdentityError> {
     let fresh = Zeroizing::new(fresh);
-    let path = data_dir.join(FILE);
-    match std::fs::read_to_string(&path).map(Zeroizing::new) {
-        Ok(text) => parse(&text).ok_or(IdentityError::Malformed { path }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let line = Zeroizing::new(format!("{}\n", HEXLOWER.encode(&*fresh)));
-            private_file::replace(&path, line.as_bytes())
-                .map_err(|source| IdentityError::File { path, source })?;
-            Ok(SigningKey::from_seed(&fresh))
-        }
-        Err(source) => Err(IdentityError::File { path, source }),
+    if let Some(kept) = kept(data_dir)? {
+        return Ok(kept);
     }
+    let path = data_dir.join(FILE);
+    let line = Zeroizing::new(format!("{}\n", HEXLOWER.encode(&*fresh)));
+    private_file::replace(&path, line.as_bytes()).map_err(|source| IdentityError::File { path, source })?;
+    Ok(SigningKey::from_seed(&fresh))
 }
 
 fn parse(text: &str) -> Option<SigningKey> {

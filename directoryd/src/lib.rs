@@ -5,6 +5,7 @@
 //! routes. The rules are pure: [`state_rules`], [`select`] and [`roster`].
 
 // From a command line to a running directory.
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod server;

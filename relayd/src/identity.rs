@@ -12,6 +12,7 @@ use odi_manifest::{PublicKey, Signer, SigningKey, Timestamp};
 use odi_wire::private_file;
 use zeroize::Zeroizing;
 
+const FILE: &str = "identity.key";
 /// How many generations one write of the ceiling allows: about a day of announcements.
 const RESERVED: u64 = 4096;
 
@@ -49,16 +50,20 @@ struct Generation {
 }
 
 impl Identity {
-    /// Reads the identity from `data_dir`, or makes it from `seed` if there is none.
-    pub fn open(data_dir: &Path, seed: Zeroizing<[u8; 32]>) -> Result<Self, IdentityError> {
-        let path = data_dir.join("identity.key");
-        let seed = match read(&path)? {
-            Some(text) => hex32(&text)
-                .ok_or(IdentityError::Malformed { path, expected: "a seed of 64 hexadecimal digits" })?,
+    /// The public key of the identity in `data_dir`; `None` if there is none yet. Changes nothing.
+    pub fn kept(data_dir: &Path) -> Result<Option<PublicKey>, IdentityError> {
+        Ok(seed(&data_dir.join(FILE))?.map(|seed| SigningKey::from_seed(&seed).public_key()))
+    }
+
+    /// Reads the identity from `data_dir`, or makes it from `fresh` if there is none.
+    pub fn open(data_dir: &Path, fresh: Zeroizing<[u8; 32]>) -> Result<Self, IdentityError> {
+        let path = data_dir.join(FILE);
+        let seed = match seed(&path)? {
+            Some(kept) => kept,
             None => {
-                let text = Zeroizing::new(data_encoding::HEXLOWER.encode(&*seed) + "\n");
+                let text = Zeroizing::new(data_encoding::HEXLOWER.encode(&*fresh) + "\n");
                 replace(&path, text.as_bytes())?;
-                seed
+                fresh
             }
         };
         let path = data_dir.join("generation");
@@ -110,6 +115,13 @@ impl std::fmt::Debug for Identity {
 pub(crate) fn hex32(text: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
     let bytes = Zeroizing::new(HEXLOWER_PERMISSIVE.decode(text.trim_ascii()).ok()?);
     bytes.as_slice().try_into().ok().map(Zeroizing::new)
+}
+
+fn seed(path: &Path) -> Result<Option<Zeroizing<[u8; 32]>>, IdentityError> {
+    let Some(text) = read(path)?.map(Zeroizing::new) else { return Ok(None) };
+    let malformed =
+        || IdentityError::Malformed { path: path.to_owned(), expected: "a seed of 64 hexadecimal digits" };
+    hex32(&text).map(Some).ok_or_else(malformed)
 }
 
 fn read(path: &Path) -> Result<Option<Vec<u8>>, IdentityError> {

@@ -56,6 +56,7 @@ pub use eviction::{Candidate, Line, Tally};
 pub use ingest::{IngestBuffer, Ingested, Ticket};
 pub use ledger::{CatalogTrust, Ledger, LedgerError, ledger_folder};
 pub use marking::NodeHold;
+pub use open::is_in_use;
 pub use options::{PACK_BYTES_MAX, StoreOptions};
 pub use partial::{Partial, Progress};
 pub use pins::{PIN_NAME_BYTES_MAX, PinName, PinNameError};

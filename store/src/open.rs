@@ -51,6 +51,19 @@ pub(crate) fn claim(disk: Arc<dyn Disk>, folder: &Path, salt: u64) -> Result<Fol
     Ok(Folder { disk, lock, shelf })
 }
 
+/// Whether a process has the store of this folder open. Changes nothing.
+///
+/// # Errors
+/// The disk does not say.
+pub fn is_in_use(disk: &dyn Disk, folder: &Path) -> Result<bool, StoreError> {
+    let path = folder.join("lock");
+    let lock = match disk.open(&path, OpenMode::Existing) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        opened => opened.map_err(|error| StoreError::disk("open", &path, error))?,
+    };
+    lock.try_lock().map(|ours| !ours).map_err(|error| StoreError::disk("lock", &path, error))
+}
+
 pub(crate) fn open(disk: Arc<dyn Disk>, folder: &Path, options: StoreOptions) -> Result<Shared, StoreError> {
     let Folder { disk, lock, shelf, .. } = claim(disk, folder, options.salt)?;
     let length = Arc::new(AtomicU64::new(0));

@@ -14,3 +14,13 @@ pub fn of(error: &dyn Error) -> String {
     }
     words
 }
+
+/// The innermost cause, for readers who know already what failed.
+#[must_use]
+pub fn innermost(error: &(dyn Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}

@@ -29,6 +29,7 @@ pub mod sync;
 
 // What both daemons are set up with.
 pub mod chain;
+pub mod check;
 pub mod config;
 pub mod daemon;
 pub mod finding;

@@ -17,7 +17,7 @@ pub use acme::AcmeError;
 pub use certificate::{Certificate, CertificateConcern, CertificateError};
 pub use certificates::Certificates;
 pub use files::{CertificateFiles, FilesError};
-pub use findings::findings;
+pub use findings::{findings, shown_now};
 pub use keeper::{Tls, TlsError};
 pub use proofs::Proofs;
 

@@ -174,6 +174,11 @@ impl Relay {
         Self::run(config.replace(&format!(":{former}"), &format!(":{port}")), folder, port).await
     }
 
+    /// What it was started with.
+    pub(crate) fn config(&self) -> Config {
+        Config::parse(&self.config, PrivateAddresses::Allowed).unwrap()
+    }
+
     pub(crate) fn key(&self) -> PublicKey {
         self.server.relay().identity.public_key()
     }

@@ -9,6 +9,7 @@ mod web;
 
 mod admin;
 mod budgets;
+mod checking;
 mod denying;
 mod filling;
 mod hostile;

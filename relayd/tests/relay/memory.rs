@@ -1,17 +1,13 @@
-//! What a relay remembers of itself and of directories, and what `check` says.
+//! What a relay remembers of itself and of directories.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 
-use odi_manifest::{CatalogId, SigningKey, SystemClock, Timestamp};
+use odi_manifest::{CatalogId, SigningKey, Timestamp};
 use odi_relayd::acquaintance::{Acquaintance, Contradiction};
-use odi_relayd::check::{Severity, check};
-use odi_relayd::config::{Config, PrivateAddresses};
 use odi_relayd::identity::{Identity, IdentityError};
 use odi_wire::message::PublicUrl;
 use zeroize::Zeroizing;
-
-use crate::lab::Lab;
 
 #[test]
 fn an_identity_is_made_once_and_its_statements_only_rise() {
@@ -59,37 +55,4 @@ fn a_directory_is_who_it_was_at_first_sight() {
 
     let pins = BTreeMap::from([("debian".to_owned(), evil)]);
     assert_eq!(open(&pins, 9).name("debian", evil), Ok(()), "the operator's word counts");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn check_says_in_words_what_would_fail() {
-    let lab = Lab::start(&[("a", b"a")]).await;
-    let folder = tempfile::tempdir().unwrap();
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let text = |listen: &str, directory: &str, disk: &str| {
-        format!(
-            "data_dir = {:?}\nlisten = [\"{listen}\"]\npublic_urls = [\"http://127.0.0.1:9999\"]\ndisk = \"{disk}\"\n\
-             [[directory]]\nurl = \"{directory}\"\n",
-            folder.path()
-        )
-    };
-    let findings = async |text: String| {
-        let config = Config::parse(&text, PrivateAddresses::Allowed).unwrap();
-        check(&config, &SystemClock).await
-    };
-    let good = findings(text("127.0.0.1:0", &lab.directory.url, "100 MB")).await;
-    assert!(good.iter().all(|finding| !finding.is_fatal()), "{good:?}");
-    assert!(good.iter().any(|finding| finding.words.contains("1 are wanted")), "{good:?}");
-
-    let bad =
-        findings(text(&taken.local_addr().unwrap().to_string(), &format!("http://{closed}"), "900 PB")).await;
-    let fatal: Vec<&str> = bad
-        .iter()
-        .filter(|finding| finding.severity == Severity::Fatal)
-        .map(|finding| finding.words.as_str())
-        .collect();
-    for words in ["cannot be listened on", "does not answer as a directory", "is more than there is"] {
-        assert!(fatal.iter().any(|said| said.contains(words)), "{words} in {fatal:?}");
-    }
 }

@@ -2,12 +2,14 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use odi_manifest::Timestamp;
 use url::Url;
 
 use super::acme;
 use super::certificate::Certificate;
+use super::certificates::Certificates;
 use super::files::CertificateFiles;
 use crate::chain;
 use crate::config::{AcmeConfig, ChallengeKind, TlsConfig};
@@ -23,6 +25,18 @@ pub fn findings(config: Option<&TlsConfig>, urls: &[Url], data_dir: &Path, now: 
         Some(TlsConfig::Files(files)) => of_files(files, urls, now),
         Some(TlsConfig::Acme(config)) => of_orders(config, urls, data_dir, now),
     }
+}
+
+/// What a listener could show at once, if there is anything usable. Changes nothing. Blocking.
+#[must_use]
+pub fn shown_now(config: &TlsConfig, data_dir: &Path) -> Option<Arc<Certificates>> {
+    let certificate = match config {
+        TlsConfig::Files(files) => files.load().ok()?,
+        TlsConfig::Acme(_) => acme::kept_in(&data_dir.join(acme::FOLDER))?,
+    };
+    let certificates = Certificates::default();
+    certificates.replace(certificate);
+    Some(Arc::new(certificates))
 }
 
 fn proxied(url: &Url) -> Finding {

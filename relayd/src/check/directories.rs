@@ -1,0 +1,99 @@
+//! Whether a directory answers, is the one that is meant, keeps our time, and has what is wanted.
+
+use std::path::Path;
+
+use odi_manifest::Clock;
+use odi_wire::check::clock_against;
+use odi_wire::client::{Ask, Client};
+use odi_wire::message::CatalogSummary;
+
+use super::{Finding, Severity};
+use crate::acquaintance::Acquaintance;
+use crate::chain;
+use crate::config::{DirectoryConfig, Size};
+use crate::directory_api::DirectoryApi;
+
+/// Looks at one.
+pub(super) async fn look_at(
+    client: &Client,
+    asked: &DirectoryConfig,
+    data_dir: &Path,
+    clock: &dyn Clock,
+) -> Vec<Finding> {
+    let url = &asked.url;
+    let api = DirectoryApi { client, url };
+    let key = match api.key().await {
+        Ok(key) => key,
+        Err(error) => {
+            let words = format!("{url} does not answer as a directory: {}.", chain::innermost(&error));
+            return vec![Finding::new(Severity::Fatal, words)];
+        }
+    };
+    let remembered = Acquaintance::remembered_key(data_dir, url);
+    let mut findings = vec![match asked.key {
+        Some(pinned) if pinned != key => Finding::new(
+            Severity::Fatal,
+            format!("{url} has the key {key}, and the configuration says {pinned}."),
+        ),
+        // What the configuration pins overrules what is remembered.
+        None if let Some(known) = remembered.filter(|known| *known != key) => Finding::new(
+            Severity::Fatal,
+            format!(
+                "{url} has the key {key}, it used to have {known}: ask its operator, then pin the new one with `key`."
+            ),
+        ),
+        _ => Finding::new(Severity::Fine, format!("{url} answers; its key is {key}.")),
+    }];
+    findings.extend(clock_of(client, asked, clock).await);
+    match api.catalogs().await {
+        Ok(offered) => findings.extend(catalogs(asked, &offered)),
+        Err(error) => {
+            let words = format!("{url} does not list catalogs: {}.", chain::of(&error));
+            findings.push(Finding::new(Severity::Fatal, words));
+        }
+    }
+    findings
+}
+
+/// Signed requests are believed for a minute each way, so the clock must be nearly right.
+async fn clock_of(client: &Client, asked: &DirectoryConfig, clock: &dyn Clock) -> Option<Finding> {
+    let reply = client.send(Ask::head(&asked.url.to_url())).await.ok()?;
+    let consequence = "what it signs will be refused. Set the clock.";
+    clock_against(&reply.headers, asked.url.as_str(), clock.now(), Severity::Fatal, consequence)
+}
+
+/// What of the offer is wanted, and what is wanted in vain.
+fn catalogs(asked: &DirectoryConfig, offered: &[CatalogSummary]) -> Vec<Finding> {
+    let (url, wanted) = (&asked.url, &asked.wanted);
+    let taken = offered.iter().filter(|catalog| {
+        let tags: Vec<String> = catalog.tags.iter().cloned().collect();
+        wanted.wants(&catalog.name, &tags)
+    });
+    let (count, bytes) =
+        taken.fold((0, 0_u64), |(count, bytes), catalog| (count + 1, bytes.saturating_add(catalog.bytes)));
+    let words = format!("{url}: {count} of {} catalogs are wanted, {} in all.", offered.len(), Size(bytes));
+    let severity = if count == 0 { Severity::Doubtful } else { Severity::Fine };
+    let mut findings = vec![Finding::new(severity, words)];
+    let unmatched =
+        wanted.names.iter().filter(|pattern| !offered.iter().any(|catalog| pattern.matches(&catalog.name)));
+    findings.extend(unmatched.map(|pattern| {
+        let words = format!("{url} has no catalog that `{}` names.", pattern.as_str());
+        Finding::new(Severity::Doubtful, words)
+    }));
+    let untagged =
+        wanted.tags.iter().filter(|tag| !offered.iter().any(|catalog| catalog.tags.contains(*tag)));
+    findings.extend(
+        untagged.map(|tag| {
+            Finding::new(Severity::Doubtful, format!("{url} has no catalog with the tag `{tag}`."))
+        }),
+    );
+    let others = offered.iter().filter_map(|catalog| {
+        let pinned = asked.ids.get(&catalog.name).filter(|pinned| **pinned != catalog.id)?;
+        let (name, id) = (&catalog.name, catalog.id);
+        let words =
+            format!("{url} calls {id} `{name}`, and the configuration says {pinned}: it is left out.");
+        Some(Finding::new(Severity::Fatal, words))
+    });
+    findings.extend(others);
+    findings
+}

@@ -3,6 +3,7 @@
 
 mod artifact;
 mod catalogs;
+mod full;
 mod redirect;
 mod relays;
 mod status;
@@ -17,6 +18,7 @@ use odi_wire::serve::{Request, Response, Service};
 
 use crate::directory::Directory;
 
+pub(crate) use full::Lengths;
 pub(crate) use status::status_document;
 
 /// The public listener's service.

@@ -16,6 +16,7 @@ use odi_wire::serve::{Request, Scheme};
 use odi_wire::sync::SyncClient;
 use tokio::sync::Notify;
 
+use crate::answer::Lengths;
 use crate::assignment::Offer;
 use crate::carry::Carry;
 use crate::catalog::Catalog;
@@ -68,6 +69,8 @@ pub(crate) struct Directory {
     pub(crate) carry: Carry,
     pub(crate) origins: Origins,
     pub(crate) callers: Mutex<NetworkThrottle>,
+    /// Of whole manifests, as they are sent.
+    pub(crate) lengths: Lengths,
 }
 
 impl Directory {

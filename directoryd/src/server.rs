@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::Measured;
-use crate::answer::Answers;
+use crate::answer::{Answers, Lengths};
 use crate::blocking::blocking;
 use crate::carry::Carry;
 use crate::catalog::{Catalog, follow};
@@ -251,6 +251,7 @@ fn open_blocking(config: Config, clock: Arc<dyn Clock>, client: Client) -> Resul
         carry: Carry::new(store.clone(), fetcher.clone()),
         origins: Origins::new(now),
         callers: Mutex::new(NetworkThrottle::new(CALLER_PACE, CALLERS_MAX)),
+        lengths: Lengths::default(),
         relays_due: Notify::new(),
         upkeep_due: Notify::new(),
         news: Notify::new(),

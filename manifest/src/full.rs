@@ -4,7 +4,11 @@
 //! that no path is both a file and a folder. Nodes leave it children first, so a sink that holds a node holds all
 //! that lies below it, even if the transfer broke off.
 
-use crate::cbor::{CborError, CborReason, Reader, Writer};
+mod frames;
+
+pub use frames::FullFrames;
+
+use crate::cbor::{CborError, CborReason, Reader};
 use crate::tree::{OrderFault, PathOrder, Place, check_in_place};
 use crate::{NODE_BYTES_MAX, Node, NodeError, NodeId, NodeSink, Nodes, NodesError, Tree};
 
@@ -42,56 +46,9 @@ pub enum FullError {
 /// # Errors
 /// A node is missing or invalid.
 pub fn encode_full(tree: &Tree, nodes: &dyn Nodes, mut out: impl FnMut(&[u8])) -> Result<(), NodesError> {
-    for id in tree.node_ids(nodes) {
-        let id = id?;
-        let encoded =
-            if id == Tree::empty().root { Node::empty().encode() } else { nodes.node(&id)?.encode() };
-        let mut frame = Writer::with_capacity(encoded.len() + FRAME_BYTES_MAX);
-        frame.bytes(&encoded);
-        out(frame.as_bytes());
-    }
-    Ok(())
-}
-
-/// Encodes what of a whole manifest comes behind the leaf that a path falls into: the nodes whose first path is greater.
-///
-/// # Errors
-/// A node is missing or invalid.
-pub fn encode_full_after(
-    tree: &Tree,
-    nodes: &dyn Nodes,
-    after: &str,
-    mut out: impl FnMut(&[u8]),
-) -> Result<(), NodesError> {
-    let mut frame = |node: &Node| {
-        let encoded = node.encode();
-        let mut frame = Writer::with_capacity(encoded.len() + FRAME_BYTES_MAX);
-        frame.bytes(&encoded);
-        out(frame.as_bytes());
-    };
-    if tree.root == Tree::empty().root {
-        return Ok(());
-    }
-    // What is still to come, the next on top: a subtree, and whether it begins behind the path.
-    let mut coming = vec![(tree.root, false)];
-    while let Some((id, is_behind)) = coming.pop() {
-        let node = nodes.node(&id)?;
-        if is_behind {
-            frame(&node);
-        }
-        if node.level() == 0 {
-            continue;
-        }
-        for at in (0..node.len()).rev() {
-            let Some(branch) = node.branch(at) else { continue };
-            let begins_behind = is_behind || node.path(at).is_some_and(|first| first > after);
-            // A subtree behind which another begins at or before the path lies before it altogether.
-            let is_before = node.path(at + 1).is_some_and(|next| next <= after);
-            let leaf_of_path = node.level() == 1 && !begins_behind;
-            if begins_behind || !(is_before || leaf_of_path) {
-                coming.push((branch.node, begins_behind));
-            }
-        }
+    let mut frames = FullFrames::of(tree);
+    while let Some(frame) = frames.next_frame(nodes)? {
+        out(&frame);
     }
     Ok(())
 }

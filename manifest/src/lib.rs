@@ -47,7 +47,7 @@ pub use entry::{Entry, EntryError, Ext};
 pub use envelope::{Envelope, EnvelopeError, RecordKind, SIGNATURES_MAX, signed_bytes};
 pub use equivocation::{EQUIVOCATION_BYTES_MAX, Equivocation, EquivocationError};
 pub use extensions::{EXTENSIONS_MAX, Extensions};
-pub use full::{FullError, FullReader, encode_full, encode_full_after};
+pub use full::{FullError, FullFrames, FullReader, encode_full};
 pub use head::{
     Head, HeadBuilder, HeadMeta, LABELS_MAX, Label, ORIGINS_MAX, TAGS_MAX, VOID_MAX, skip_target,
 };

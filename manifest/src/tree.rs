@@ -34,7 +34,7 @@ pub use list::{Child, Listing};
 pub use node::{Branch, Node};
 pub use nodes::{MemoryNodes, NodeSink, Nodes};
 pub(crate) use order::{OrderFault, PathOrder};
-pub(crate) use place::{Place, check_in_place};
+pub(crate) use place::{Place, check_in_place, load_branch};
 pub use proof::{Proof, ProofError};
 pub(crate) use row::common_prefix;
 pub use walk::{Entries, NodeIds};
@@ -172,7 +172,7 @@ impl Tree {
 }
 
 /// Loads a root; the empty manifest's needs nobody.
-fn load_root(nodes: &dyn Nodes, root: &NodeId) -> Result<Arc<Node>, NodesError> {
+pub(crate) fn load_root(nodes: &dyn Nodes, root: &NodeId) -> Result<Arc<Node>, NodesError> {
     if *root == *node::EMPTY_ID {
         return Ok(Arc::new(Node::empty()));
     }
@@ -189,7 +189,7 @@ fn entry_below(
     branch_of: fn(&Node, &str) -> usize,
 ) -> Result<Option<Entry>, NodesError> {
     let mut node = Arc::clone(root);
-    while let Some(below) = place::load_branch(nodes, &node, branch_of(&node, path))? {
+    while let Some(below) = load_branch(nodes, &node, branch_of(&node, path))? {
         node = below;
     }
     Ok(node.find(path).and_then(|at| node.entry(at)).cloned())

@@ -8,17 +8,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use odi_manifest::{
     ArtifactPath, BlobId, CatalogId, DIFF_BYTES_MAX, DIFF_OPS_MAX, DiffHeader, HeadId, NodesError, Op, Tree,
-    diff_fits, encode_diff, encode_full, encode_full_after, end_of_operation,
+    diff_fits, encode_diff, end_of_operation,
 };
 use odi_wire::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use odi_wire::http::{HeaderValue, StatusCode};
 use odi_wire::layout::{HEADS_PER_PACK, LayoutPath};
 use odi_wire::message::{CBOR, PUSH_BYTES_MAX, Push};
 use odi_wire::refusal::Refusal;
-use odi_wire::serve::{Body, BodyError, Request, Response};
-use tokio::sync::mpsc;
+use odi_wire::serve::{Body, Request, Response};
 
-use super::{artifact, internal};
+use super::{artifact, full, internal};
 use crate::blocking::blocking;
 use crate::catalog::Catalog;
 use crate::catalog::follow::{self, PushRefusal};
@@ -26,12 +25,8 @@ use crate::catalog::view::{State, View};
 use crate::directory::Directory;
 use crate::network::Network;
 
-/// Bytes of a whole manifest that are gathered before they are sent.
-const FULL_PIECE_BYTES: usize = 256 << 10;
 /// The largest blob whose chunk list is fetched for others: a list of 1 MiB.
 const LISTED_BYTES_MAX: u64 = 8 << 30;
-/// Such pieces that wait for a slow reader.
-const FULL_PIECES_WAITING: usize = 4;
 
 /// The newest adopted head; with `after`, once it is above that or the time is up (204).
 pub(super) async fn head(
@@ -185,19 +180,6 @@ fn known(catalog: &Catalog, head: &HeadId) -> Result<Arc<State>, Refusal> {
 }
 
 /// A whole manifest, or what of it comes behind the leaf of a path.
-fn encode(
-    tree: &Tree,
-    nodes: &crate::directory::Nodes,
-    after: Option<&ArtifactPath>,
-    out: impl FnMut(&[u8]),
-) -> Result<(), NodesError> {
-    match after {
-        None => encode_full(tree, nodes, out),
-        Some(after) => encode_full_after(tree, nodes, after.as_str(), out),
-    }
-}
-
-/// A whole manifest: once through it for the length, and once more while it is sent.
 async fn full(
     directory: &Arc<Directory>,
     catalog: &Catalog,
@@ -205,35 +187,10 @@ async fn full(
     after: Option<ArtifactPath>,
 ) -> Result<Response, Refusal> {
     let tree = known(catalog, &head)?.tree;
-    let (nodes, behind) = (directory.nodes.clone(), after.clone());
-    let measured = blocking(move || {
-        let mut length = 0;
-        encode(&tree, &nodes, behind.as_ref(), |frame| length += frame.len() as u64).map(|()| length)
-    })
-    .await;
-    let length = measured.map_err(|error| internal(&error))?;
-    let (pieces, arriving) = mpsc::channel::<Result<Bytes, BodyError>>(FULL_PIECES_WAITING);
-    let nodes = directory.nodes.clone();
-    let encoding = tokio::task::spawn_blocking(move || {
-        let mut gathered = Vec::with_capacity(FULL_PIECE_BYTES * 2);
-        let encoded = encode(&tree, &nodes, after.as_ref(), |frame| {
-            gathered.extend_from_slice(frame);
-            if gathered.len() >= FULL_PIECE_BYTES && !pieces.is_closed() {
-                // A reader that went away is noticed above, or at the next piece.
-                pieces.blocking_send(Ok(Bytes::from(std::mem::take(&mut gathered)))).unwrap_or_default();
-            }
-        });
-        let last = encoded.map(|()| Bytes::from(gathered)).map_err(BodyError::source);
-        pieces.blocking_send(last).unwrap_or_default();
-    });
-    let stream = futures_util::stream::unfold(Some((arriving, encoding)), |state| async {
-        let (mut arriving, encoding) = state?;
-        match arriving.recv().await {
-            Some(piece) => Some((piece, Some((arriving, encoding)))),
-            None => encoding.await.err().map(|panicked| (Err(BodyError::source(panicked)), None)),
-        }
-    });
-    Ok(Response::ok(CBOR, Body::stream(length, stream)))
+    let length = directory.lengths.of(&directory.nodes, &tree, after.as_ref()).await?;
+    let length = length.map_err(|error| internal(&error))?;
+    let body = full::body(directory.nodes.clone(), full::frames(&tree, after.as_ref()), length);
+    Ok(Response::ok(CBOR, body))
 }
 
 /// Proof that a head's manifest has, or lacks, an entry.

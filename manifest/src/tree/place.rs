@@ -10,7 +10,7 @@ use super::{NodeError, NodesError, cut};
 /// Loads a child of an inner node and checks what the two of them show; what was loaded and checked before, and is in
 /// memory still, is at hand. Every walk goes through here, so that levels fall with every step and a walk ends, whatever
 /// the source of nodes says.
-pub(super) fn load_branch(
+pub(crate) fn load_branch(
     nodes: &dyn Nodes,
     parent: &Node,
     at: usize,

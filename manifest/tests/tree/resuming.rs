@@ -1,7 +1,7 @@
 //! A stream of nodes that breaks off anywhere goes on behind its last whole leaf.
 
 use odi_manifest::{
-    ArtifactPath, BlobId, Entry, FullReader, MemoryNodes, Sha256, Tree, encode_full, encode_full_after,
+    ArtifactPath, BlobId, Entry, FullFrames, FullReader, MemoryNodes, Sha256, Tree, encode_full,
 };
 
 #[test]
@@ -24,7 +24,10 @@ fn a_full_cut_anywhere_goes_on_where_it_was() {
             match reader.resume_after().map(str::to_owned) {
                 None => rest.clone_from(&whole),
                 Some(after) => {
-                    encode_full_after(&tree, &nodes, &after, |frame| rest.extend_from_slice(frame)).unwrap();
+                    let mut frames = FullFrames::after(&tree, &after);
+                    while let Some(frame) = frames.next_frame(&nodes).unwrap() {
+                        rest.extend_from_slice(&frame);
+                    }
                     assert!(rest.len() < whole.len());
                     resumed += 1;
                 }

@@ -243,6 +243,12 @@ impl Roster {
         self.members.values().filter(move |member| member.is_proved() && member.is_alive(now))
     }
 
+    /// The living relays whose self-test has passed and that were not caught lying since: whose word on what they hold
+    /// counts here and is passed on.
+    pub fn passed(&self, now: Timestamp) -> impl Iterator<Item = &Member> {
+        self.live(now).filter(|member| member.trial().has_passed())
+    }
+
     /// The relays that may be redirected to: alive, probed lately, not shut out.
     pub fn selectable(&self, now: Timestamp) -> impl Iterator<Item = &Member> {
         self.live(now).filter(move |member| member.trial().is_selectable(now, &self.limits))

@@ -14,7 +14,7 @@ use crate::catalog::view::State;
 use crate::challenge;
 use crate::directory::Directory;
 use crate::probing::{self, Finding};
-use crate::roster::{Due, Event, Member, Registration, Standing};
+use crate::roster::{Due, Event, Member, Registration};
 use crate::select;
 use crate::selftest::checks;
 use crate::state_rules;
@@ -154,11 +154,10 @@ async fn test_relay(directory: Arc<Directory>, relay: PublicKey) {
 }
 
 impl Directory {
-    /// The inventories, with something of a catalog in them, of live relays that were not caught lying.
+    /// The inventories, with something of a catalog in them, of live relays that have passed their self-test.
     pub(crate) fn inventories_of(&self, catalog: &CatalogId, now: Timestamp) -> Vec<Arc<Inventory>> {
         let roster = self.relays.roster();
-        let honest = |member: &&Member| member.standing(now) != Standing::Quarantined;
-        let following = roster.live(now).filter(honest).filter_map(Member::announced);
+        let following = roster.passed(now).filter_map(Member::announced);
         let following = following.filter(|said| said.inventory.catalog(catalog).is_some());
         following.map(|said| Arc::clone(&said.inventory)).collect()
     }

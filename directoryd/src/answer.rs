@@ -61,7 +61,7 @@ async fn api(directory: &Arc<Directory>, request: Request, route: ApiRoute) -> R
         ApiRoute::Proof { catalog, path, head } => {
             catalogs::proof(directory, &request, &catalog, path, head).await
         }
-        ApiRoute::Holders { catalog } => relays::holders(directory, &catalog),
+        ApiRoute::Holders { catalog } => relays::holders(directory, &request, &catalog).await,
         ApiRoute::Push { catalog } => catalogs::push(directory, request, &catalog).await,
         ApiRoute::Trigger { catalog } => catalogs::trigger(directory, &request, &catalog),
         ApiRoute::Relays => Ok(relays::list(directory)),

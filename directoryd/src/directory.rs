@@ -12,7 +12,7 @@ use odi_wire::client::Client;
 use odi_wire::fetch::{Fetcher, Source, Wanted};
 use odi_wire::refusal::Refusal;
 use odi_wire::route::CatalogName;
-use odi_wire::serve::{Request, Scheme};
+use odi_wire::serve::{LargeAnswers, Request, Scheme};
 use odi_wire::sync::SyncClient;
 use tokio::sync::Notify;
 
@@ -40,6 +40,15 @@ pub(crate) const CALLERS_MAX: usize = 50_000;
 const RETURN_GRACE: Duration = Duration::from_secs(30);
 /// How many relays are asked for a chunk list.
 const RELAYS_ASKED: usize = 2;
+
+/// What is large, made as a whole and asked for by many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Large {
+    /// The operations from one state of a catalog to another.
+    Diff(CatalogId, HeadId, HeadId),
+    /// Who holds something of a catalog, by the roster's revision and a time.
+    Holders(CatalogId, u64, u64),
+}
 
 /// A directory at work.
 pub(crate) struct Directory {
@@ -71,6 +80,7 @@ pub(crate) struct Directory {
     pub(crate) callers: Mutex<NetworkThrottle>,
     /// Of whole manifests, as they are sent.
     pub(crate) lengths: Lengths,
+    pub(crate) large: LargeAnswers<Large>,
 }
 
 impl Directory {

@@ -11,9 +11,9 @@ use odi_store::{Disk, Ledger, LedgerError, RealDisk, Store, StoreError, StoreOpt
 use odi_wire::admin::Admin;
 use odi_wire::client::{Client, ClientError, ClientPolicy};
 use odi_wire::fetch::{FetchLimits, Fetcher};
-use odi_wire::limits::Limits;
+use odi_wire::limits::{LARGE_ANSWERS_BYTES, Limits};
 use odi_wire::route::CatalogName;
-use odi_wire::serve::{self, Running, ServeError, TrustedProxies};
+use odi_wire::serve::{self, LargeAnswers, Running, ServeError, TrustedProxies};
 use odi_wire::sync::{FollowedCatalog, SyncClient, SyncError};
 use odi_wire::tls::{Tls, TlsError};
 use tokio::sync::Notify;
@@ -252,6 +252,7 @@ fn open_blocking(config: Config, clock: Arc<dyn Clock>, client: Client) -> Resul
         origins: Origins::new(now),
         callers: Mutex::new(NetworkThrottle::new(CALLER_PACE, CALLERS_MAX)),
         lengths: Lengths::default(),
+        large: LargeAnswers::new(LARGE_ANSWERS_BYTES),
         relays_due: Notify::new(),
         upkeep_due: Notify::new(),
         news: Notify::new(),

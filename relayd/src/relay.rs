@@ -8,7 +8,7 @@ use odi_store::{BlobReader, Ledger, Store};
 use odi_wire::client::Client;
 use odi_wire::refusal::Refusal;
 use odi_wire::request_signature::Verifier;
-use odi_wire::serve::Throttle;
+use odi_wire::serve::{LargeAnswers, Throttle};
 
 use crate::admission::{Followed, admit, admits_selftest};
 use crate::bell::Bell;
@@ -69,6 +69,8 @@ pub struct Relay {
     pub withdrawn: Withdrawn,
     /// Judges the requests that directories sign.
     pub verifier: Mutex<Verifier>,
+    /// Chunk lists on their way to others.
+    pub chunk_lists: LargeAnswers<BlobId>,
 }
 
 impl Relay {

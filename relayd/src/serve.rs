@@ -11,7 +11,7 @@ mod notified;
 mod pulled;
 mod signed;
 
-use odi_manifest::{BlobId, CHUNK_BYTES};
+use odi_manifest::{BLOB_BYTES_MAX, BlobId, CHUNK_BYTES};
 use odi_wire::file_response::{Caching, FileMeta};
 use odi_wire::layout::LayoutPath;
 use odi_wire::media_type::MediaType;
@@ -22,6 +22,9 @@ use odi_wire::serve::{Request, Response, Service};
 use crate::relay::Relay;
 
 pub(crate) use documents::status_document;
+
+/// The longest chunk list, which the largest blob has.
+const CHUNK_LIST_BYTES_MAX: u64 = BLOB_BYTES_MAX.div_ceil(CHUNK_BYTES) * 32;
 
 impl Service for Relay {
     async fn call(&self, mut request: Request) -> Response {
@@ -89,9 +92,11 @@ impl Relay {
             return Err(Refusal::LegallyRefused);
         }
         let (store, blob) = (self.store.clone(), *blob);
-        let list = tokio::task::spawn_blocking(move || store.chunk_list(&blob)).await;
-        let list = list.map_err(|_| Refusal::Internal)?.ok_or(Refusal::NotFound)?;
-        debug_assert!(list.len() > 1, "blobs of one chunk have no list; a chunk has {CHUNK_BYTES} bytes");
-        Ok(Response::ok("application/octet-stream", list.to_bytes()))
+        let list = self.chunk_lists.answer(blob, CHUNK_LIST_BYTES_MAX, async || {
+            let read = move || store.chunk_list(&blob).map(|list| list.to_bytes());
+            let list = tokio::task::spawn_blocking(read).await;
+            list.map_err(|_| Refusal::Internal)?.ok_or(Refusal::NotFound)
+        });
+        Ok(Response::ok("application/octet-stream", list.await?))
     }
 }

@@ -12,11 +12,11 @@ use odi_manifest::Clock;
 use odi_store::{Disk, RealDisk, Store, StoreError, StoreOptions};
 use odi_wire::admin::Admin;
 use odi_wire::client::{Client, ClientError, ClientPolicy};
-use odi_wire::limits::Limits;
+use odi_wire::limits::{LARGE_ANSWERS_BYTES, Limits};
 use odi_wire::message::RelayState;
 use odi_wire::private_file;
 use odi_wire::request_signature::Verifier;
-use odi_wire::serve::{self, Running, ServeError, Throttle, TrustedProxies};
+use odi_wire::serve::{self, LargeAnswers, Running, ServeError, Throttle, TrustedProxies};
 use odi_wire::tls::{Tls, TlsError};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -293,6 +293,7 @@ fn open(config: Config, clock: Arc<dyn Clock>, throttle: Arc<Throttle>) -> Resul
         announce: Arc::new(Bell::default()),
         wanted_changed: Bell::default(),
         withdrawn: Withdrawn::default(),
+        chunk_lists: LargeAnswers::new(LARGE_ANSWERS_BYTES),
         verifier: Mutex::new(Verifier::new(&urls, started)),
     })
 }

@@ -40,6 +40,15 @@ pub const PACE_PIECE_BYTES: u64 = 256 * 1024;
 /// How many client networks a limited server remembers that have just had more than their share.
 pub const PACE_LANES_MAX: usize = 16 * 1024;
 
+/// What large answers take of memory together, until they have been sent.
+pub const LARGE_ANSWERS_BYTES: u64 = 256 << 20;
+
+/// How many large answers are kept for the next who asks.
+pub const LARGE_ANSWERS_KEPT: usize = 8;
+
+/// How long a request waits for room for its large answer.
+pub const LARGE_ANSWER_PATIENCE: Duration = Duration::from_secs(10);
+
 /// What one server spends on its callers. All are per process, or per connection where it says so.
 #[derive(Clone, Debug)]
 pub struct Limits {

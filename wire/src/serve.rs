@@ -14,6 +14,7 @@ mod forwarded;
 mod http2;
 mod http2_activity;
 mod http2_body;
+mod large_answers;
 mod listen;
 mod message;
 mod open_files;
@@ -26,6 +27,7 @@ mod tls_handshake;
 
 pub use body::{Body, BodyError};
 pub use forwarded::TrustedProxies;
+pub use large_answers::LargeAnswers;
 pub use listen::{Listen, Protocol, Socket, SocketStream};
 pub use message::{Request, Response, Scheme};
 pub use server::{Drained, Load, Running, ServeError, Server, Service};

@@ -22,7 +22,7 @@ use crate::blocking::blocking;
 use crate::catalog::Catalog;
 use crate::catalog::follow::{self, PushRefusal};
 use crate::catalog::view::{State, View};
-use crate::directory::Directory;
+use crate::directory::{Directory, Large};
 use crate::network::Network;
 
 /// The largest blob whose chunk list is fetched for others: a list of 1 MiB.
@@ -156,23 +156,33 @@ async fn diff(
 ) -> Result<Response, Refusal> {
     let (from, to) = (known(catalog, &from)?, known(catalog, &to)?);
     let (nodes, id) = (directory.nodes.clone(), catalog.id());
-    let encoded = blocking(move || -> Result<Option<Vec<u8>>, NodesError> {
-        let changes = Tree::diff(&nodes, &from.tree, &to.tree).take(DIFF_OPS_MAX + 1);
-        let ops = changes.collect::<Result<Vec<Op>, NodesError>>()?;
-        let header = DiffHeader { cat: id, from: from.id, to: to.id, n: ops.len() as u64 };
-        let encoded = diff_fits(&ops).then(|| encode_diff(&header, &ops));
-        let encoded = encoded.filter(|encoded| encoded.len() <= DIFF_BYTES_MAX);
-        Ok(match after {
-            None => encoded,
-            // A path that the diff does not name means that the asker has another diff.
-            Some(after) => encoded.and_then(|encoded| {
-                let end = end_of_operation(&encoded, &after).ok().flatten()?;
-                encoded.get(end..).map(<[u8]>::to_vec)
-            }),
-        })
-    })
-    .await;
-    encoded.map_err(|error| internal(&error))?.map(records).ok_or(Refusal::NotFound)
+    let key = Large::Diff(id, from.id, to.id);
+    let encoded = directory.large.answer(key, DIFF_BYTES_MAX as u64, async || {
+        let encoded = blocking(move || encoded_diff(&nodes, id, &from, &to)).await;
+        encoded.map_err(|error| internal(&error))?.ok_or(Refusal::NotFound)
+    });
+    let encoded = encoded.await?;
+    let Some(after) = after else { return Ok(records(encoded)) };
+    let rest = blocking(move || {
+        let end = end_of_operation(&encoded, &after).ok().flatten()?;
+        (end <= encoded.len()).then(|| encoded.slice(end..))
+    });
+    // A path that the diff does not name means that the asker has another diff.
+    rest.await.map(records).ok_or(Refusal::NotFound)
+}
+
+/// `None` if it is more than receivers take.
+fn encoded_diff(
+    nodes: &crate::directory::Nodes,
+    cat: CatalogId,
+    from: &State,
+    to: &State,
+) -> Result<Option<Vec<u8>>, NodesError> {
+    let changes = Tree::diff(nodes, &from.tree, &to.tree).take(DIFF_OPS_MAX + 1);
+    let ops = changes.collect::<Result<Vec<Op>, NodesError>>()?;
+    let header = DiffHeader { cat, from: from.id, to: to.id, n: ops.len() as u64 };
+    let encoded = diff_fits(&ops).then(|| encode_diff(&header, &ops));
+    Ok(encoded.filter(|encoded| encoded.len() <= DIFF_BYTES_MAX))
 }
 
 fn known(catalog: &Catalog, head: &HeadId) -> Result<Arc<State>, Refusal> {

@@ -7,23 +7,28 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use odi_manifest::{CatalogId, PublicKey, RecordKind, Timestamp, Verified};
 use odi_wire::http::header::CONTENT_TYPE;
 use odi_wire::http::{HeaderValue, StatusCode};
 use odi_wire::message::{
-    CBOR, Inventory, JSON, LeaseReply, Leave, RegistrationReply, RelayHolding, RelayReg, RelayState,
-    RelaySummary, Statement, StatementError, encode_holders, open, to_json,
+    CBOR, HOLDERS_BYTES_MAX, HOLDERS_MAX, Inventory, JSON, LeaseReply, Leave, RegistrationReply,
+    RelayHolding, RelayReg, RelayState, RelaySummary, Statement, StatementError, encode_holders, open,
+    to_json,
 };
 use odi_wire::refusal::Refusal;
 use odi_wire::serve::{Request, Response, Scheme};
 
+use crate::blocking::blocking;
 use crate::config::PrivateAddresses;
-use crate::directory::Directory;
+use crate::directory::{Directory, Large};
 use crate::network::Network;
 use crate::roster::{Announced, Announcement, Member, Registration, RosterRefusal, Standing};
 
 /// How far a relay's clock may be off in a registration.
 const CLOCK_OFF_MAX: Duration = Duration::from_secs(300);
+/// For how long the list of holders is given as it was made, if nobody came or went meanwhile.
+const HOLDERS_KEPT: Duration = Duration::from_secs(10);
 /// When a relay that met a full roster may come back.
 const FULL_RETRY: Duration = Duration::from_secs(600);
 
@@ -135,20 +140,32 @@ pub(super) fn assignment(directory: &Directory, relay: &[u8; 32]) -> Result<Resp
     Ok(Response::ok(CBOR, envelope).with_header("cache-control", HeaderValue::from_static("no-store")))
 }
 
-/// The inventories of relays that live and hold something of a catalog.
-pub(super) fn holders(directory: &Directory, catalog: &CatalogId) -> Result<Response, Refusal> {
+/// The inventories of relays that live, have passed their self-test and hold something of a catalog.
+pub(super) async fn holders(
+    directory: &Directory,
+    request: &Request,
+    catalog: &CatalogId,
+) -> Result<Response, Refusal> {
     if directory.catalog(catalog).is_none() {
         return Err(Refusal::NotFound);
     }
+    directory.pace(Network::of(request.peer.ip()))?;
     let now = directory.clock.now();
-    let roster = directory.relays.roster();
-    let envelopes = roster
-        .live(now)
-        .filter(|member| member.standing(now) != Standing::Quarantined && member.holding(catalog).is_some())
-        .filter_map(Member::announced)
-        .map(|said| said.envelope.as_ref());
-    Ok(Response::ok(CBOR, encode_holders(envelopes))
-        .with_header("cache-control", HeaderValue::from_static("no-store")))
+    let revision = directory.relays.roster().revision();
+    let key = Large::Holders(*catalog, revision, now.0 / HOLDERS_KEPT.as_secs());
+    let answer = directory.large.answer(key, HOLDERS_BYTES_MAX as u64, async || {
+        let envelopes: Vec<Bytes> = {
+            let roster = directory.relays.roster();
+            let holders = roster.passed(now).filter(|member| member.holding(catalog).is_some());
+            holders
+                .filter_map(Member::announced)
+                .map(|said| said.envelope.clone())
+                .take(HOLDERS_MAX)
+                .collect()
+        };
+        Ok(blocking(move || encode_holders(envelopes.iter().map(Bytes::as_ref))).await)
+    });
+    Ok(Response::ok(CBOR, answer.await?).with_header("cache-control", HeaderValue::from_static("no-store")))
 }
 
 /// The relays, for people and tools.

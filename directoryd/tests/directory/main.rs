@@ -5,6 +5,7 @@
 mod answers;
 mod checking;
 mod fake_relay;
+mod holders;
 mod kills;
 mod lies;
 mod mending;

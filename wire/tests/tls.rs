@@ -304,23 +304,3 @@ async fn whoever_does_not_shake_hands_is_cut_off_and_holds_up_nobody() {
         let _closed = socket.read_to_end(&mut rest).await;
     }
 }
-
-/// What the plain listener refuses is refused behind TLS too.
-#[tokio::test]
-async fn smuggling_is_refused_inside_tls() {
-    let lab = Lab::start().await;
-    for (fields, expected) in [
-        ("Transfer-Encoding: chunked\r\n", "411"),
-        ("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", "411"),
-        ("Content-Length: 0\r\nContent-Length: 5\r\n", "400"),
-        ("Content-Length: 5, 5\r\n", "400"),
-        ("Host: y\r\n", "400"),
-    ] {
-        let mut stream = lab.connect(NAME, &["http/1.1"], rustls::ALL_VERSIONS).await.unwrap();
-        let smuggled = "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
-        let request = format!("POST /a HTTP/1.1\r\nHost: x\r\n{fields}\r\n0\r\n\r\n{smuggled}");
-        let reply = exchange(&mut stream, request.as_bytes()).await;
-        assert!(reply.starts_with(&format!("HTTP/1.1 {expected} ")), "{fields:?}: {reply}");
-        assert!(!reply.contains("/smuggled"), "{fields:?}: {reply}");
-    }
-}

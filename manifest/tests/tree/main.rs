@@ -3,6 +3,8 @@
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test that panics has failed")]
 
 mod adversarial;
+#[path = "../support/cbor_like.rs"]
+mod cbor_like;
 #[path = "../support/damage.rs"]
 mod damage;
 mod decoders;

@@ -8,6 +8,8 @@
 
 mod adoption;
 mod catalog;
+#[path = "../support/cbor_like.rs"]
+mod cbor_like;
 mod freshness;
 mod promises;
 mod properties;

@@ -207,16 +207,19 @@ async fn whoever_follows_here_finds_the_heads_that_a_jump_left_out() {
     let origin = publisher.serve().await;
     let world = World::start(&publisher.id, Some(&origin.url())).await;
     world.until_served(1).await;
-    for text in 2..30u8 {
-        publisher.sign(&[("a", &[text])]);
-    }
+    let mut heads = vec![publisher.newest().encode()];
+    heads.extend((2..30u8).map(|text| publisher.sign(&[("a", &[text])]).encode()));
     publisher.publish(&[("a", b"thirty")]);
+    heads.push(publisher.newest().encode());
     world.pull(&publisher.id, 30).await;
-    for seq in 1..=30 {
-        world
-            .until(async || world.item(&publisher.id, LayoutPath::HeadAt(seq)).await == StatusCode::OK)
-            .await;
+    for (seq, head) in (1..).zip(heads) {
+        let item = LayoutPath::HeadAt(seq);
+        world.until(async || world.item(&publisher.id, item).await == StatusCode::OK).await;
+        let found = world.body(&format!("/odi/v1/catalogs/{}/{item}", publisher.id)).await;
+        assert!(found == head, "head {seq} is another");
     }
+    let item = LayoutPath::HeadAt(31);
+    assert_eq!(world.item(&publisher.id, item).await, StatusCode::NOT_FOUND, "a head that there is not");
 }
 
 #[tokio::test]

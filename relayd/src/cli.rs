@@ -108,11 +108,11 @@ async fn serve(config: Config, again: impl Fn() -> Result<Config, ConfigError>) 
     let mut server = Server::bind(config, Arc::new(SystemClock)).await?;
     let leaving = server.leaving();
     supervisor.ready();
-    let (deadline, failure) = loop {
+    let (asked_to_leave, failure) = loop {
         tokio::select! {
-            failure = server.failed() => break (DRAIN, Some(failure)),
-            () = stop.received() => break (DRAIN, None),
-            () = leaving.cancelled() => break (LEAVE, None),
+            failure = server.failed() => break (false, Some(failure)),
+            () = stop.received() => break (false, None),
+            () = leaving.cancelled() => break (true, None),
             () = reload.received() => {
                 supervisor.reloading();
                 take_again(&server, again());
@@ -121,10 +121,18 @@ async fn serve(config: Config, again: impl Fn() -> Result<Config, ConfigError>) 
             () = supervisor.beat() => {}
         }
     };
-    if deadline == DRAIN {
+    let deadline = async {
+        if asked_to_leave {
+            tokio::select! {
+                () = tokio::time::sleep(LEAVE) => return,
+                // The machine goes down, or the operator does not wait for an hour's downloads after all.
+                () = stop.received() => {}
+            }
+        }
         supervisor.stopping();
-    }
-    let mut draining = std::pin::pin!(server.drain(deadline));
+        tokio::time::sleep(DRAIN).await;
+    };
+    let mut draining = std::pin::pin!(server.drain_until(deadline));
     loop {
         tokio::select! {
             () = &mut draining => break,

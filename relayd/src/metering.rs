@@ -77,8 +77,17 @@ impl Count {
 
 impl Meter {
     /// Reads the count, or begins one. A month that is over on this machine's clock counts from zero; one that has not
-    /// begun goes on, for the clock may have been set back.
-    pub fn open(data_dir: &Path, now: Timestamp) -> Result<Self, MeteringError> {
+    /// begun goes on, for the clock may have been set back. Under a budget the throttle grants nothing until
+    /// [`Meter::settle`] has made a ceiling durable.
+    ///
+    /// # Errors
+    /// The file is there and cannot be read, or makes no sense.
+    pub fn open(
+        data_dir: &Path,
+        budget: Option<u64>,
+        throttle: &Throttle,
+        now: Timestamp,
+    ) -> Result<Self, MeteringError> {
         let path = data_dir.join("transfer.json");
         let malformed = || MeteringError::Malformed { path: path.clone() };
         let text = private_file::read(&path);
@@ -89,8 +98,11 @@ impl Meter {
                 (Month::parse(&record.month).ok_or_else(malformed)?, record.sent)
             }
         };
-        let unlimited = standing(None, 0, month, now);
-        Ok(Self { path, count: Mutex::new(Count { month, sent, since: 0, standing: unlimited }) })
+        if budget.is_some() {
+            throttle.allow_up_to(throttle.sent());
+        }
+        let standing = standing(budget, sent, month, now);
+        Ok(Self { path, count: Mutex::new(Count { month, sent, since: throttle.sent(), standing }) })
     }
 
     /// Bytes sent this month.

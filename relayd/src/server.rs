@@ -97,6 +97,8 @@ pub struct Server {
     admin: Option<Running>,
     /// Cancelled when the operator asks the relay to leave.
     leaving: CancellationToken,
+    /// One per directory, with an end of their own: whoever has left announces nothing any more.
+    memberships: (JoinSet<()>, CancellationToken),
     tasks: JoinSet<()>,
     stop: CancellationToken,
 }
@@ -139,8 +141,10 @@ impl Server {
         tasks.spawn(housekeeping::run(Arc::clone(&relay), stop.clone()));
         tasks.spawn(metering::run(Arc::clone(&relay), stop.clone()));
         tasks.spawn(revoking::run(Arc::clone(&relay), stop.clone()));
+        let mut memberships = (JoinSet::new(), CancellationToken::new());
         for directory in &relay.directories {
-            tasks.spawn(membership::run(Arc::clone(&relay), Arc::clone(directory), stop.clone()));
+            let (relay, directory, stop) = (Arc::clone(&relay), Arc::clone(directory), memberships.1.clone());
+            memberships.0.spawn(membership::run(relay, directory, stop));
         }
         if let Some(tls) = tls {
             tasks.spawn(tls.keep(stop.clone()));
@@ -151,7 +155,7 @@ impl Server {
         let (measured, load) = (Arc::clone(&relay), running.load());
         let measured = Measured { relay: measured, load, leaving: leaving.clone() };
         let admin = admin.map(|listening| listening.spawn(Arc::new(Admin(Arc::new(measured)))));
-        Ok(Self { relay, running, admin, leaving, tasks, stop })
+        Ok(Self { relay, running, admin, leaving, memberships, tasks, stop })
     }
 
     /// The addresses in use, in the order of the configuration.
@@ -190,25 +194,29 @@ impl Server {
             error = self.running.failed() => error.into(),
             error = admin => error.into(),
             Some(ended) = self.tasks.join_next() => ServerError::TaskEnded { source: ended.err() },
+            Some(ended) = self.memberships.0.join_next() => ServerError::TaskEnded { source: ended.err() },
         }
     }
 
     /// Leaves the directories, finishes open downloads until the deadline, and ends every task.
     pub async fn drain(self, deadline: Duration) {
-        let Self { relay, running, admin, leaving, mut tasks, stop } = self;
+        self.drain_until(tokio::time::sleep(deadline)).await;
+    }
+
+    /// The same with a deadline that is whenever `deadline` ends.
+    pub async fn drain_until(self, deadline: impl Future<Output = ()>) {
+        let Self { relay, running, admin, leaving, memberships, tasks, stop } = self;
         leaving.cancel();
-        // First, so that no directory sends anybody new.
+        // First, so that no directory sends anybody new; an announcement after the leave would renew the lease.
+        memberships.1.cancel();
+        joined(memberships.0).await;
         let leaves =
             relay.directories.iter().filter(|directory| directory.link().state != RelayState::Unknown);
         futures_util::future::join_all(leaves.map(|directory| membership::leave(&relay, directory))).await;
         // Fills go on meanwhile: open downloads may wait for them.
-        running.drain(deadline).await;
+        running.drain_until(deadline).await;
         stop.cancel();
-        while let Some(ended) = tasks.join_next().await {
-            if let Err(error) = ended {
-                tracing::error!(%error, "a task did not end well");
-            }
-        }
+        joined(tasks).await;
         if let Some(admin) = admin {
             admin.drain(ADMIN_DRAIN).await;
         }
@@ -225,6 +233,14 @@ impl Server {
         .await;
         if let Ok(Err(error)) = flushed {
             tracing::warn!(error = &error as &dyn std::error::Error, "the last fills may be lost");
+        }
+    }
+}
+
+async fn joined(mut tasks: JoinSet<()>) {
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(error) = ended {
+            tracing::error!(%error, "a task did not end well");
         }
     }
 }
@@ -268,7 +284,9 @@ fn open(config: Config, clock: Arc<dyn Clock>, throttle: Arc<Throttle>) -> Resul
         misses: MissBudget::for_disk(config.disk.0),
     }));
     let started = clock.now();
-    let (meter, terms) = (Meter::open(&config.data_dir, started)?, config.terms.clone());
+    let terms = config.terms.clone();
+    let budget = terms.transfer.map(|transfer| transfer.0);
+    let meter = Meter::open(&config.data_dir, budget, &throttle, started)?;
     let denied = Arc::new(Denied::default());
     denied.replace(Arc::clone(&terms.denied));
     let urls: Vec<url::Url> = config.public_urls.iter().map(|url| url.to_url()).collect();

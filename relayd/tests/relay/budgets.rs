@@ -82,13 +82,14 @@ fn the_count_on_disk_is_ahead_of_what_may_be_sent_and_a_month_begins_at_zero() {
     let clock = ManualClock::at(Timestamp(1_796_083_140));
     let budget = Some(100_000 * MB);
     let throttle = Throttle::default();
-    let meter = Meter::open(folder.path(), clock.now()).unwrap();
+    let meter = Meter::open(folder.path(), budget, &throttle, clock.now()).unwrap();
     meter.settle(&throttle, budget, clock.now()).unwrap();
     let ceiling = on_disk();
     assert!(ceiling > 0 && meter.used(&throttle) == 0);
     drop(meter);
 
-    let meter = Meter::open(folder.path(), clock.now()).unwrap();
+    let throttle = Throttle::default();
+    let meter = Meter::open(folder.path(), budget, &throttle, clock.now()).unwrap();
     assert_eq!(meter.used(&throttle), ceiling, "what the ceiling allowed may have been sent");
     assert!(meter.admit(clock.now()).is_ok());
     meter.settle(&throttle, Some(ceiling), clock.now()).unwrap();
@@ -107,5 +108,28 @@ fn the_count_on_disk_is_ahead_of_what_may_be_sent_and_a_month_begins_at_zero() {
     meter.settle(&throttle, Some(ceiling), clock.now()).unwrap();
     assert_eq!(meter.month().to_string(), "2026-12");
     std::fs::write(folder.path().join("transfer.json"), "{").unwrap();
-    assert!(Meter::open(folder.path(), clock.now()).unwrap_err().to_string().contains("remove it"));
+    assert!(
+        Meter::open(folder.path(), budget, &throttle, clock.now())
+            .unwrap_err()
+            .to_string()
+            .contains("remove it")
+    );
+}
+
+#[test]
+fn under_a_budget_nothing_is_sent_before_a_ceiling_is_durable() {
+    let folder = tempfile::tempdir().unwrap();
+    let now = Timestamp(1_796_083_140);
+    let throttle = Throttle::default();
+    let meter = Meter::open(&folder.path().join("gone"), Some(100_000 * MB), &throttle, now).unwrap();
+    assert!(meter.settle(&throttle, Some(100_000 * MB), now).is_err(), "there is no folder to write to");
+    assert_eq!(throttle.left(), 0);
+    std::fs::create_dir(folder.path().join("gone")).unwrap();
+    meter.settle(&throttle, Some(100_000 * MB), now).unwrap();
+    assert!((1..u64::MAX).contains(&throttle.left()));
+
+    let unmetered = Throttle::default();
+    let meter = Meter::open(&folder.path().join("nowhere"), None, &unmetered, now).unwrap();
+    assert!(meter.settle(&unmetered, None, now).is_err());
+    assert_eq!(unmetered.left(), u64::MAX, "without a budget a full disk stops nobody");
 }

@@ -15,6 +15,8 @@ use crate::lab::{Lab, noise};
 /// A round lasts no longer before its kill.
 const ROUND_MILLIS: u64 = 1500;
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Within this an announcement would come of a new head.
+const AFTERWARDS: Duration = Duration::from_millis(1500);
 /// More than the buffers of two sockets take.
 const LONG: usize = 24 << 20;
 
@@ -128,7 +130,7 @@ async fn killed_at_any_point_while_it_fills_it_loses_nothing_that_it_announced_a
 #[tokio::test(flavor = "multi_thread")]
 async fn told_to_end_it_leaves_the_directory_finishes_the_open_download_and_ends() {
     let long = noise(77, LONG);
-    let lab = Lab::start(&[("long", &long)]).await;
+    let mut lab = Lab::start(&[("long", &long)]).await;
     let mut daemon = daemon_of(&lab);
     daemon.start().await;
     daemon.until(async || shown(&daemon).await == Some((1, 1))).await;
@@ -144,6 +146,14 @@ async fn told_to_end_it_leaves_the_directory_finishes_the_open_download_and_ends
     assert!(Command::new("sh").args(["-c", &format!("kill -TERM {pid}")]).status().unwrap().success());
     lab.directory.until(|| lab.directory.left().contains(&key).then_some(())).await;
     assert!(child.try_wait().unwrap().is_none(), "it waits for the download");
+
+    // It fills on, and would announce a new head at once; that would bring its lease back.
+    lab.publish(&[("news", Some(b"of after the leave"))]);
+    let generation = || lab.directory.inventory(&key).unwrap().generation;
+    let last = generation();
+    lab.directory.until(|| (!lab.origin.seen(|path| path == "news").is_empty()).then_some(())).await;
+    let announced = lab.directory.until(|| (generation() != last).then_some(()));
+    assert!(tokio::time::timeout(AFTERWARDS, announced).await.is_err(), "it announced itself after its leave");
 
     let ended = tokio::task::spawn_blocking(move || {
         download.read_to_end(&mut got).unwrap();

@@ -223,12 +223,17 @@ impl Running {
     }
 
     /// Stops accepting, lets requests at hand finish, and cuts what is left at the deadline.
-    pub async fn drain(mut self, deadline: Duration) -> Drained {
+    pub async fn drain(self, deadline: Duration) -> Drained {
+        self.drain_until(tokio::time::sleep(deadline)).await
+    }
+
+    /// The same with a deadline that is whenever `deadline` ends.
+    pub async fn drain_until(mut self, deadline: impl Future<Output = ()>) -> Drained {
         self.draining.cancel();
         let finish = async { while self.accepting.join_next().await.is_some() {} };
-        let cut = match tokio::time::timeout(deadline, finish).await {
-            Ok(()) => 0,
-            Err(_) => self.admission.open_connections(),
+        let cut = tokio::select! {
+            () = finish => 0,
+            () = deadline => self.admission.open_connections(),
         };
         self.accepting.shutdown().await;
         self.pacing.shutdown().await;

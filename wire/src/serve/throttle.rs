@@ -100,6 +100,12 @@ impl Throttle {
         self.state().sent
     }
 
+    /// Bytes that may still be sent before the next [`Throttle::allow_up_to`]; `u64::MAX` is no limit.
+    #[must_use]
+    pub fn left(&self) -> u64 {
+        self.state().pacer.allowance()
+    }
+
     /// How many answers wait for their turn now.
     #[must_use]
     pub fn waiting(&self) -> usize {

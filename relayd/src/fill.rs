@@ -196,13 +196,15 @@ impl Fill {
         }
         job.stranger = !job.catalog.assigned().covers(&blob);
         let strangers = usize::from(job.stranger);
-        let under_way = self.misses_under_way.load(Ordering::Relaxed);
-        if job.stranger && !self.misses.allows(job.wanted.size, under_way) {
+        let one_more =
+            |under_way| self.misses.allows(job.wanted.size, under_way).then_some(under_way + strangers);
+        // Asked and counted in one step, for a hundred may ask at once; and before a worker can have finished it.
+        if job.stranger
+            && self.misses_under_way.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_err()
+        {
             return Err(MissRefused::Budget);
         }
         let waiter = self.flights.wait_for(blob);
-        // Counted before a worker can have finished it.
-        self.misses_under_way.fetch_add(strangers, Ordering::Relaxed);
         let pushed = self.ask(job, Lane::Waiting);
         if pushed != Pushed::Queued {
             self.misses_under_way.fetch_sub(strangers, Ordering::Relaxed);

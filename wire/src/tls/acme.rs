@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use odi_manifest::Clock;
+use tokio::time::Instant;
 use url::{Host, Url};
 use zeroize::Zeroizing;
 
@@ -87,6 +88,8 @@ pub(super) struct Acme {
     folder: PathBuf,
     client: Client,
     failures: u32,
+    /// No order before this: what was issued last is due again already by this machine's clock, which must be wrong.
+    pausing: Option<Instant>,
 }
 
 impl Acme {
@@ -112,7 +115,7 @@ impl Acme {
             ..ClientPolicy::default()
         };
         let client = off_worker(move || Client::new(policy)).await?;
-        Ok(Self { config: config.clone(), names, folder, client, failures: 0 })
+        Ok(Self { config: config.clone(), names, folder, client, failures: 0, pausing: None })
     }
 
     /// The certificate of an earlier order, if it is for our names.
@@ -130,22 +133,42 @@ impl Acme {
                 tokio::time::sleep(left.min(LOOK)).await;
                 continue;
             }
-            let error = match self.ordered(certificates).await {
+            if let Some(until) = self.pausing.take() {
+                tokio::time::sleep_until(until).await;
+            }
+            match self.ordered(certificates).await {
+                Ok(certificate) if certificate.renewal_due().since(clock.now()).is_zero() => {
+                    let pause = self.pause();
+                    tracing::warn!(
+                        not_after = certificate.not_after().0,
+                        next_try_in_seconds = pause.as_secs(),
+                        "the certificate that was just issued is due already; is this machine's clock right?"
+                    );
+                    self.pausing = Some(Instant::now() + pause);
+                    return certificate;
+                }
                 Ok(certificate) => {
                     self.failures = 0;
                     return certificate;
                 }
-                Err(error) => error,
-            };
-            let pause = PAUSE.saturating_mul(PAUSE_GROWTH.saturating_pow(self.failures)).min(PAUSE_MAX);
-            self.failures = self.failures.saturating_add(1);
-            tracing::warn!(
-                error = &error as &dyn Error,
-                next_try_in_seconds = pause.as_secs(),
-                "no certificate was issued"
-            );
-            tokio::time::sleep(pause).await;
+                Err(error) => {
+                    let pause = self.pause();
+                    tracing::warn!(
+                        error = &error as &dyn Error,
+                        next_try_in_seconds = pause.as_secs(),
+                        "no certificate was issued"
+                    );
+                    tokio::time::sleep(pause).await;
+                }
+            }
         }
+    }
+
+    /// How long to wait after one more order that was in vain.
+    fn pause(&mut self) -> Duration {
+        let pause = PAUSE.saturating_mul(PAUSE_GROWTH.saturating_pow(self.failures)).min(PAUSE_MAX);
+        self.failures = self.failures.saturating_add(1);
+        pause
     }
 
     async fn ordered(&self, certificates: &Certificates) -> Result<Certificate, AcmeError> {

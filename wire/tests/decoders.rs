@@ -14,11 +14,11 @@ mod request_oracles;
 mod sample_statements;
 
 use damage::{Sample, check_accepted, check_damaged};
-use message_oracles::{challenge, document, head_pack, holders, push, statement};
+use message_oracles::{challenge, document, head_pack, holders, notice, push, statement};
 use odi_fixtures::{PublishedCatalog, put};
 use odi_manifest::{BlobId, CatalogId, HeadId, Pin};
 use odi_wire::layout::api_base;
-use odi_wire::message::{Challenge, PreSharedKey, PublicUrl, Push, encode_holders, state};
+use odi_wire::message::{Challenge, Notify, PreSharedKey, PublicUrl, Push, encode_holders, state};
 use proptest::prelude::*;
 use request_oracles::{catalog_settings, file_request, one_signed_request, request_target, signed_request};
 use sample_statements::{assignment, inventory, key, leave, registration};
@@ -30,6 +30,7 @@ fn statements() -> Vec<Sample> {
     let url = PublicUrl::parse("https://relay.example.net").unwrap();
     let secret = PreSharedKey::from_bytes([7; 32]).answer_key(&asked.dir, &key(1).public_key());
     let answer = asked.answer(&url, &secret, &key(1)).unwrap();
+    let news = Notify { v: 1, dir: asked.dir, catalogs: vec![CatalogId::of(b"root")], assignment_gen: 3 };
     let passed_on = [inventory.clone(), b"junk".to_vec()];
     let pushed = Push {
         head: b"a head".to_vec(),
@@ -49,6 +50,7 @@ fn statements() -> Vec<Sample> {
         Sample::new("statement", statement, state(leave(), &key(1)).unwrap()),
         Sample::new("challenge", challenge, asked.encode().unwrap()),
         Sample::new("challenge", challenge, answer.encode().unwrap()),
+        Sample::new("notice", notice, news.encode().unwrap()),
         Sample::new("push", push, pushed.encode().unwrap()),
         Sample::new("holders", holders, encode_holders(passed_on.iter().map(Vec::as_slice))),
         Sample::new("head_pack", head_pack, heads),
@@ -168,7 +170,7 @@ proptest! {
     #[test]
     fn any_bytes_hold(bytes: Vec<u8>) {
         for oracle in [
-            statement, challenge, push, holders, document, head_pack, signed_request, file_request, request_target,
+            statement, challenge, notice, push, holders, document, head_pack, signed_request, file_request, request_target,
             catalog_settings,
         ] {
             oracle(&bytes);

@@ -22,10 +22,10 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use maintainer::Maintainer;
-use odi_manifest::{Clock, SigningKey, SystemClock};
+use odi_manifest::{Clock, SigningKey, SystemClock, Timestamp};
 use odi_tools::sign::{
-    BoxedSigner, Description, Failure, InitRequest, Progress, PublishRequest, RealTreeDisk, Silent, init,
-    publish,
+    BoxedSigner, Description, Failure, HeadOutcome, InitRequest, Progress, PublishRequest, RealTreeDisk,
+    Silent, init, publish,
 };
 use skip::skip;
 
@@ -185,18 +185,14 @@ impl<F: FnOnce() + Send> Progress for Meddle<F> {
     fn end(&self) {}
 }
 
-fn meddled(meddle: impl FnOnce(&Path) + Send) -> String {
-    let folder = tempfile::tempdir().unwrap();
-    let tree = folder.path().join("tree");
-    fs::create_dir(&tree).unwrap();
-    // The larger file is hashed first.
-    fs::write(tree.join("large"), vec![1; 2 << 20]).unwrap();
-    fs::write(tree.join("small"), "small").unwrap();
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Begins a catalog in a tree, with a root that lasts a day from then.
+fn founded(tree: &Path, then: Timestamp) -> Vec<BoxedSigner> {
     let key = SigningKey::from_seed(&[1; 32]);
     let signers: Vec<BoxedSigner> = vec![Box::new(key.clone())];
-    let day = Duration::from_secs(86_400);
     let request = InitRequest {
-        tree: tree.clone(),
+        tree: tree.to_owned(),
         name: "demo".to_owned(),
         root_keys: vec![key.public_key()],
         root_threshold: 1,
@@ -205,36 +201,50 @@ fn meddled(meddle: impl FnOnce(&Path) + Send) -> String {
         revoke_keys: Vec::new(),
         witnesses: Vec::new(),
         witness_quorum: None,
-        expires: day,
+        expires: DAY,
         description: Description::default(),
     };
-    init(&RealTreeDisk, &request, &signers, SystemClock.now()).unwrap();
-    let before = odi_of(&tree);
-    let publish_with = |progress: &dyn Progress| {
-        publish(
-            &RealTreeDisk,
-            &PublishRequest {
-                tree: &tree,
-                signers: &signers,
-                now: SystemClock.now(),
-                expires: day,
-                renew: false,
-                rehash: false,
-                discard_waiting: false,
-                directories: &[],
-                offline: true,
-                keep_replaced: day,
-                description: &Description::default(),
-                cache: None,
-                workers: 1,
-                progress,
-            },
-        )
+    init(&RealTreeDisk, &request, &signers, then).unwrap();
+    signers
+}
+
+fn publish_now(
+    tree: &Path,
+    signers: &[BoxedSigner],
+    progress: &dyn Progress,
+) -> Result<HeadOutcome, Failure> {
+    let request = PublishRequest {
+        tree,
+        signers,
+        now: SystemClock.now(),
+        expires: DAY,
+        renew: false,
+        rehash: false,
+        discard_waiting: false,
+        directories: &[],
+        offline: true,
+        keep_replaced: DAY,
+        description: &Description::default(),
+        cache: None,
+        workers: 1,
+        progress,
     };
-    let failure = publish_with(&Meddle(Mutex::new(Some(|| meddle(&tree))))).unwrap_err();
+    publish(&RealTreeDisk, &request)
+}
+
+fn meddled(meddle: impl FnOnce(&Path) + Send) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let tree = folder.path().join("tree");
+    fs::create_dir(&tree).unwrap();
+    // The larger file is hashed first.
+    fs::write(tree.join("large"), vec![1; 2 << 20]).unwrap();
+    fs::write(tree.join("small"), "small").unwrap();
+    let signers = founded(&tree, SystemClock.now());
+    let before = odi_of(&tree);
+    let failure = publish_now(&tree, &signers, &Meddle(Mutex::new(Some(|| meddle(&tree))))).unwrap_err();
     assert!(matches!(failure, Failure::Tree(_)) && failure.exit_code() == 3, "{failure}");
     assert_eq!(odi_of(&tree), before);
-    publish_with(&Silent).unwrap();
+    publish_now(&tree, &signers, &Silent).unwrap();
     failure.to_string()
 }
 
@@ -354,4 +364,16 @@ fn what_was_done_and_what_comes_next_is_said() {
     assert!(said.starts_with("Withdrew a (bytes; reason: private).\n"), "{said}");
     let said = m.text(&["trust", "show", "TREE"]);
     assert!(said.contains("\n  catalog odi1"), "{said}");
+}
+
+#[test]
+fn under_an_expired_root_nothing_is_published() {
+    let tree = tempfile::tempdir().unwrap();
+    fs::write(tree.path().join("x"), "x").unwrap();
+    let signers = founded(tree.path(), Timestamp(SystemClock.now().0 - 2 * DAY.as_secs()));
+    let before = odi_of(tree.path());
+    let failure = publish_now(tree.path(), &signers, &Silent).unwrap_err();
+    assert_eq!(failure.exit_code(), 4, "{failure}");
+    assert!(failure.to_string().contains("odi-sign trust change"), "{failure}");
+    assert_eq!(odi_of(tree.path()), before);
 }

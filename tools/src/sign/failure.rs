@@ -307,6 +307,13 @@ pub enum Failure {
     #[error(transparent)]
     Lock(#[from] LockError),
 
+    /// No head counts under the root of trust any more.
+    #[error("the root of trust expired at {}, so nobody would adopt this head; renew it with odi-sign trust change", date(*when))]
+    RootExpired {
+        /// When.
+        when: Timestamp,
+    },
+
     /// The head or root has expired.
     #[error("{what} expired at {when}; everything else is right")]
     Expired {
@@ -346,7 +353,8 @@ impl Failure {
             | Self::KeyArgument { .. }
             | Self::Sign(_)
             | Self::NotInRole { .. }
-            | Self::NotAWitness { .. } => 4,
+            | Self::NotAWitness { .. }
+            | Self::RootExpired { .. } => 4,
             Self::Differs { .. }
             | Self::OtherCatalog { .. }
             | Self::NoSuchHead { .. }

@@ -43,7 +43,10 @@ pub(crate) fn draft(
     for head in String::from_utf8_lossy(&voided).lines().filter_map(|line| line.parse().ok()) {
         builder = builder.void(head);
     }
-    change(builder).build().map_err(Failure::Invalid)
+    let head = change(builder).build().map_err(Failure::Invalid)?;
+    let ended = published.trust.root().expires;
+    // Every follower would refuse it, and the maintainer would wonder why.
+    if ended <= head.claims().created { Err(Failure::RootExpired { when: ended }) } else { Ok(head) }
 }
 
 /// Refuses keys that may not sign heads of this catalog, before any work is done.

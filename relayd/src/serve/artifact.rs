@@ -100,8 +100,10 @@ pub(super) fn redirect_to_pin(
     let folder = matches!(place, Place::Folder(Some(_)));
     let path = if folder { format!("{}/", place.as_str()) } else { place.as_str().to_owned() };
     let mut location = pinned_path(&pin, &path);
-    if let Some(after) = &query.after {
-        location.push_str(&format!("?after={}", encode_query(after)));
+    let after = query.after.as_ref().map(|after| format!("after={}", encode_query(after)));
+    let kept: Vec<String> = query.json.then(|| "json".to_owned()).into_iter().chain(after).collect();
+    if !kept.is_empty() {
+        location.push_str(&format!("?{}", kept.join("&")));
     }
     Response::redirect(StatusCode::FOUND, &location)
 }
@@ -125,15 +127,11 @@ impl Asked<'_> {
                 };
                 self.file(relay, request, path, &entry).await
             }
-            Meaning::Folder(children, next) => Ok(documents::folder(
-                request,
-                self.catalog,
-                self.head,
-                self.place.as_str(),
-                &children,
-                next,
-                self.caching,
-            )),
+            Meaning::Folder(children, next) => {
+                let folder = self.place.as_str();
+                let page = documents::folder(self.catalog, self.head, folder, &children, next);
+                Ok(page.respond(&request.headers, self.query.json, self.caching))
+            }
             Meaning::FolderWithoutSlash => {
                 let name = self.place.as_str().rsplit('/').next().unwrap_or_default();
                 Response::redirect(StatusCode::MOVED_PERMANENTLY, &format!("./{}/", encode_path(name)))

@@ -1,13 +1,12 @@
 //! What a relay says about itself, and folders.
 
 use odi_manifest::Child;
-use odi_wire::file_response::Caching;
 use odi_wire::listing::{Page, Row};
 use odi_wire::message::{
     BudgetStatus, DOCUMENT_VERSION, DaemonKind, JSON, RelayState, RelayStatus, STATUS_LIST_MAX,
     ServedCatalog, WellKnown, to_json,
 };
-use odi_wire::serve::{Request, Response};
+use odi_wire::serve::Response;
 use odi_wire::sync::RetainedHead;
 
 use crate::catalog::Catalog;
@@ -89,14 +88,12 @@ pub(crate) fn status_document(relay: &Relay) -> RelayStatus {
 
 /// One page of a folder under one head.
 pub(super) fn folder(
-    request: &Request,
     catalog: &Catalog,
     head: &RetainedHead,
     folder: &str,
     children: &[Child],
     next: Option<String>,
-    caching: Caching,
-) -> Response {
+) -> Page {
     let row = |child: &Child| match child {
         Child::Folder { name } => Row::Folder { name: name.clone() },
         Child::Artifact { name, entry } => Row::Artifact {
@@ -107,12 +104,11 @@ pub(super) fn folder(
             sha256: entry.sha256,
         },
     };
-    let page = Page {
+    Page {
         catalog: catalog.name.to_string(),
         folder: if folder.is_empty() { String::new() } else { format!("{folder}/") },
         pin: head.pin.to_string(),
         children: children.iter().map(row).collect(),
         next,
-    };
-    page.respond(&request.headers, false, caching)
+    }
 }

@@ -143,6 +143,10 @@ async fn folders_are_listed_and_names_of_states_lead_to_pins_on_this_host() {
     let listing: serde_json::Value = serde_json::from_slice(&lab.ask(ask).await.body.unwrap()).unwrap();
     assert_eq!(listing["children"][0]["name"], "a");
     assert_eq!(listing["children"][1]["name"], "b.deb");
+    assert_eq!(location("/sample@1/pool/?after=a0&json").await, (302, format!("/{pin}/pool/?json&after=a0")));
+    let page = lab.get(&format!("{}/{pin}/pool/?json&after=a0", relay.url)).await;
+    let page: serde_json::Value = serde_json::from_slice(&page.body.unwrap()).unwrap();
+    assert_eq!(page["children"][0]["name"], "b.deb");
     let html = lab.get(&format!("{}/sample/", relay.url)).await;
     assert!(String::from_utf8(html.body.unwrap()).unwrap().contains("pool/"));
 }

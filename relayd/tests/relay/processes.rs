@@ -153,7 +153,10 @@ async fn told_to_end_it_leaves_the_directory_finishes_the_open_download_and_ends
     let last = generation();
     lab.directory.until(|| (!lab.origin.seen(|path| path == "news").is_empty()).then_some(())).await;
     let announced = lab.directory.until(|| (generation() != last).then_some(()));
-    assert!(tokio::time::timeout(AFTERWARDS, announced).await.is_err(), "it announced itself after its leave");
+    assert!(
+        tokio::time::timeout(AFTERWARDS, announced).await.is_err(),
+        "it announced itself after its leave"
+    );
 
     let ended = tokio::task::spawn_blocking(move || {
         download.read_to_end(&mut got).unwrap();

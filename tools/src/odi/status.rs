@@ -121,7 +121,7 @@ fn directory(out: &mut String, status: &DirectoryStatus) -> std::fmt::Result {
 fn relay(out: &mut String, status: &RelayStatus, now: Timestamp) -> std::fmt::Result {
     writeln!(out, "relay     {} ({}), version {}", status.id, readiness(status.ready), status.version)?;
     let (used, allowed) = (bytes(status.budget.disk_used), bytes(status.budget.disk_bytes));
-    writeln!(out, "disk      {used} of {allowed} used, {} of artifacts", bytes(status.stored_bytes))?;
+    writeln!(out, "disk      {used} of {allowed} used")?;
     for link in &status.directories {
         let role = if link.assigner { ", assigns" } else { "" };
         writeln!(out, "directory {} ({:?}{role})", link.url, link.state)?;

@@ -108,7 +108,7 @@ pub struct RelayStatus {
     pub ready: bool,
     /// What it holds.
     pub catalogs: Vec<RelayCatalog>,
-    /// Bytes of artifacts in its store.
+    /// What its store takes on the disk: packs, trees and index.
     pub stored_bytes: u64,
     /// What its operator allows, and how much of it is used.
     pub budget: BudgetStatus,

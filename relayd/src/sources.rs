@@ -9,7 +9,7 @@ use std::time::Duration;
 use odi_manifest::{BlobId, Timestamp};
 use odi_wire::message::SourceStatus;
 
-use crate::sourcing::Service;
+use crate::sourcing::{STRIPE_BYTES, Service};
 
 /// The most parties that are remembered; beyond, the ones without a ban that gave the least are forgotten.
 pub const PARTIES_MAX: usize = 1024;
@@ -119,8 +119,11 @@ impl Sources {
         }
     }
 
-    /// A stripe has arrived, from whomever.
-    pub fn stripe_took(&mut self, took: Duration) {
+    /// A stripe of so many bytes has arrived, from whomever. Short ones say nothing of how long a whole one takes.
+    pub fn stripe_took(&mut self, bytes: u64, took: Duration) {
+        if bytes < STRIPE_BYTES / 2 {
+            return;
+        }
         if self.stripes.len() >= STRIPES_REMEMBERED {
             self.stripes.remove(0);
         }
@@ -249,7 +252,8 @@ mod tests {
         for seconds in [1, 9, 2] {
             sources.began("http://a");
             sources.ended("http://a", 1000, 1010, Duration::from_secs(seconds), false);
-            sources.stripe_took(Duration::from_secs(seconds));
+            sources.stripe_took(STRIPE_BYTES, Duration::from_secs(seconds));
+            sources.stripe_took(1, Duration::ZERO);
         }
         assert_eq!(sources.median_stripe(), Some(Duration::from_secs(2)));
         assert_eq!(sources.service("http://a").in_flight, 0);

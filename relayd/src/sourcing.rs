@@ -14,10 +14,11 @@ use odi_manifest::BlobId;
 pub const STRIPE_BYTES: u64 = 8 << 20;
 /// The first so many relays of a ranking may ask the origin.
 pub const ORIGIN_RANKS: usize = 3;
-/// The least time that a higher rank is given before the next one is tried.
-pub const PATIENCE_MIN: Duration = Duration::from_secs(2);
+/// The least time that a home is given which says that the bytes are coming, before the next one is tried. It may have
+/// more to fetch at once than it has turns at the origin.
+pub const PATIENCE_MIN: Duration = Duration::from_secs(30);
 /// The same before any stripe has arrived here, when nobody knows how slow the origin is.
-pub const PATIENCE_AT_FIRST: Duration = Duration::from_secs(20);
+pub const PATIENCE_AT_FIRST: Duration = Duration::from_secs(60);
 /// How many holders are tried before the homes are.
 pub const HOLDERS_TRIED_MAX: usize = 4;
 /// Chunks that are spread through the same tree.
@@ -343,7 +344,7 @@ mod tests {
     fn patience_follows_the_median() {
         assert_eq!(patience(None), PATIENCE_AT_FIRST);
         assert_eq!(patience(Some(Duration::from_millis(100))), PATIENCE_MIN);
-        assert_eq!(patience(Some(Duration::from_secs(4))), Duration::from_secs(12));
+        assert_eq!(patience(Some(Duration::from_secs(40))), Duration::from_secs(120));
     }
 
     #[test]

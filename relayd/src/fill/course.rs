@@ -15,11 +15,11 @@ use tokio::time::Instant;
 use super::{Fill, Job};
 use crate::peers::Peer;
 use crate::sourcing::{
-    HOLDERS_TRIED_MAX, Outlook, PATIENCE_MIN, Ranked, Ranking, Step, better_first, patience,
+    HOLDERS_TRIED_MAX, Outlook, Ranked, Ranking, Step, better_first, patience,
 };
 
 /// How long a relay that is asked may be silent, beyond the time for which it may hold its answer.
-const SILENCE_MAX: Duration = PATIENCE_MIN;
+const SILENCE_MAX: Duration = Duration::from_secs(2);
 /// How long the body of its answer may stall: it sends only what it has.
 const STALL_MAX: Duration = Duration::from_millis(2500);
 /// The longest that a busy relay is left alone before it, or another, is asked again.
@@ -240,7 +240,16 @@ impl<'f> Course<'f> {
     fn wait_for(&mut self, step: Step, relay: usize) {
         self.coming += 1;
         let too_long = self.came_on.elapsed() > patience(self.fill.sources().median_stripe());
-        if matches!(step, Step::Holder(_)) || (matches!(step, Step::Home(_)) && too_long) {
+        let is_home = matches!(step, Step::Home(_));
+        if is_home
+            && too_long
+            && let Some(peer) = self.peers.get(relay)
+        {
+            let (blob, stripe) = (&self.job.wanted.blob, self.stripe);
+            tracing::debug!(%blob, stripe, home = %peer.url, "only ever says that the bytes are coming");
+            self.fill.sources().shun(peer.party().as_str(), self.fill.clock.now());
+        }
+        if matches!(step, Step::Holder(_)) || (is_home && too_long) {
             self.give_up(step, relay);
         }
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use odi_manifest::{CHUNK_BYTES, chunk_count};
+use odi_manifest::{CHUNK_BYTES, chunk_count, chunk_range};
 use odi_wire::fetch::{BlobFetch, FetchError, Pull, Source as Place};
 use tokio::time::Instant;
 
@@ -143,7 +143,10 @@ async fn arrive_stripe(
         let fetched = course.measured(&places, || fetcher.chunks(fetch, first..end, &places)).await;
         course.learn(step, &places, fetched).await?;
     }
-    fill.sources().stripe_took(began.elapsed());
+    let bytes =
+        chunk_range(job.wanted.size, chunks.end - 1).end - chunk_range(job.wanted.size, chunks.start).start;
+    fill.sources().stripe_took(bytes, began.elapsed());
+    tracing::debug!(blob = %job.wanted.blob, stripe, bytes, took = ?began.elapsed(), "a stripe is whole");
     Ok(())
 }
 

@@ -5,6 +5,7 @@
 //! readable while the rest arrives. Nothing is stored, and so nothing is served, that did not verify.
 
 mod course;
+mod origin_turns;
 mod transfer;
 
 pub(crate) use transfer::stripe_of;
@@ -21,6 +22,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use self::origin_turns::OriginTurns;
 use crate::admission::MissBudget;
 use crate::bell::{Bell, Ear};
 use crate::catalog::Catalog;
@@ -30,9 +32,9 @@ use crate::queue::{FillQueue, Lane, Pushed};
 use crate::sources::Sources;
 
 /// Workers by what they fetch: so many blobs of a kind at once, and nobody who waits stands behind a large one.
-const WORKERS: [(usize, &[Lane]); 3] = [(8, Lane::WAITED_FOR), (12, Lane::UP_TO_SMALL), (3, Lane::LARGE)];
-/// Requests to origins at once: they are other people's servers.
-const ORIGIN_REQUESTS_MAX: usize = 4;
+const WORKERS: [(usize, &[Lane]); 3] = [(8, Lane::WAITED_FOR), (32, Lane::UP_TO_SMALL), (8, Lane::LARGE)];
+/// Stripes of all blobs that are fetched at once, apart from those that other relays wait for.
+const STRIPES_AT_ONCE: usize = 8;
 
 /// A blob to fetch, and how it is known.
 #[derive(Clone, Debug)]
@@ -120,7 +122,8 @@ pub struct Fill {
     sources: Mutex<Sources>,
     misses: MissBudget,
     misses_under_way: AtomicUsize,
-    origin_requests: Semaphore,
+    origin_turns: OriginTurns,
+    stripe_turns: Semaphore,
     work: Notify,
     room: Notify,
     filled: Bell,
@@ -167,7 +170,8 @@ impl Fill {
             sources: Mutex::default(),
             misses,
             misses_under_way: AtomicUsize::new(0),
-            origin_requests: Semaphore::new(ORIGIN_REQUESTS_MAX),
+            origin_turns: OriginTurns::default(),
+            stripe_turns: Semaphore::new(STRIPES_AT_ONCE),
             work: Notify::new(),
             room: Notify::new(),
             filled: Bell::default(),

@@ -6,6 +6,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use odi_manifest::CHUNK_BYTES;
 use odi_wire::fetch::{
     FetchError, FetchLimits, Fetched, Fetcher, PULL_HOLD, Party, Pull, Report, Source as Place, SourceFault,
 };
@@ -164,12 +165,16 @@ impl<'f> Course<'f> {
     {
         let parties: Vec<Party> = places.iter().map(|place| Party::of(&place.url)).collect();
         let to_origin = parties.iter().any(|party| self.job.is_origin(party));
-        let _turn = if to_origin { self.fill.origin_requests.acquire().await.ok() } else { None };
+        let is_stripe = self.job.wanted.size > CHUNK_BYTES;
+        let _turn = if to_origin { Some(self.fill.origin_turns.take(is_stripe).await) } else { None };
         if let Some(first) = parties.first() {
             self.fill.sources().began(first.as_str());
         }
         let began = Instant::now();
         let fetched = fetch().await;
+        let of = parties.first().map(Party::as_str);
+        let bytes = fetched.report.delivered.iter().sum::<u64>();
+        tracing::trace!(blob = %self.job.wanted.blob, stripe = self.stripe, of, bytes, took = ?began.elapsed(), "asked");
         let mut sources = self.fill.sources();
         for (position, party) in parties.iter().enumerate() {
             let of = |bytes: &[u64]| bytes.get(position).copied().unwrap_or(0);

@@ -10,6 +10,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use odi_manifest::{CHUNK_BYTES, chunk_count, chunk_range};
 use odi_wire::fetch::{BlobFetch, FetchError, Pull, Source as Place};
+use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
 
 use super::course::{Course, disputing};
@@ -67,25 +68,21 @@ async fn arrive(fill: &Fill, job: &Job, fetch: &Arc<BlobFetch>) -> Result<(), Fe
     let mut todo: VecDeque<u32> = (0..chunk_count(job.wanted.size).div_ceil(STRIPE_CHUNKS)).collect();
     let mut arriving = FuturesUnordered::new();
     let mut first_error = None;
-    loop {
+    while !(todo.is_empty() && arriving.is_empty()) {
         let urgent = asked_for.borrow_and_update().clone();
         while arriving.len() < STRIPES_AT_ONCE + STRIPES_ASKED_FOR
             && let Some(at) = todo.iter().position(|stripe| urgent.contains(stripe))
         {
-            arriving.extend(todo.remove(at).map(|stripe| arrive_stripe(fill, job, fetch, stripe)));
+            arriving.extend(todo.remove(at).map(|stripe| arrive_stripe(fill, job, fetch, stripe, None)));
         }
-        while arriving.len() < STRIPES_AT_ONCE
-            && let Some(stripe) = todo.pop_front()
-        {
-            arriving.push(arrive_stripe(fill, job, fetch, stripe));
-        }
+        let begins = !todo.is_empty() && arriving.len() < STRIPES_AT_ONCE;
         tokio::select! {
-            ended = arriving.next() => match ended {
-                // Whatever ends one stripe, the others go on: they may convict the very sources that this one failed by.
-                Some(result) => first_error = first_error.or_else(|| result.err()),
-                None => break,
-            },
+            // Whatever ends one stripe, the others go on: they may convict the very sources that this one failed by.
+            Some(result) = arriving.next() => first_error = first_error.or_else(|| result.err()),
             Ok(()) = asked_for.changed() => {}
+            turn = fill.stripe_turns.acquire(), if begins => {
+                arriving.extend(todo.pop_front().map(|stripe| arrive_stripe(fill, job, fetch, stripe, turn.ok())));
+            }
         }
     }
     match first_error {
@@ -126,6 +123,7 @@ async fn arrive_stripe(
     job: &Job,
     fetch: &Arc<BlobFetch>,
     stripe: u32,
+    _turn: Option<SemaphorePermit<'_>>,
 ) -> Result<(), FetchError> {
     let began = Instant::now();
     let chunks = stripe * STRIPE_CHUNKS..chunk_count(job.wanted.size).min((stripe + 1) * STRIPE_CHUNKS);

@@ -1,7 +1,7 @@
 //! Where a missing stripe comes from, and when: peers first, the origin last (docs/relay.md).
 //!
 //! Pure. For every stripe all relays compute the same ranking of relays by weighted rendezvous hashing; the first is the
-//! stripe's *home* and asks the origin. The home feeds a few relays and those feed the others, as chunks arrive. So a
+//! stripe's *home* and asks the origin. The home feeds one relay and that one feeds the others, as chunks arrive. So a
 //! network that fills at once pulls about one copy from the origin and no relay sends more than its share, and nobody
 //! has to agree on anything but the list of relays. If relays see different lists, a stripe merely has two homes for a while.
 
@@ -23,11 +23,11 @@ pub const PATIENCE_AT_FIRST: Duration = Duration::from_secs(60);
 pub const HOLDERS_TRIED_MAX: usize = 4;
 /// Chunks that are spread through the same tree.
 pub const SLICE_CHUNKS: u32 = 4;
-/// How many relays each relay of a tree feeds.
+/// After so many answers in a row that the bytes are coming, the next relay above is asked. Not sooner: a home whose link is
+/// full is the slower the more relays ask it themselves instead of waiting their turn in the tree.
+pub const CLIMB_AFTER: u32 = 3;
+/// How many relays each relay of a tree feeds, below the home.
 pub const FAN_OUT: usize = 4;
-/// After so many answers in a row that the bytes are coming, the next relay above is asked.
-pub const CLIMB_AFTER: u32 = 2;
-
 /// A relay as the ranking sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ranked {
@@ -162,19 +162,20 @@ impl Outlook<'_> {
 
 /// The relays between `me` and the home in the tree through which a slice is spread, the nearest first, and the home.
 ///
-/// Every relay of the tree feeds [`FAN_OUT`] others. The home is its top for all slices of a stripe; who else stands high
-/// changes from slice to slice, so that all carry alike.
+/// The home feeds one relay, so that it sends little more than it fetches; that one and all below it feed [`FAN_OUT`]
+/// each. The home is the top of all slices of a stripe; who else stands high changes from slice to slice, so that all
+/// carry alike.
 #[must_use]
 pub fn above(order: &[usize], me: usize, slice: u32) -> Vec<usize> {
     let Some(others) = order.len().checked_sub(1).filter(|others| *others > 0) else { return Vec::new() };
-    let turn = usize::try_from(slice).unwrap_or(0) % others * FAN_OUT % others;
+    let turn = usize::try_from(slice).unwrap_or(0) % others;
     let Some(rank) = order.iter().position(|relay| *relay == me).filter(|rank| *rank > 0) else {
         return Vec::new();
     };
     let mut place = 1 + (rank - 1 + turn) % others;
     let mut above = Vec::new();
     while place > 0 {
-        place = (place - 1) / FAN_OUT;
+        place = if place == 1 { 0 } else { 1 + (place - 2) / FAN_OUT };
         let rank = if place == 0 { 0 } else { 1 + (place - 1 + others - turn) % others };
         above.extend(order.get(rank));
     }
@@ -185,6 +186,7 @@ pub fn above(order: &[usize], me: usize, slice: u32) -> Vec<usize> {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Service {
     /// A moving average in bytes per second; `None` before the first transfer, which counts as fast, so that
+    // Place 0 is the home's, and place 1 that of the relay which it feeds.
     /// newcomers get tried.
     pub rate: Option<f64>,
     /// Requests under way from here.
@@ -288,10 +290,13 @@ mod tests {
     fn the_home_goes_to_the_origin_and_the_rest_up_the_tree() {
         let order = [4, 2, 0, 3, 1, 5, 6, 7];
         assert_eq!(outlook(&order, 4, &[]).next(0), Some(Step::Origin));
-        // Places 1 to 4 are fed by the home, 5 to 7 by place 1.
+        // Place 1 is fed by the home, 2 to 5 by place 1, 6 and 7 by place 2.
         assert_eq!(outlook(&order, 2, &[]).next(0), Some(Step::Home(4)));
         assert_eq!(outlook(&order, 5, &[]).next(0), Some(Step::Above(2)));
-        assert_eq!(Outlook { coming: CLIMB_AFTER, ..outlook(&order, 5, &[]) }.next(0), Some(Step::Home(4)));
+        assert_eq!(outlook(&order, 7, &[]).next(0), Some(Step::Above(0)));
+        let climbed = |times| Outlook { coming: times * CLIMB_AFTER, ..outlook(&order, 7, &[]) }.next(0);
+        assert_eq!((climbed(1), climbed(2)), (Some(Step::Above(2)), Some(Step::Home(4))));
+        assert_eq!(outlook(&order, 2, &[]).next(1), Some(Step::Above(7)), "the next slice has another tree");
         assert_eq!(Outlook { tree: false, ..outlook(&order, 5, &[]) }.next(0), Some(Step::Home(4)));
         assert_eq!(Outlook { asked_as_home: true, ..outlook(&order, 5, &[2]) }.next(0), Some(Step::Origin));
     }
@@ -309,24 +314,19 @@ mod tests {
         for count in 1..40_usize {
             let order: Vec<usize> = (0..count).rev().collect();
             let mut fed = vec![0_usize; count];
-            let slices = u32::try_from(count.max(2) - 1).unwrap();
-            for slice in 0..slices {
+            for slice in 0..u32::try_from(others.max(1)).unwrap() {
                 for me in 0..count {
                     let chain = above(&order, me, slice);
-                    assert_eq!(
-                        chain.last().copied(),
-                        Some(order[0]).filter(|home| *home != me),
-                        "{count} {me}"
-                    );
-                    assert!(!chain.contains(&me) && chain.len() <= 4);
+                    assert_eq!(chain.last().copied(), Some(home).filter(|home| *home != me), "{count} {me}");
+                    assert!(!chain.contains(&me) && chain.len() <= 5);
                     if let Some(parent) = chain.first() {
                         fed[*parent] += 1;
                     }
                 }
             }
-            let most = fed.iter().max().unwrap();
-            let each = usize::try_from(slices).unwrap();
-            assert!(*most <= FAN_OUT * each, "{count}: {fed:?}");
+            assert_eq!(fed[home], others, "the home sends each slice once");
+            let carried = fed.iter().enumerate().filter(|(relay, _)| *relay != home);
+            assert!(carried.into_iter().all(|(_, fed)| *fed == others - 1), "{count}: {fed:?}");
         }
     }
 
@@ -335,6 +335,7 @@ mod tests {
         assert_eq!(outlook(&[0, 1, 2], 0, &[2]).next(0), Some(Step::Holder(2)));
     }
 
+            let (home, others) = (order[0], count - 1);
     #[test]
     fn a_relay_alone_fills_from_the_origin() {
         assert_eq!(outlook(&[0], 0, &[]).next(9), Some(Step::Origin));

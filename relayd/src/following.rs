@@ -243,6 +243,7 @@ impl Follower {
         if let SyncOutcome::Advanced(advance) = &outcome {
             tracing::info!(catalog = %self.catalog.name, pin = %advance.to.pin, "advanced");
             self.relay.reassign();
+            self.catalog.introduction.renew(Instant::now());
             self.catalog.changed.ring();
             self.relay.announce.ring();
             let revoked = advance.to.head.revocations;

@@ -24,6 +24,8 @@ pub struct Peer {
     pub expires: Timestamp,
     /// What it says that it gives now, in bytes per second.
     pub rate: u64,
+    /// Whether it says that it has banned the reader.
+    pub bans_me: bool,
     /// What it says that it holds.
     pub inventory: CatalogInventory,
 }
@@ -75,6 +77,7 @@ impl Peers {
                     url: url.clone(),
                     expires: inventory.exp,
                     rate: inventory.rate().unwrap_or(RATE_UNNAMED),
+                    bans_me: inventory.bans.contains(me),
                     inventory: of_catalog.clone(),
                 };
                 known.insert(peer.key, peer);

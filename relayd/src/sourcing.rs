@@ -61,11 +61,25 @@ impl Ranking {
         &self.0
     }
 
+    /// The same with one relay last, behind everybody who could be asked instead of it.
+    #[must_use]
+    pub fn with_last(mut self, relay: usize) -> Self {
+        self.0.sort_by_key(|ranked| *ranked == relay);
+        self
+    }
+
     /// The place of one relay, 0 for the home.
     #[must_use]
     pub fn rank(&self, relay: usize) -> Option<usize> {
         self.0.iter().position(|ranked| *ranked == relay)
     }
+}
+
+/// Whether a relay that so many of its peers have banned should not be a home: what it fetched from the origin most of the
+/// others would fetch there again. It may be honest, and the way to it not.
+#[must_use]
+pub const fn is_outcast(banned_by: usize, peers: usize) -> bool {
+    banned_by * 2 > peers
 }
 
 /// The waiting time of weighted rendezvous hashing: exponentially distributed with the weight as its rate; the least wins.
@@ -172,6 +186,7 @@ pub fn above(order: &[usize], me: usize, slice: u32) -> Vec<usize> {
     let Some(rank) = order.iter().position(|relay| *relay == me).filter(|rank| *rank > 0) else {
         return Vec::new();
     };
+    // Place 0 is the home's, and place 1 that of the relay which it feeds.
     let mut place = 1 + (rank - 1 + turn) % others;
     let mut above = Vec::new();
     while place > 0 {
@@ -186,7 +201,6 @@ pub fn above(order: &[usize], me: usize, slice: u32) -> Vec<usize> {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Service {
     /// A moving average in bytes per second; `None` before the first transfer, which counts as fast, so that
-    // Place 0 is the home's, and place 1 that of the relay which it feeds.
     /// newcomers get tried.
     pub rate: Option<f64>,
     /// Requests under way from here.
@@ -310,9 +324,23 @@ mod tests {
     }
 
     #[test]
+    fn whom_most_have_banned_is_no_home() {
+        assert!(is_outcast(2, 3) && !is_outcast(1, 2) && !is_outcast(0, 0));
+        let relays = relays(9, 1000);
+        for n in 0..20 {
+            let before = Ranking::of(&blob(n), 0, &relays);
+            let mut others = before.order().to_vec();
+            others.retain(|relay| *relay != 4);
+            let after = before.with_last(4);
+            assert_eq!((after.order().last(), &after.order()[..8]), (Some(&4), others.as_slice()));
+        }
+    }
+
+    #[test]
     fn every_tree_reaches_everybody_and_all_carry_alike() {
         for count in 1..40_usize {
             let order: Vec<usize> = (0..count).rev().collect();
+            let (home, others) = (order[0], count - 1);
             let mut fed = vec![0_usize; count];
             for slice in 0..u32::try_from(others.max(1)).unwrap() {
                 for me in 0..count {
@@ -335,7 +363,6 @@ mod tests {
         assert_eq!(outlook(&[0, 1, 2], 0, &[2]).next(0), Some(Step::Holder(2)));
     }
 
-            let (home, others) = (order[0], count - 1);
     #[test]
     fn a_relay_alone_fills_from_the_origin() {
         assert_eq!(outlook(&[0], 0, &[]).next(9), Some(Step::Origin));

@@ -16,13 +16,13 @@ use tokio::time::Instant;
 use super::{Fill, Job};
 use crate::peers::Peer;
 use crate::sourcing::{
-    HOLDERS_TRIED_MAX, Outlook, Ranked, Ranking, Step, better_first, patience,
+    HOLDERS_TRIED_MAX, Outlook, Ranked, Ranking, Step, better_first, is_outcast, patience,
 };
 
 /// How long a relay that is asked may be silent, beyond the time for which it may hold its answer.
 const SILENCE_MAX: Duration = Duration::from_secs(2);
 /// How long the body of its answer may stall: it sends only what it has.
-const STALL_MAX: Duration = Duration::from_millis(2500);
+const STALL_MAX: Duration = Duration::from_secs(2);
 /// The longest that a busy relay is left alone before it, or another, is asked again.
 const BUSY_PAUSE: Duration = Duration::from_secs(1);
 
@@ -70,7 +70,12 @@ impl<'f> Course<'f> {
             None => Ranked { key: *fill.me.as_bytes(), rate: fill.rate.load(Ordering::Relaxed) },
         };
         let ranked: Vec<Ranked> = candidates.iter().map(rank).collect();
-        let ranking = Ranking::of(blob, stripe, &ranked);
+        let mut ranking = Ranking::of(blob, stripe, &ranked);
+        let mine = candidates.len() - 1;
+        let banned_by = peers.iter().filter(|peer| peer.bans_me).count();
+        if is_outcast(banned_by, peers.len()) {
+            ranking = ranking.with_last(mine);
+        }
         candidates = ranking.order().iter().filter_map(|at| candidates.get(*at).copied()).collect();
         let holds =
             |at: &usize| head.is_some_and(|head| peers.get(*at).is_some_and(|peer| peer.holds(blob, &head)));

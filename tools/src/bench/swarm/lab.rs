@@ -43,6 +43,8 @@ pub(super) struct Start {
 pub(super) struct Finish {
     /// Seconds that each honest relay took.
     pub(super) times: Vec<f64>,
+    /// Seconds until each of them followed the new head, which is when it begins to fill.
+    pub(super) heard: Vec<f64>,
     pub(super) content: u64,
     pub(super) origin_bytes: u64,
     /// Bytes that honest relays received and threw away.
@@ -165,6 +167,7 @@ impl Lab {
     /// Until every honest relay holds the second state.
     async fn watch(&self, began: Instant, origin_before: u64) -> Result<Finish> {
         let mut times = vec![None; self.relays.len()];
+        let mut heard = vec![None; self.relays.len()];
         let mut told = Instant::now();
         let honest = self.relays.iter().filter(|relay| relay.mischief.is_none()).count();
         while self.honest_times(&times).count() < honest {
@@ -175,10 +178,13 @@ impl Lab {
                     self.honest_times(&times).count()
                 );
             }
-            for (relay, time) in self.relays.iter().zip(&mut times).filter(|(_, time)| time.is_none()) {
-                if self.holds(relay, 2).await {
-                    *time = Some(began.elapsed().as_secs_f64());
-                }
+            for ((relay, time), heard) in
+                self.relays.iter().zip(&mut times).zip(&mut heard).filter(|((_, time), _)| time.is_none())
+            {
+                let (serves, holds) = self.reached(relay, 2).await;
+                let now = began.elapsed().as_secs_f64();
+                *heard = heard.or(Some(now).filter(|_| serves));
+                *time = Some(now).filter(|_| holds);
             }
             if told.elapsed() > Duration::from_secs(10) {
                 told = Instant::now();
@@ -194,6 +200,7 @@ impl Lab {
         }
         let mut finish = Finish {
             times: self.honest_times(&times).collect(),
+            heard: self.honest_times(&heard).collect(),
             content: self.start.content,
             origin_bytes: self.origin_bytes().await? - origin_before,
             wasted: 0,
@@ -354,19 +361,20 @@ impl Lab {
 
     async fn all_hold(&self, seq: u64) -> bool {
         for relay in &self.relays {
-            if !self.holds(relay, seq).await {
+            if !self.reached(relay, seq).await.1 {
                 return false;
             }
         }
         true
     }
 
-    async fn holds(&self, relay: &RelayPlace, seq: u64) -> bool {
-        let status = self.status::<RelayStatus>(&relay.url).await;
-        status.is_ok_and(|status| {
-            let ours = |name: &str| name == NAME;
-            status.catalogs.iter().any(|c| ours(&c.name) && c.full.is_some_and(|pin| pin.seq() >= seq))
-        })
+    /// Whether a relay follows a state, and whether it holds all of it.
+    async fn reached(&self, relay: &RelayPlace, seq: u64) -> (bool, bool) {
+        let Ok(status) = self.status::<RelayStatus>(&relay.url).await else { return (false, false) };
+        let ours = status.catalogs.iter().find(|catalog| catalog.name == NAME);
+        let serves = ours.and_then(|catalog| catalog.served.as_ref()).is_some_and(|head| head.seq >= seq);
+        let holds = ours.and_then(|catalog| catalog.full).is_some_and(|pin| pin.seq() >= seq);
+        (serves, holds)
     }
 
     async fn origin_bytes(&self) -> Result<u64> {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use odi_manifest::{CHUNK_BYTES, Child, Entry, HeadId, PublicKey, Timestamp};
+use odi_manifest::{CHUNK_BYTES, Entry, HeadId, PublicKey, Timestamp, Tree};
 use odi_wire::client::Ask;
 use odi_wire::http::StatusCode;
 use odi_wire::message::{Inventory, PublicUrl};
@@ -18,13 +18,10 @@ use crate::directory::{Directory, Nodes};
 use crate::probe::{Verdict, probe};
 use crate::select;
 
-/// Walks down a tree in search of something to probe, and the most steps of them all by the depth of a path.
-const WALKS: u32 = 32;
-const WALK_STEPS: u32 = 33;
+/// Artifacts that are drawn in search of something to probe: enough for a relay that holds one in 256.
+const DRAWS: usize = 1024;
 /// Artifacts of which one is probed: the first that can be compared.
 const TARGETS: usize = 8;
-/// Children of a folder among which a walk chooses.
-const WALK_CHOICES: usize = 512;
 /// Probed artifacts are no larger, so that their chunk lists stay small.
 const PROBED_BYTES_MAX: u64 = 4 << 30;
 /// One look in so many is at something that was taken back, where there is any.
@@ -119,17 +116,16 @@ async fn targets(directory: &Arc<Directory>, mut claims: Vec<Claim>) -> Vec<Targ
     let at = usize::try_from(directory.draw()).unwrap_or(0) % claims.len();
     let claim = claims.swap_remove(at);
     let nodes = directory.nodes.clone();
-    let draws: Vec<u32> = (0..WALKS * WALK_STEPS).map(|_| directory.draw()).collect();
+    let seed = directory.random();
     blocking(move || {
-        let mut draws = draws.into_iter();
-        (0..WALKS).filter_map(|_| claim.target(&nodes, &mut draws)).take(TARGETS).collect()
+        draws(&seed).take(DRAWS).filter_map(|draw| claim.target(&nodes, draw)).take(TARGETS).collect()
     })
     .await
 }
 
 impl Claim {
-    fn target(&self, nodes: &Nodes, draws: &mut impl Iterator<Item = u32>) -> Option<Target> {
-        let (path, entry) = walk(nodes, &self.state, draws)?;
+    fn target(&self, nodes: &Nodes, draw: u64) -> Option<Target> {
+        let (path, entry) = drawn(nodes, &self.state.tree, draw)?;
         let holding = self.inventory.catalog(&self.catalog.id())?;
         let is_withdrawn = self.catalog.believed().revokes(&path, &entry, self.state.head.seq).is_some();
         let probed = entry.size <= PROBED_BYTES_MAX
@@ -144,20 +140,21 @@ impl Claim {
     }
 }
 
-/// A random way down from the top of a tree to an artifact.
-fn walk(nodes: &Nodes, state: &State, draws: &mut impl Iterator<Item = u32>) -> Option<(String, Entry)> {
-    let mut folder = String::new();
-    loop {
-        let mut children = state.tree.list(nodes, &folder, None, WALK_CHOICES).ok()?.children;
-        let at = usize::try_from(draws.next()?).ok()?.checked_rem(children.len())?;
-        let child = children.swap_remove(at);
-        let path =
-            if folder.is_empty() { child.name().to_owned() } else { format!("{folder}/{}", child.name()) };
-        match child {
-            Child::Artifact { entry, .. } => return Some((path, entry)),
-            Child::Folder { .. } => folder = path,
-        }
-    }
+/// Random numbers without end from a random seed.
+fn draws(seed: &[u8; 32]) -> impl Iterator<Item = u64> {
+    let mut noise = blake3::Hasher::new_keyed(seed).finalize_xof();
+    std::iter::repeat_with(move || {
+        let mut draw = [0; 8];
+        noise.fill(&mut draw);
+        u64::from_le_bytes(draw)
+    })
+}
+
+/// The artifact that a random number draws: each of a tree as likely as any other.
+fn drawn(nodes: &dyn odi_manifest::Nodes, tree: &Tree, draw: u64) -> Option<(String, Entry)> {
+    let at = (u128::from(draw) * u128::from(tree.entries)) >> 64;
+    let (path, entry) = tree.nth(nodes, u64::try_from(at).ok()?).ok()??;
+    Some((path.as_str().to_owned(), entry))
 }
 
 /// Asks for the first byte of something that was taken back, at the pin of a state that the relay says it serves; its path
@@ -200,4 +197,36 @@ fn is_old_enough(catalog: &Catalog, now: Timestamp) -> bool {
         && view
             .known()
             .any(|state| state.head.revocations == list && now.since(state.adopted) >= WITHDRAWN_AFTER)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use odi_manifest::{ArtifactPath, BlobId, MemoryNodes, Sha256};
+
+    use super::*;
+
+    #[test]
+    fn every_artifact_of_a_flat_folder_can_be_drawn() {
+        let entry = Entry { size: 1, blob: BlobId::of(b"a"), sha256: Sha256::of(b"a"), mtime: 7, ext: None };
+        let path = |n: u32| ArtifactPath::parse(&format!("pool/{n:05}")).unwrap();
+        let mut nodes = MemoryNodes::new();
+        let tree = Tree::build((0..2000).map(|n| (path(n), entry.clone())), &mut nodes).unwrap();
+        let drawn: BTreeSet<String> =
+            draws(&[7; 32]).take(40_000).filter_map(|draw| Some(drawn(&nodes, &tree, draw)?.0)).collect();
+        assert_eq!(drawn.len(), 2000);
+    }
+
+    #[test]
+    fn nothing_is_drawn_of_an_empty_tree_and_the_ends_are_in_reach() {
+        let nodes = MemoryNodes::new();
+        assert_eq!(drawn(&nodes, &Tree::empty(), u64::MAX), None);
+        let entry = Entry { size: 1, blob: BlobId::of(b"a"), sha256: Sha256::of(b"a"), mtime: 7, ext: None };
+        let mut nodes = MemoryNodes::new();
+        let paths = ["a", "b", "c"].map(|path| (ArtifactPath::parse(path).unwrap(), entry.clone()));
+        let tree = Tree::build(paths, &mut nodes).unwrap();
+        let at = |draw| drawn(&nodes, &tree, draw).unwrap().0;
+        assert_eq!((at(0), at(u64::MAX / 2), at(u64::MAX)), ("a".into(), "b".into(), "c".into()));
+    }
 }

@@ -15,6 +15,7 @@ mod links;
 mod list;
 mod node;
 mod nodes;
+mod nth;
 mod order;
 mod path_index;
 mod place;
@@ -123,6 +124,14 @@ impl Tree {
         // Most paths that are asked for exist, and the leaf alone settles that a guess was right.
         let guessed = entry_below(nodes, &root, path, Node::guess_branch)?;
         if guessed.is_some() { Ok(guessed) } else { entry_below(nodes, &root, path, Node::search_branch) }
+    }
+
+    /// The artifact at a position, from 0; `None` behind the last.
+    ///
+    /// # Errors
+    /// A node on the way is missing or invalid.
+    pub fn nth(&self, nodes: &dyn Nodes, index: u64) -> Result<Option<(ArtifactPath, Entry)>, NodesError> {
+        nth::nth(self, nodes, index)
     }
 
     /// All artifacts ascending, or those behind `after`, which need not exist.

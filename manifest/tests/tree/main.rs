@@ -11,6 +11,7 @@ mod decoders;
 mod hostile;
 mod maps;
 mod model;
+mod nth;
 #[path = "../../../fixtures/fuzz/src/oracles.rs"]
 #[allow(unreachable_pub, reason = "public to the fuzz targets, which share it")]
 mod oracles;

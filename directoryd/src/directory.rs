@@ -8,7 +8,7 @@ use odi_manifest::{
     BlobId, CatalogId, ChunkList, Clock, Entry, HeadId, Pin, PublicKey, SigningKey, Timestamp,
 };
 use odi_store::{Ledger, Store};
-use odi_wire::client::Client;
+use odi_wire::client::{Client, Family};
 use odi_wire::fetch::{Fetcher, Source, Wanted};
 use odi_wire::refusal::Refusal;
 use odi_wire::route::CatalogName;
@@ -60,6 +60,9 @@ pub(crate) struct Directory {
     pub(crate) seed: [u8; 32],
     pub(crate) started: Timestamp,
     pub(crate) client: Client,
+    /// The same over one family of addresses only, for self-tests.
+    pub(crate) client_v4: Client,
+    pub(crate) client_v6: Client,
     pub(crate) fetcher: Fetcher,
     pub(crate) sync: SyncClient,
     pub(crate) store: Store,
@@ -110,6 +113,14 @@ impl Directory {
             let state = Arc::clone(view.pinned(pin)?);
             Some((Arc::clone(catalog), view, state))
         })
+    }
+
+    /// The client that connects over one family of addresses only.
+    pub(crate) const fn over(&self, family: Family) -> &Client {
+        match family {
+            Family::V4 => &self.client_v4,
+            Family::V6 => &self.client_v6,
+        }
     }
 
     pub(crate) fn seq_of(&self, catalog: &CatalogId, head: &HeadId) -> Option<u64> {

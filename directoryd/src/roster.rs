@@ -28,10 +28,12 @@ use std::time::Duration;
 use odi_manifest::{CatalogId, PublicKey, Timestamp};
 use odi_wire::message::Inventory;
 
-pub use lapse::{Due, Lapsed};
+pub use lapse::{Due, Lapsed, Room};
 pub use limits::RosterLimits;
 pub use member::{Announcement, Member, Pending, Registration, Standing};
 pub use trial::{Action, Event, Seen, Stage, Trial};
+
+use lapse::Round;
 
 use crate::network::Network;
 use crate::throttle::{Pace, Throttle};
@@ -97,6 +99,8 @@ pub struct Roster {
     examined: Examined,
     members: BTreeMap<PublicKey, Member>,
     hosts: Hosts,
+    /// Whose turn came last.
+    last: Option<PublicKey>,
     revision: u64,
 }
 
@@ -106,7 +110,7 @@ impl Roster {
     pub fn new(limits: RosterLimits, examined: Examined) -> Self {
         let pace = Pace { burst: limits.host_challenges, per_minute: limits.host_challenges_per_minute };
         let hosts = Throttle::new(pace, HOSTS_MAX);
-        Self { limits, examined, members: BTreeMap::new(), hosts, revision: 1 }
+        Self { limits, examined, members: BTreeMap::new(), hosts, last: None, revision: 1 }
     }
 
     /// Puts back a registration that was proved before a restart. It has no lease until the relay announces itself.
@@ -233,9 +237,12 @@ impl Roster {
         lapse::sweep(&mut self.members, &self.limits, now)
     }
 
-    /// The challenges, self-tests and probes to send now. Each is marked as under way, so that none is handed out twice.
-    pub fn due(&mut self, now: Timestamp) -> Vec<Due> {
-        lapse::due(&mut self.members, &mut self.hosts, &self.examined, &self.limits, now)
+    /// The challenges, self-tests and probes to send now, as far as there is room for them. Each is marked as under way,
+    /// so that none is handed out twice.
+    pub fn due(&mut self, room: Room, now: Timestamp) -> Vec<Due> {
+        let round =
+            Round { hosts: &mut self.hosts, examined: &self.examined, limits: &self.limits, room, now };
+        round.due(&mut self.members, &mut self.last)
     }
 
     /// The relays with a running lease that have proved themselves.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use odi_manifest::{CatalogId, Clock, Timestamp};
 use odi_store::{Disk, Ledger, LedgerError, RealDisk, Store, StoreError, StoreOptions, ledger_folder};
 use odi_wire::admin::Admin;
-use odi_wire::client::{Client, ClientError, ClientPolicy};
+use odi_wire::client::{Client, ClientError, ClientPolicy, Family};
 use odi_wire::fetch::{FetchLimits, Fetcher};
 use odi_wire::limits::{LARGE_ANSWERS_BYTES, Limits};
 use odi_wire::route::CatalogName;
@@ -261,6 +261,8 @@ fn open_blocking(config: Config, clock: Arc<dyn Clock>, client: Client) -> Resul
         config,
         clock,
         identity,
+        client_v4: client.over(Family::V4)?,
+        client_v6: client.over(Family::V6)?,
         client,
         sync: SyncClient::new(fetcher.clone()),
         fetcher,

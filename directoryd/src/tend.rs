@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use odi_manifest::{CatalogId, PublicKey, Timestamp};
 use odi_wire::message::{CatalogInventory, Inventory};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -14,16 +15,66 @@ use crate::catalog::view::State;
 use crate::challenge;
 use crate::directory::Directory;
 use crate::probing::{self, Finding};
-use crate::roster::{Due, Event, Member, Registration};
+use crate::roster::{Due, Event, Member, Registration, Room};
 use crate::select;
 use crate::selftest::checks;
 use crate::state_rules;
 
 /// How often the roster and the waiting states are looked at.
 const TICK: Duration = Duration::from_secs(1);
+/// Challenges, self-tests and probes under way at once.
+const AT_ONCE: Room = Room { challenges: 64, tests: 8, probes: 64 };
+/// How long before a self-test counts as lost it is ended.
+const TEST_END: Duration = Duration::from_secs(30);
+
+/// What is under way, of each kind.
+struct Turns {
+    challenges: Arc<Semaphore>,
+    tests: Arc<Semaphore>,
+    probes: Arc<Semaphore>,
+}
+
+impl Turns {
+    fn new(at_once: Room) -> Self {
+        let turns = |count| Arc::new(Semaphore::new(count));
+        Self {
+            challenges: turns(at_once.challenges),
+            tests: turns(at_once.tests),
+            probes: turns(at_once.probes),
+        }
+    }
+
+    fn left(&self) -> Room {
+        Room {
+            challenges: self.challenges.available_permits(),
+            tests: self.tests.available_permits(),
+            probes: self.probes.available_permits(),
+        }
+    }
+
+    /// The turn of an errand for which there was room; it ends when that is dropped.
+    fn take(&self, due: &Due) -> Option<OwnedSemaphorePermit> {
+        let turns = match due {
+            Due::Challenge(_) => &self.challenges,
+            Due::Test(_) => &self.tests,
+            Due::Probe(_) => &self.probes,
+        };
+        Arc::clone(turns).try_acquire_owned().ok()
+    }
+}
+
+async fn run(directory: Arc<Directory>, due: Due, _turn: Option<OwnedSemaphorePermit>) {
+    match due {
+        Due::Challenge(registration) => challenge(directory, *registration).await,
+        Due::Test(relay) => test_relay(directory, relay).await,
+        Due::Probe(relay) => probe_relay(directory, relay).await,
+    }
+}
+
 /// Tends until `stop` is cancelled; joins what it started.
 pub(crate) async fn tend(directory: Arc<Directory>, stop: CancellationToken) {
     let mut errands = JoinSet::new();
+    let turns = Turns::new(AT_ONCE);
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -39,14 +90,10 @@ pub(crate) async fn tend(directory: Arc<Directory>, stop: CancellationToken) {
             }
         }
         let now = directory.clock.now();
-        let due = directory.relays.roster().due(now);
+        let due = directory.relays.roster().due(turns.left(), now);
         for due in due {
-            let directory = Arc::clone(&directory);
-            match due {
-                Due::Challenge(registration) => errands.spawn(challenge(directory, *registration)),
-                Due::Test(relay) => errands.spawn(test_relay(directory, relay)),
-                Due::Probe(relay) => errands.spawn(probe_relay(directory, relay)),
-            };
+            let turn = turns.take(&due);
+            errands.spawn(run(Arc::clone(&directory), due, turn));
         }
         let lapsed = directory.relays.roster().sweep(now);
         directory.relays.forget(lapsed).await;
@@ -138,7 +185,11 @@ async fn probe_relay(directory: Arc<Directory>, relay: PublicKey) {
 }
 
 async fn test_relay(directory: Arc<Directory>, relay: PublicKey) {
-    let outcome = checks::examine(&directory, &relay).await;
+    let patience = directory.relays.roster().limits().test_under_way.saturating_sub(TEST_END);
+    // Nobody begins it again while it goes on.
+    let examined = tokio::time::timeout(patience, checks::examine(&directory, &relay)).await;
+    let outcome =
+        examined.unwrap_or_else(|_| Err(format!("the self-test took over {} s", patience.as_secs())));
     let event = match &outcome {
         Ok(()) => {
             tracing::info!(%relay, "a relay passed its self-test");

@@ -1,10 +1,11 @@
 //! What time does to a roster: challenges and probes fall due, silent relays are forgotten.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use odi_manifest::{PublicKey, Timestamp};
 
-use super::{Action, Event, Examined, Hosts, Member, Registration, RosterLimits};
+use super::{Action, Event, Examined, Hosts, Member, Registration, RosterLimits, Seen};
 
 /// Something to send to a relay now.
 #[derive(Clone, Debug)]
@@ -26,31 +27,84 @@ pub struct Lapsed {
     pub was_proved: bool,
 }
 
-pub(super) fn due(
-    members: &mut BTreeMap<PublicKey, Member>,
-    hosts: &mut Hosts,
-    examined: &Examined,
-    limits: &RosterLimits,
-    now: Timestamp,
-) -> Vec<Due> {
-    let mut due = Vec::new();
-    for member in members.values_mut() {
-        if due.len() >= limits.due_at_once {
-            break;
+/// How many of each may be begun now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Challenges.
+    pub challenges: usize,
+    /// Self-tests.
+    pub tests: usize,
+    /// Probes.
+    pub probes: usize,
+}
+
+/// One look at the roster.
+pub(super) struct Round<'r> {
+    pub(super) hosts: &'r mut Hosts,
+    pub(super) examined: &'r Examined,
+    pub(super) limits: &'r RosterLimits,
+    pub(super) room: Room,
+    pub(super) now: Timestamp,
+}
+
+impl Round<'_> {
+    /// Hands out what is due: of the relays behind `last` first, so that none is passed over for ever because those before
+    /// it always have something due. Leaves in `last` whose turn came last.
+    pub(super) fn due(
+        mut self,
+        members: &mut BTreeMap<PublicKey, Member>,
+        last: &mut Option<PublicKey>,
+    ) -> Vec<Due> {
+        let ranges = match *last {
+            None => vec![(Bound::Unbounded, Bound::Unbounded)],
+            Some(key) => {
+                vec![(Bound::Excluded(key), Bound::Unbounded), (Bound::Unbounded, Bound::Included(key))]
+            }
+        };
+        let mut due = Vec::new();
+        for range in ranges {
+            for (key, member) in members.range_mut(range) {
+                if due.len() >= self.limits.due_at_once {
+                    return due;
+                }
+                let before = due.len();
+                self.look_at(member, &mut due);
+                if due.len() > before {
+                    *last = Some(*key);
+                }
+            }
         }
-        if let Some(registration) =
-            member.take_challenge(limits, now, |host| hosts.take(host.to_owned(), now))
+        due
+    }
+
+    fn look_at(&mut self, member: &mut Member, due: &mut Vec<Due>) {
+        let (limits, now) = (self.limits, self.now);
+        if self.room.challenges > 0
+            && let Some(registration) =
+                member.take_challenge(limits, now, |host| self.hosts.take(host.to_owned(), now))
         {
+            self.room.challenges -= 1;
             due.push(Due::Challenge(Box::new(registration)));
         }
-        let look = Event::Look(member.seen(examined, now));
-        match member.on(look, now, limits) {
-            Some(Action::Test) => due.push(Due::Test(member.relay())),
-            Some(Action::Probe) => due.push(Due::Probe(member.relay())),
+        let seen = member.seen(self.examined, now);
+        // What there is no room for is as if it could not be looked at now.
+        let seen = Seen {
+            test: seen.test && self.room.tests > 0,
+            probe: seen.probe && self.room.probes > 0,
+            ..seen
+        };
+        match member.on(Event::Look(seen), now, limits) {
+            Some(Action::Test) => {
+                self.room.tests -= 1;
+                due.push(Due::Test(member.relay()));
+            }
+            Some(Action::Probe) => {
+                self.room.probes -= 1;
+                due.push(Due::Probe(member.relay()));
+            }
             Some(Action::Write) | None => {}
         }
     }
-    due
 }
 
 pub(super) fn sweep(

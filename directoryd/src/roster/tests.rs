@@ -34,6 +34,7 @@ fn registration(relay: PublicKey, generation: u64, url: &str) -> Registration {
     }
 }
 
+const PLENTY: Room = Room { challenges: 64, tests: 64, probes: 64 };
 const SELFTEST: CatalogId = CatalogId::from_bytes([9; 32]);
 
 fn examined() -> Examined {
@@ -104,15 +105,18 @@ fn a_relay_takes_traffic_only_after_challenge_lease_test_and_probe() {
     assert_eq!(early, Ok(Announced::Unproven));
     assert!(roster.member(&relay).unwrap().announced().is_none(), "nothing is kept of an unproven relay's");
     assert_eq!((standing(&roster, &relay, 0), selectable(&roster)), (Standing::Unproven, 0));
-    assert!(matches!(roster.due(at(0))[..], [Due::Challenge(_)]), "nothing is probed before the challenge");
-    assert!(roster.due(at(1)).is_empty(), "a challenge under way is not sent twice");
+    assert!(
+        matches!(roster.due(PLENTY, at(0))[..], [Due::Challenge(_)]),
+        "nothing is probed before the challenge"
+    );
+    assert!(roster.due(PLENTY, at(1)).is_empty(), "a challenge under way is not sent twice");
     assert!(roster.proved(&relay, 1, at(1)));
     assert_eq!((standing(&roster, &relay, 1), selectable(&roster)), (Standing::Probation, 0));
     roster.announce(&relay, announcement(1, FAR), at(1)).unwrap();
-    assert!(matches!(roster.due(at(1))[..], [Due::Test(_)]), "the self-test comes first");
+    assert!(matches!(roster.due(PLENTY, at(1))[..], [Due::Test(_)]), "the self-test comes first");
     assert_eq!(roster.on(&relay, Event::ProbeMatched, at(2)), None, "a probe stands in for no test");
     roster.on(&relay, Event::TestPassed, at(2));
-    assert!(matches!(roster.due(at(2))[..], [Due::Probe(_)]));
+    assert!(matches!(roster.due(PLENTY, at(2))[..], [Due::Probe(_)]));
     assert_eq!(roster.selectable(at(2)).count(), 0);
     roster.on(&relay, Event::ProbeMatched, at(2));
     assert_eq!((standing(&roster, &relay, 2), roster.selectable(at(2)).count()), (Standing::Probation, 1));
@@ -183,8 +187,8 @@ fn probes_that_fail_take_the_traffic_away_and_a_match_brings_some_back() {
     assert_eq!(standing(&roster, &relay, 3), Standing::Probation);
     assert_eq!(roster.selectable(at(3)).count(), 0);
     assert_eq!(roster.member(&relay).unwrap().reason(), Some("timed out"));
-    assert!(roster.due(at(4)).is_empty(), "the next waits");
-    assert!(matches!(roster.due(at(30))[..], [Due::Probe(_)]));
+    assert!(roster.due(PLENTY, at(4)).is_empty(), "the next waits");
+    assert!(matches!(roster.due(PLENTY, at(30))[..], [Due::Probe(_)]));
     roster.on(&relay, Event::ProbeMatched, at(31));
     assert_eq!((standing(&roster, &relay, 31), roster.selectable(at(31)).count()), (Standing::Probation, 1));
 }
@@ -210,7 +214,7 @@ fn wrong_bytes_shut_a_relay_out_for_a_while() {
     assert_eq!(standing(&roster, &relay, 12), Standing::Quarantined, "registering again does not help");
     roster.announce(&relay, announcement(3, FAR), at(3601)).unwrap();
     assert_eq!(standing(&roster, &relay, 3601), Standing::Probation);
-    assert!(matches!(roster.due(at(3601))[..], [Due::Test(_)]), "from the beginning");
+    assert!(matches!(roster.due(PLENTY, at(3601))[..], [Due::Test(_)]), "from the beginning");
 }
 
 #[test]
@@ -221,7 +225,7 @@ fn a_url_that_never_answers_is_challenged_a_few_times_and_dropped() {
     let mut challenges = 0;
     let mut now = 0;
     while roster.member(&victim).is_some() {
-        for due in roster.due(at(now)) {
+        for due in roster.due(PLENTY, at(now)) {
             let Due::Challenge(registration) = due else { panic!("nothing else is ever sent") };
             challenges += 1;
             roster.challenge_failed(&victim, registration.generation, "404", at(now));
@@ -255,7 +259,7 @@ fn what_was_proved_survives_a_restart_and_is_forgotten_after_a_week() {
     assert!(roster.register(registration(relay, 7, "http://a.example"), network(1), at(0)).is_err());
     roster.announce(&relay, announcement(1, FAR), at(1)).unwrap();
     assert_eq!(standing(&roster, &relay, 1), Standing::Probation);
-    assert!(matches!(roster.due(at(1))[..], [Due::Probe(_)]), "it was tested before");
+    assert!(matches!(roster.due(PLENTY, at(1))[..], [Due::Probe(_)]), "it was tested before");
     roster.on(&relay, Event::ProbeMatched, at(2));
     assert_eq!(standing(&roster, &relay, 2), Standing::Ready);
     assert!(roster.sweep(at(86_400)).is_empty());
@@ -272,7 +276,7 @@ fn registering_again_neither_hastens_challenges_nor_renews_them() {
         generation += 1;
         let again = registration(attacker, generation, "http://victim.example");
         roster.register(again, network(1), at(second)).unwrap();
-        for due in roster.due(at(second)) {
+        for due in roster.due(PLENTY, at(second)) {
             let Due::Challenge(registration) = due else { panic!("nothing else is ever sent") };
             challenges += 1;
             roster.challenge_failed(&attacker, registration.generation, "404", at(second));
@@ -305,9 +309,9 @@ fn a_host_gets_only_so_many_challenges_whoever_registers_it() {
         roster.register(registration(key(n), 1, &url), network(u32::from(n)), at(0)).unwrap();
     }
     roster.register(registration(key(20), 1, "http://other.example"), network(20), at(0)).unwrap();
-    assert_eq!(roster.due(at(0)).len(), 4, "three there, and another host's own");
-    assert_eq!(roster.due(at(9)).len(), 0);
-    assert_eq!(roster.due(at(10)).len(), 1, "one every ten seconds");
+    assert_eq!(roster.due(PLENTY, at(0)).len(), 4, "three there, and another host's own");
+    assert_eq!(roster.due(PLENTY, at(9)).len(), 0);
+    assert_eq!(roster.due(PLENTY, at(10)).len(), 1, "one every ten seconds");
 }
 
 #[test]
@@ -337,4 +341,30 @@ fn what_a_relay_says_of_itself_raises_its_weight_to_a_bound_only() {
     assert_eq!(weight(1_000), 1_000);
     assert_eq!(weight(1_000_000_000_000), weight(u64::MAX));
     assert!(weight(u64::MAX) < 100 * weight(100_000_000));
+}
+
+#[test]
+fn no_more_is_begun_than_there_is_room_for_and_everybody_has_a_turn() {
+    let mut roster = Roster::new(RosterLimits::open_network(), examined());
+    for n in 1..=5 {
+        let registration = registration(key(n), 1, &format!("https://r{n}.example"));
+        roster.restore(registration, network(n.into()), Stage::Untested, at(0));
+        let mut said = announcement(1, 1_000_000_000);
+        let mut inventory = (*said.inventory).clone();
+        (inventory.relay, inventory.urls) =
+            (key(n), vec![PublicUrl::parse(&format!("https://r{n}.example")).unwrap()]);
+        said.inventory = Arc::new(inventory);
+        roster.announce(&key(n), said, at(0)).unwrap();
+    }
+    let mut tested = BTreeSet::new();
+    for _ in 0..5 {
+        let due = roster.due(Room { tests: 1, ..PLENTY }, at(1));
+        let [Due::Test(relay)] = due[..] else { panic!("{due:?}") };
+        assert!(tested.insert(relay), "twice the same");
+        // Its test fails at once: others come first all the same.
+        roster.on(&relay, Event::TestFailed("no"), at(0));
+    }
+    assert!(roster.due(Room { tests: 0, ..PLENTY }, at(40)).is_empty());
+    let [Due::Test(again)] = roster.due(Room { tests: 1, ..PLENTY }, at(40))[..] else { panic!("none") };
+    assert!(tested.contains(&again));
 }

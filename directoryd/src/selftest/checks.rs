@@ -25,7 +25,6 @@ use url::Url;
 
 use super::content::{Artifact, INDEX, LARGEST};
 use super::multipart;
-use crate::blocking::blocking;
 use crate::directory::Directory;
 use crate::probe::told;
 
@@ -47,8 +46,7 @@ pub(crate) async fn examine(directory: &Directory, relay: &PublicKey) -> Result<
             return Err(format!("the self-test at {url}: no address of it can be reached from here"));
         }
         for family in families {
-            let client = directory.client.clone();
-            let client = blocking(move || client.over(family)).await.map_err(|error| told(&error))?;
+            let client = directory.over(family).clone();
             let subject = Subject { client, base: base.clone(), pin, directory };
             let checked = tokio::time::timeout(PATIENCE, subject.check());
             let checked =

@@ -79,7 +79,8 @@ impl Relays {
     }
 
     /// Lets something happen in a relay's trial, after what comes of it is durable: nobody sees a stage that a restart
-    /// would take back.
+    /// would take back. What cannot be written has not happened, and is looked for again; but a relay that lied or moved
+    /// is not trusted on for that.
     pub(crate) async fn on(self: &Arc<Self>, relay: &PublicKey, event: Event<'_>, now: Timestamp) {
         let _alone = self.writing.lock().await;
         let record = self
@@ -91,6 +92,9 @@ impl Relays {
             let written = blocking(move || relays.records.put(&registration, network, stage)).await;
             if let Err(error) = written {
                 tracing::error!(%error, %relay, "how far a relay has come could not be written");
+                if !matches!(event, Event::Lied(_) | Event::Moved) {
+                    return;
+                }
             }
         }
         self.roster().on(relay, event, now);

@@ -17,6 +17,7 @@ mod resuming;
 mod selftest;
 mod settings;
 mod states;
+mod unwritable;
 mod upkeep;
 mod weighing;
 mod world;

@@ -19,7 +19,7 @@ const PROBATION_BYTES_MIN: u64 = 1 << 30;
 const PARTS: u32 = 256;
 
 /// A catalog as assignments see it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Offer {
     /// The catalog.
     pub id: CatalogId,
@@ -78,11 +78,8 @@ fn part(relay: &PublicKey, offer: &Offer, bytes: u64) -> IdRanges {
     let mut hasher = blake3::Hasher::new_derive_key("ODI 2026-11 assignment v1");
     hasher.update(relay.as_bytes()).update(offer.id.as_bytes());
     let [high, low, ..] = *hasher.finalize().as_bytes();
-    let start = u32::from(u16::from_be_bytes([high, low]));
-    let prefix = |offset: u32| u16::try_from((start + offset) % ID_SPACE).unwrap_or(u16::MAX);
-    let mut prefixes: Vec<u16> = (0..width).map(prefix).collect();
-    prefixes.sort_unstable();
-    IdRanges::from_prefixes(prefixes)
+    let start = u16::from_be_bytes([high, low]);
+    IdRanges::from_start(start, width)
 }
 
 /// What these ranges hold of a catalog of so many bytes: ids are uniform.

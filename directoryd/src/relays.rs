@@ -2,6 +2,7 @@
 //! the assignments that follow from them.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,11 +29,23 @@ pub(crate) struct Relays {
     writing: tokio::sync::Mutex<()>,
 }
 
-/// What a relay was last assigned, and under which generation.
+/// What a relay was last assigned, under which generation, and from what that follows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Assigned {
     generation: u64,
     catalogs: Vec<AssignedCatalog>,
+    basis: Basis,
+}
+
+/// All that an assignment follows from, beside the relay's key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Basis {
+    /// The registration's generation: it says what the relay wants.
+    registered: u64,
+    /// Bytes that may be assigned.
+    room: u64,
+    /// A digest of what there is to assign.
+    offers: u64,
 }
 
 impl Relays {
@@ -148,24 +161,36 @@ impl Relays {
     }
 
     fn assign(&self, relay: &PublicKey, offers: &[Offer], now: Timestamp) -> Option<Assigned> {
-        let catalogs = {
+        let (registration, room) = {
             let roster = self.roster();
             let member = roster.member(relay)?;
             let registration = member.registration().filter(|_| member.trial().has_passed())?;
-            let wanted: Vec<&Offer> = offers.iter().filter(|offer| wants(registration, offer)).collect();
-            let room = assignment::room(registration.disk, member.trial().stage());
-            assignment::assign(relay, &wanted, room)
+            (registration.clone(), assignment::room(registration.disk, member.trial().stage()))
         };
+        let basis = Basis { registered: registration.generation, room, offers: digest(offers) };
+        let former = self.assigned().get(relay).cloned();
+        if let Some(same) = former.filter(|former| former.basis == basis) {
+            return Some(same);
+        }
+        let wanted: Vec<&Offer> = offers.iter().filter(|offer| wants(&registration, offer)).collect();
+        let catalogs = assignment::assign(relay, &wanted, room);
         let mut assigned = self.assigned();
-        let former = assigned.get(relay).filter(|former| former.catalogs == catalogs).cloned();
-        Some(former.unwrap_or_else(|| {
+        let last = assigned.get(relay);
+        let generation = match last {
+            Some(last) if last.catalogs == catalogs => last.generation,
             // The clock carries generations over restarts, where the last one is not known any more.
-            let last = assigned.get(relay).map_or(0, |former| former.generation);
-            let fresh = Assigned { generation: now.0.max(last + 1), catalogs };
-            assigned.insert(*relay, fresh.clone());
-            fresh
-        }))
+            _ => now.0.max(last.map_or(0, |last| last.generation) + 1),
+        };
+        let fresh = Assigned { generation, catalogs, basis };
+        assigned.insert(*relay, fresh.clone());
+        Some(fresh)
     }
+}
+
+fn digest(offers: &[Offer]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    offers.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Whether a relay asked for a catalog. With neither names nor tags it asks for everything (docs/relay.md).

@@ -43,6 +43,21 @@ impl IdRanges {
         Self(Vec::new())
     }
 
+    /// So many values from `start` on, beginning again at 0 behind the last one.
+    #[must_use]
+    pub fn from_start(start: u16, count: u32) -> Self {
+        let Some(last) = count.min(ID_SPACE).checked_sub(1) else { return Self::none() };
+        if last == ID_SPACE - 1 {
+            return Self::all();
+        }
+        let end = u32::from(start) + last;
+        match (u16::try_from(end), u16::try_from(end % ID_SPACE)) {
+            (Ok(end), _) => Self(vec![(start, end)]),
+            (Err(_), Ok(end)) => Self(vec![(0, end), (start, u16::MAX)]),
+            (Err(_), Err(_)) => Self::none(),
+        }
+    }
+
     /// The set of these values of the top 16 bits, in any order; too many ranges are closed from the right, so
     /// that the list never claims a value that was not given.
     #[must_use]
@@ -132,6 +147,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_start_and_a_count_are_those_values(start: u16, count in prop_oneof![0..4u32, 0..=ID_SPACE, ID_SPACE - 3..ID_SPACE + 3]) {
+            let values = (0..count.min(ID_SPACE)).map(|n| u16::try_from((u32::from(start) + n) % ID_SPACE).unwrap());
+            let ranges = IdRanges::from_start(start, count);
+            prop_assert_eq!(&ranges, &IdRanges::from_prefixes(values));
+            prop_assert!(IdRanges::try_from(ranges.as_slice().to_vec()).is_ok());
+        }
+
         #[test]
         fn a_set_of_prefixes_is_its_ranges(set in prop::collection::btree_set(0_u16..400, 0..200), probe in 0_u16..400) {
             let ranges = IdRanges::from_prefixes(set.iter().rev().copied());

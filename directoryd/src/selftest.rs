@@ -2,6 +2,8 @@
 //!
 //! Invariants
 //! - Its id follows from the directory's identity alone: keys, first root and bytes are derived, nothing is stored.
+//! - So do its heads, with the public URLs: each belongs to a period and says that period's times, so that a directory
+//!   which lost what it had stored signs the very same ones again, and relays that hold them go on.
 //! - It is served like any catalog, with no origin but this directory; its head is renewed long before it expires.
 //! - Nobody signs it but this process.
 
@@ -31,10 +33,10 @@ use content::Artifact;
 
 /// When every first root begins and ends. Fixed, so that the catalog's id follows from its key: 2026 to 2100.
 const ROOT_TIMES: (Timestamp, Timestamp) = (Timestamp(1_767_225_600), Timestamp(4_102_444_800));
-/// For how long a head holds.
+/// Every head belongs to a period of its own, the first one to the first.
+const PERIOD: Duration = Duration::from_secs(30 * 86_400);
+/// For how long a head holds from the beginning of its period on.
 const HEAD_LIFE: Duration = Duration::from_secs(60 * 86_400);
-/// A head that holds for less than this is renewed.
-const RENEW_BEFORE: Duration = Duration::from_secs(30 * 86_400);
 
 /// Why the self-test catalog is not to be had.
 #[derive(Debug, thiserror::Error)]
@@ -112,42 +114,54 @@ impl SelfTest {
         self.artifacts.iter().find(|artifact| artifact.path.as_str() == path)
     }
 
-    /// Signs and adopts another head, if there is none, or it ends soon, or says other things than this one would.
+    /// Signs and adopts heads up to the present period's, and another one if the newest says other things than it would.
     pub(crate) async fn keep_fresh(&self, directory: &Arc<Directory>) -> Result<(), SelfTestError> {
         let now = directory.clock.now();
-        let newest = self.catalog.believed().newest().map(|state| state.head.clone());
-        if newest.as_ref().is_some_and(|head| self.is_fresh(head, now)) {
-            return Ok(());
+        loop {
+            let newest = self.catalog.believed().newest().map(|state| state.head.clone());
+            if newest.as_ref().is_some_and(|head| self.is_fresh(head, now)) {
+                break;
+            }
+            self.go_on(directory, newest.as_ref()).await?;
         }
-        let former = newest.clone();
+        Ok(follow::show(directory, &self.catalog).await?)
+    }
+
+    async fn go_on(
+        &self,
+        directory: &Arc<Directory>,
+        newest: Option<&Verified<Head>>,
+    ) -> Result<(), SelfTestError> {
         let (ledger, id) = (Arc::clone(&directory.ledger), self.catalog.id());
         let ancestor = move |seq| {
             let envelope = ledger.head(&id, seq)?;
             Ok(envelope.and_then(|bytes| Unverified::<Head>::decode(&bytes).ok()).map(|head| head.id()))
         };
-        let builder = HeadBuilder::after(&self.trust, newest.as_ref());
+        let builder = HeadBuilder::after(&self.trust, newest);
+        let times = times_of(builder.seq());
         let skip = match builder.skip_to() {
             Some(seq) => blocking(move || ancestor(seq)).await.map_err(SelfTestError::Ledger)?,
             None => None,
         };
-        let head = self.head(builder, skip, now)?;
-        let push = self.push(head, former.is_none())?;
-        self.adopt(directory, &push, now).await
+        let head = self.head(builder, skip, times)?;
+        let push = self.push(head, newest.is_none())?;
+        // As of its own time: what came before the present period has expired.
+        self.adopt(directory, &push, times.0).await
     }
 
     fn is_fresh(&self, head: &Head, now: Timestamp) -> bool {
-        head.expires.since(now) > RENEW_BEFORE && head.origins == self.origins && head.tree == self.tree.root
+        head.seq >= period_of(now) && head.origins == self.origins && head.tree == self.tree.root
     }
 
     fn head(
         &self,
         builder: HeadBuilder,
         skip: Option<HeadId>,
-        now: Timestamp,
+        (created, expires): (Timestamp, Timestamp),
     ) -> Result<Unverified<Head>, SelfTestError> {
         let title = "What a directory tests new relays with".to_owned();
         let mut builder = builder
-            .times(now, now.plus(HEAD_LIFE))
+            .times(created, expires)
             .tree(self.tree.root, self.tree.entries, self.tree.bytes)
             .origins(self.origins.clone())
             .meta(HeadMeta { title: Some(title), ..HeadMeta::default() });
@@ -175,15 +189,27 @@ impl SelfTest {
         push: &Push,
         now: Timestamp,
     ) -> Result<(), SelfTestError> {
-        let alone = self.catalog.advancing.lock().await;
+        let _alone = self.catalog.advancing.lock().await;
         let taken = directory.sync.receive(self.catalog.followed(), push, None, now).await;
-        let shown = follow::show(directory, &self.catalog).await;
-        drop(alone);
         match taken.map_err(Box::new)? {
-            PushOutcome::Taken(_) => Ok(shown?),
+            PushOutcome::Taken(_) => Ok(()),
             PushOutcome::Conflict(_) => Err(SelfTestError::Superseded),
         }
     }
+}
+
+/// The number of the period that a time lies in, from 1, and never one that the root does not see the end of.
+fn period_of(now: Timestamp) -> u64 {
+    let (begin, end) = ROOT_TIMES;
+    let last = end.since(begin).saturating_sub(HEAD_LIFE);
+    now.since(begin).min(last).as_secs() / PERIOD.as_secs() + 1
+}
+
+/// When a head of that number is made, and until when it holds.
+fn times_of(seq: u64) -> (Timestamp, Timestamp) {
+    let begin =
+        Timestamp(ROOT_TIMES.0.0.saturating_add((seq.saturating_sub(1)).saturating_mul(PERIOD.as_secs())));
+    (begin, begin.plus(HEAD_LIFE))
 }
 
 fn first_root(key: &SigningKey) -> Result<TrustRoot, SelfTestError> {

@@ -30,7 +30,7 @@ async fn own(world: &World) -> odi_wire::message::CatalogSummary {
 async fn a_directory_serves_a_catalog_of_its_own_like_any_other() {
     let (_publisher, _origin, mut world) = world().await;
     let first = own(&world).await;
-    assert_eq!((first.seq, first.entries), (1, 7));
+    assert_eq!((first.seq, first.entries), (9, 7), "a head for each thirty days since 2026");
     let status: DirectoryStatus = serde_json::from_slice(&world.body("/odi/v1/status").await).unwrap();
     assert_eq!(status.catalogs.last().unwrap().id, first.id);
     for (path, size) in [("sizes/0", 0), ("sizes/262145", 262_145), ("sizes/8388609", 8_388_609)] {
@@ -65,10 +65,33 @@ async fn its_head_is_renewed_long_before_it_expires() {
     let (_publisher, _origin, world) = world().await;
     let first = own(&world).await;
     world.clock.advance(Duration::from_secs(31 * 86_400));
-    world.until(async || own(&world).await.seq == 2).await;
+    world.until(async || own(&world).await.seq == first.seq + 1).await;
     let second = own(&world).await;
     assert!(second.expires.since(first.expires) >= Duration::from_secs(30 * 86_400));
     assert_eq!((second.id, second.bytes), (first.id, first.bytes));
+}
+
+#[tokio::test]
+async fn a_directory_that_lost_its_store_and_its_trust_signs_the_same_heads_again() {
+    let (_publisher, _origin, mut world) = world().await;
+    world.clock.advance(Duration::from_secs(31 * 86_400));
+    let first = own(&world).await.seq;
+    world.until(async || own(&world).await.seq == 10).await;
+    assert!(first == 9 || first == 10);
+    let before = own(&world).await;
+    world.stop().await;
+    for entry in std::fs::read_dir(world.data_dir().join("data")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            std::fs::remove_dir_all(path).unwrap();
+        }
+    }
+    world.clock.advance(Duration::from_secs(86_400));
+    world.go_on().await;
+    let after = own(&world).await;
+    assert_eq!((after.id, after.seq, after.head), (before.id, before.seq, before.head));
+    let early = world.get(&format!("/odi/v1/catalogs/{}/heads/3", after.id)).await;
+    assert_eq!(early.status, StatusCode::OK, "followers can be shown that it descends from theirs");
 }
 
 #[tokio::test]

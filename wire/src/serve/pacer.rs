@@ -185,6 +185,11 @@ impl<L: Clone + Eq + Hash + Ord> Pacer<L> {
         self.allowance
     }
 
+    /// Whether everything may be sent at once, whatever it is.
+    pub(super) const fn is_unlimited(&self) -> bool {
+        self.rate.is_none() && self.allowance == u64::MAX
+    }
+
     /// How many wait.
     #[cfg(test)]
     fn waiting(&self) -> usize {

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -17,6 +18,7 @@ use tokio::time::Instant;
 use super::admission::network_of;
 use super::body::Body;
 use super::pacer::{Pacer, Ticket};
+use crate::limits::PACE_PIECE_BYTES;
 
 /// An answer in memory up to this size is sent beyond the allowance: refusals, redirects, status, what directories ask.
 const UNMETERED_BYTES_MAX: usize = 64 * 1024;
@@ -25,6 +27,10 @@ const UNMETERED_BYTES_MAX: usize = 64 * 1024;
 pub struct Throttle {
     began: Instant,
     state: Mutex<State>,
+    /// There is no limit, so whoever sends only counts, without the lock.
+    free: AtomicBool,
+    /// Everything that was granted.
+    sent: AtomicU64,
     /// Somebody has begun to wait, or a limit has changed.
     changed: Notify,
     /// The allowance has fallen below half of what was last allowed, or below what somebody waits for.
@@ -34,8 +40,6 @@ pub struct Throttle {
 struct State {
     pacer: Pacer<IpAddr>,
     waiting: HashMap<Ticket, Waiter>,
-    /// Everything that was granted.
-    sent: u64,
     /// What was last allowed further.
     allowed: u64,
     spent: bool,
@@ -56,11 +60,17 @@ impl Default for Throttle {
         let state = State {
             pacer: Pacer::new(None, u64::MAX, Duration::ZERO),
             waiting: HashMap::new(),
-            sent: 0,
             allowed: u64::MAX,
             spent: false,
         };
-        Self { began: Instant::now(), state: Mutex::new(state), changed: Notify::new(), low: Notify::new() }
+        Self {
+            began: Instant::now(),
+            state: Mutex::new(state),
+            free: AtomicBool::new(true),
+            sent: AtomicU64::new(0),
+            changed: Notify::new(),
+            low: Notify::new(),
+        }
     }
 }
 
@@ -68,24 +78,24 @@ impl Throttle {
     /// Sends at most so many bytes a second from now on; `None` as fast as the line goes.
     pub fn set_rate(&self, bytes_per_second: Option<u64>) {
         let now = self.began.elapsed();
-        self.state().pacer.set_rate(bytes_per_second, now);
-        self.changed.notify_one();
+        let mut state = self.held();
+        state.pacer.set_rate(bytes_per_second, now);
+        self.release(state);
     }
 
     /// Sends until so many bytes have been sent since the start, as [`Throttle::sent`] counts them; `u64::MAX` is no limit.
     pub fn allow_up_to(&self, total: u64) {
-        let mut state = self.state();
-        let further = if total == u64::MAX { total } else { total.saturating_sub(state.sent) };
+        let mut state = self.held();
+        let further = if total == u64::MAX { total } else { total.saturating_sub(self.sent()) };
         state.pacer.allow(further);
         state.allowed = further;
         state.spent = false;
-        drop(state);
-        self.changed.notify_one();
+        self.release(state);
     }
 
     /// Allows nothing more and breaks off what is being sent, until [`Throttle::allow_up_to`] is called.
     pub fn spend(&self) {
-        let mut state = self.state();
+        let mut state = self.held();
         state.pacer.allow(0);
         state.spent = true;
         let wakers: Vec<Waker> =
@@ -97,7 +107,7 @@ impl Throttle {
     /// Bytes that were sent since the start, or are about to be: heads and bodies, without what TLS and TCP add.
     #[must_use]
     pub fn sent(&self) -> u64 {
-        self.state().sent
+        self.sent.load(Ordering::SeqCst)
     }
 
     /// Bytes that may still be sent before the next [`Throttle::allow_up_to`]; `u64::MAX` is no limit.
@@ -136,7 +146,8 @@ impl Throttle {
     fn wake_due(&self) {
         let now = self.began.elapsed();
         let mut state = self.state();
-        let wakers = state.grant(now);
+        let (wakers, sent) = state.grant(now);
+        self.sent.fetch_add(sent, Ordering::SeqCst);
         self.tell_if_low(&state, 0);
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
@@ -146,8 +157,36 @@ impl Throttle {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn count(&self, state: &mut State, bytes: u64) {
-        state.sent = state.sent.saturating_add(bytes);
+    /// The state, with nobody passing by the lock. What has passed is in `sent` then, for [`Self::passes_freely`] looks twice.
+    fn held(&self) -> MutexGuard<'_, State> {
+        let state = self.state();
+        self.free.store(false, Ordering::SeqCst);
+        state
+    }
+
+    /// Lets everybody pass by the lock again, if there is no limit.
+    fn release(&self, state: MutexGuard<'_, State>) {
+        self.free.store(!state.spent && state.pacer.is_unlimited(), Ordering::SeqCst);
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Counts so many bytes if there is no limit.
+    fn passes_freely(&self, bytes: u64) -> bool {
+        if !self.free.load(Ordering::SeqCst) {
+            return false;
+        }
+        self.sent.fetch_add(bytes, Ordering::SeqCst);
+        let free = self.free.load(Ordering::SeqCst);
+        if !free {
+            // A limit is being set, perhaps by a count without these.
+            self.sent.fetch_sub(bytes, Ordering::SeqCst);
+        }
+        free
+    }
+
+    fn count(&self, state: &State, bytes: u64) {
+        self.sent.fetch_add(bytes, Ordering::SeqCst);
         self.tell_if_low(state, 0);
     }
 
@@ -159,12 +198,12 @@ impl Throttle {
 }
 
 impl State {
-    /// Grants what is due; the wakers of those that may go.
-    fn grant(&mut self, now: Duration) -> Vec<Waker> {
+    /// Grants what is due: the wakers of those that may go, and their bytes.
+    fn grant(&mut self, now: Duration) -> (Vec<Waker>, u64) {
         let granted = self.pacer.grant(now);
         let gone: Vec<Waiter> = granted.iter().filter_map(|ticket| self.waiting.remove(ticket)).collect();
-        self.sent = gone.iter().fold(self.sent, |sent, waiter| sent.saturating_add(waiter.cost));
-        gone.into_iter().filter_map(|waiter| waiter.waker).collect()
+        let bytes = gone.iter().map(|waiter| waiter.cost).sum();
+        (gone.into_iter().filter_map(|waiter| waiter.waker).collect(), bytes)
     }
 }
 
@@ -203,16 +242,25 @@ impl Flow {
         let mut flow =
             Self { throttle: Arc::clone(throttle), lane, metered, head: head_bytes, waiting: None };
         if body.is_empty() {
-            let mut state = throttle.state();
-            state.pacer.charge(head_bytes);
             flow.head = 0;
-            throttle.count(&mut state, head_bytes);
+            if !throttle.passes_freely(head_bytes) {
+                let mut state = throttle.state();
+                state.pacer.charge(head_bytes);
+                throttle.count(&state, head_bytes);
+            }
         }
         flow
     }
 
     /// Waits until some of so many bytes may be sent, and says how many. They count as sent.
     pub(super) fn poll_pass(&mut self, cx: &mut Context<'_>, available: usize) -> Poll<Result<usize, Spent>> {
+        if self.waiting.is_none() {
+            let piece = available.min(usize::try_from(PACE_PIECE_BYTES).unwrap_or(usize::MAX));
+            if self.throttle.passes_freely((piece as u64).saturating_add(self.head)) {
+                self.head = 0;
+                return Poll::Ready(Ok(piece));
+            }
+        }
         let throttle = Arc::clone(&self.throttle);
         let mut state = throttle.state();
         let waiting = match self.waiting.take() {
@@ -225,7 +273,7 @@ impl Flow {
                 let cost = (piece as u64).saturating_add(std::mem::take(&mut self.head));
                 match state.pacer.ask(&self.lane, cost, self.metered, throttle.began.elapsed()) {
                     None => {
-                        throttle.count(&mut state, cost);
+                        throttle.count(&state, cost);
                         return Poll::Ready(Ok(piece));
                     }
                     Some(ticket) => Waiting { ticket, piece, cost },

@@ -59,13 +59,16 @@ impl StallMeter {
 pub(super) struct WriteGuard<T> {
     inner: T,
     meter: StallMeter,
-    /// Set while the peer's window is full: since when, and the timer that ends our patience.
-    waiting: Option<(Instant, Pin<Box<Sleep>>)>,
+    /// Since when the peer's window is full.
+    waiting: Option<Instant>,
+    /// Ends our patience. It stays as it was set when the peer takes something, since that happens with every piece of a
+    /// download; one that rings too early is set anew.
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl<T> WriteGuard<T> {
     pub(super) fn new(inner: T, limits: &Limits) -> Self {
-        Self { inner, meter: StallMeter::of(limits), waiting: None }
+        Self { inner, meter: StallMeter::of(limits), waiting: None, timer: None }
     }
 
     fn judge<R>(
@@ -77,17 +80,23 @@ impl<T> WriteGuard<T> {
         match polled {
             Poll::Ready(result) => {
                 self.meter.moved(bytes);
-                let stalled =
-                    self.waiting.take().is_some_and(|(since, _)| self.meter.blocked(since.elapsed()));
+                let stalled = self.waiting.take().is_some_and(|since| self.meter.blocked(since.elapsed()));
                 Poll::Ready(if stalled { Err(stall_error()) } else { result })
             }
             Poll::Pending => loop {
                 let patience = self.meter.patience();
-                let (since, timer) = self
-                    .waiting
-                    .get_or_insert_with(|| (Instant::now(), Box::pin(tokio::time::sleep(patience))));
+                let since = *self.waiting.get_or_insert_with(Instant::now);
+                let due = since + patience;
+                let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
+                if timer.deadline() > due {
+                    timer.as_mut().reset(due);
+                }
                 if timer.as_mut().poll(cx).is_pending() {
                     return Poll::Pending;
+                }
+                if Instant::now() < due {
+                    timer.as_mut().reset(due);
+                    continue;
                 }
                 let blocked = since.elapsed().max(patience);
                 self.waiting = None;

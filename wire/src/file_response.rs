@@ -3,31 +3,28 @@
 //! Pure: the same method, headers and facts always give the same [`Plan`]. A plan names byte ranges; whoever holds
 //! the bytes fills them in and so cannot get a status, a length or a header wrong.
 
+mod texts;
+
 use std::ops::Range;
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use http::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE,
-    CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LAST_MODIFIED, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS,
+    ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, Method, StatusCode};
 use odi_manifest::{BlobId, Sha256};
+use texts::Texts;
 
 use crate::conditional::{self, Validators, Verdict};
-use crate::http_date;
 use crate::media_type::MediaType;
 use crate::range::{self, Ranges};
 use crate::serve::{Body, BodyError, Response};
 
 const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
-const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
-const DIGEST: HeaderName = HeaderName::from_static("digest");
 
 /// `Cache-Control` where the URL means the same bytes for ever; a test holds it to [`PINNED_CACHE_LIFETIME`].
 const PINNED: &str = "public, max-age=900, immutable";
@@ -92,11 +89,12 @@ pub struct Plan {
 /// Decides the answer to a GET or HEAD of a file.
 #[must_use]
 pub fn plan(method: &Method, request: &HeaderMap, file: &FileMeta) -> Plan {
-    let tag = file.blob.to_string();
+    let texts = Texts::of(file);
     // A date that no request can name, where there is none.
-    let have = Validators { tag: &tag, modified: file.mtime.unwrap_or(u64::MAX) };
+    let have = Validators { tag: texts.tag(), modified: file.mtime.unwrap_or(u64::MAX) };
     let verdict = conditional::evaluate(method, request, have);
-    let mut headers = validators(file, &tag);
+    let texts = texts.into_values();
+    let mut headers = texts.validators(file.caching);
     let ranges = match verdict {
         Verdict::NotModified => return bodiless(StatusCode::NOT_MODIFIED, headers),
         Verdict::Failed => {
@@ -109,7 +107,7 @@ pub fn plan(method: &Method, request: &HeaderMap, file: &FileMeta) -> Plan {
     safety(&mut headers, file.media);
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(file.media.as_str()));
-    digests(&mut headers, file.sha256.as_ref());
+    texts.put_digests(&mut headers);
     let (status, segments) = match ranges {
         Ranges::Unsatisfiable => {
             headers.insert(CONTENT_RANGE, ascii(format!("bytes */{}", file.size)));
@@ -197,27 +195,6 @@ impl Plan {
             )
         };
         Response { status: self.status, headers: self.headers, body }
-    }
-}
-
-/// What identifies the representation, which a 304 carries too.
-fn validators(file: &FileMeta, tag: &str) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(16);
-    headers.insert(ETAG, ascii(format!("\"{tag}\"")));
-    if let Some(mtime) = file.mtime {
-        headers.insert(LAST_MODIFIED, ascii(http_date::format(mtime)));
-    }
-    headers.insert(CACHE_CONTROL, file.caching.header());
-    headers
-}
-
-/// RFC 9530, and the `Digest` of RFC 3230 before it, which is what aria2 reads. Both are of the whole file, whatever
-/// part is sent.
-fn digests(headers: &mut HeaderMap, sha256: Option<&Sha256>) {
-    if let Some(sha256) = sha256 {
-        let base64 = STANDARD.encode(sha256.as_bytes());
-        headers.insert(REPR_DIGEST, ascii(format!("sha-256=:{base64}:")));
-        headers.insert(DIGEST, ascii(format!("SHA-256={base64}")));
     }
 }
 

@@ -146,7 +146,7 @@ fn without_a_date_no_date_matches() {
     let file = FileMeta { mtime: None, ..file("a") };
     let dated = request(&[("if-modified-since", "Sun, 06 Nov 1994 08:49:37 GMT")]);
     assert_eq!(plan(&Method::GET, &dated, &file).status, StatusCode::OK);
-    assert!(!plan(&Method::GET, &dated, &file).headers.contains_key(LAST_MODIFIED));
+    assert!(!plan(&Method::GET, &dated, &file).headers.contains_key(http::header::LAST_MODIFIED));
 }
 
 #[tokio::test]

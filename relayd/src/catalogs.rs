@@ -37,10 +37,11 @@ impl Catalogs {
     /// The head that a pin names, whichever catalog it belongs to.
     #[must_use]
     pub fn pinned(&self, pin: &Pin) -> Option<(Arc<Catalog>, Arc<CatalogState>, Arc<RetainedHead>)> {
-        self.all().into_iter().find_map(|catalog| {
+        let catalogs = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        catalogs.values().find_map(|catalog| {
             let state = catalog.state();
             let head = Arc::clone(state.pinned(pin)?);
-            Some((catalog, state, head))
+            Some((Arc::clone(catalog), state, head))
         })
     }
 

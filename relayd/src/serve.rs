@@ -84,7 +84,7 @@ impl Relay {
             media: MediaType::OCTETS,
             caching: Caching::Pinned,
         };
-        Ok(body::from_store(request, &meta, reader, None))
+        Ok(body::from_store(request, &meta, reader, || None))
     }
 
     async fn chunk_list(&self, blob: &BlobId) -> Result<Response, Refusal> {

@@ -196,14 +196,16 @@ impl Asked<'_> {
         }
         match relay.open_blob(&entry.blob).await? {
             Some(reader) => {
-                let rescue = Rescue {
-                    fill: Arc::clone(&relay.fill),
-                    catalog: Arc::clone(self.catalog),
-                    head: Arc::clone(self.head),
-                    path: path.clone(),
-                    entry: entry.clone(),
+                let rescue = || {
+                    Some(Rescue {
+                        fill: Arc::clone(&relay.fill),
+                        catalog: Arc::clone(self.catalog),
+                        head: Arc::clone(self.head),
+                        path: path.clone(),
+                        entry: entry.clone(),
+                    })
                 };
-                Ok(body::from_store(request, &meta, reader, Some(rescue)))
+                Ok(body::from_store(request, &meta, reader, rescue))
             }
             None => {
                 let job = Job::new(self.catalog, self.head, path.clone(), entry);
@@ -239,7 +241,7 @@ impl Asked<'_> {
                 }
             }
             Stage::Landed => match relay.open_blob(&meta.blob).await? {
-                Some(reader) => Ok(body::from_store(request, meta, reader, None)),
+                Some(reader) => Ok(body::from_store(request, meta, reader, || None)),
                 None => Err(unavailable("it went while it was fetched")),
             },
             Stage::Failed | Stage::Waiting => Err(unavailable("no source has it now")),

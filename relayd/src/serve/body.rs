@@ -36,13 +36,13 @@ pub(super) fn from_store(
     request: &Request,
     meta: &FileMeta,
     reader: BlobReader,
-    rescue: Option<Rescue>,
+    rescue: impl FnOnce() -> Option<Rescue>,
 ) -> Response {
     let plan = plan(&request.method, &request.headers, meta);
     if let Some(bytes) = plan.only_range().and_then(|range| at_once(&reader, range)) {
         return plan.respond_with(bytes);
     }
-    let rescue = rescue.map(Arc::new);
+    let rescue = rescue().map(Arc::new);
     plan.respond(move |range| chunks(range, Source::Store(reader.clone(), rescue.clone())))
 }
 
@@ -70,7 +70,7 @@ pub(super) fn without_bytes(request: &Request, meta: &FileMeta) -> Response {
     plan(&request.method, &request.headers, meta).respond_from(&Bytes::new())
 }
 
-/// How to get a held blob again. Cheap to have: hardly any answer needs it.
+/// How to get a held blob again. Hardly any answer needs it.
 #[derive(Debug)]
 pub(super) struct Rescue {
     pub(super) fill: Arc<Fill>,

@@ -38,7 +38,7 @@ pub(super) async fn answer(
         return match pull {
             Pull::List => held_list(relay, meta).await,
             // Without a rescue: what is damaged here others have.
-            Pull::Home | Pull::Held => Ok(body::from_store(request, meta, reader, None)),
+            Pull::Home | Pull::Held => Ok(body::from_store(request, meta, reader, || None)),
         };
     }
     if !job.catalog.assigned().covers(&meta.blob) {
@@ -59,7 +59,7 @@ pub(super) async fn answer(
         Ok(Stage::Arriving(fetch)) => part(meta, &fetch, wanted, first, deadline).await,
         Ok(Stage::Landed) => match relay.open_blob(&meta.blob).await? {
             Some(_) if pull == Pull::List => held_list(relay, meta).await,
-            Some(reader) => Ok(body::from_store(request, meta, reader, None)),
+            Some(reader) => Ok(body::from_store(request, meta, reader, || None)),
             None => Err(failed()),
         },
         Ok(Stage::Failed | Stage::Waiting) => Err(failed()),

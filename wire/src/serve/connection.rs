@@ -12,7 +12,7 @@ use http::{HeaderMap, Method, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -90,16 +90,18 @@ where
             Ok::<_, Infallible>(response.map(|body| body.answering(answering)))
         }
     });
+    // The looks below keep the time for heads: a timer of hyper's would be made and unmade with every request.
     let mut connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.head_timeout)
+        .header_read_timeout(None)
         .max_buf_size(limits.head_bytes.max(BUFFER_BYTES_MIN))
-        .max_headers(limits.head_fields)
         .serve_connection(TokioIo::new(socket), service);
-    let mut look = std::pin::pin!(tokio::time::sleep(LOOK_EVERY));
+    let began = Instant::now();
+    let next_look = || line.head_due(began, limits.head_timeout).min(Instant::now() + LOOK_EVERY);
+    let mut look = std::pin::pin!(tokio::time::sleep_until(next_look()));
     let mut asked = line.asked();
     let ended = loop {
         tokio::select! {
+            biased;
             ended = &mut connection => break ended,
             () = shared.draining.cancelled() => {
                 std::pin::Pin::new(&mut connection).graceful_shutdown();
@@ -112,8 +114,12 @@ where
                     socket.put_back(&parts.read_buf);
                     return Some(socket);
                 }
+                if line.awaits_head() && Instant::now() >= line.head_due(began, limits.head_timeout) {
+                    tracing::debug!("a request's head took too long");
+                    return None;
+                }
                 asked = line.asked();
-                look.as_mut().reset(Instant::now() + LOOK_EVERY);
+                look.as_mut().reset(if line.awaits_head() { next_look() } else { Instant::now() + LOOK_EVERY });
             }
         }
     };
@@ -131,7 +137,7 @@ async fn exchange<S: Service>(
 ) -> hyper::Response<SizedBody> {
     let is_head = request.method() == Method::HEAD;
     let mut closes = false;
-    let (response, caller) = match framing(&request) {
+    let (response, caller) = match framing(&request, shared.limits.head_fields) {
         Err(refusal) => {
             closes = true;
             (refusal.into_response(), peer)
@@ -165,8 +171,12 @@ pub(super) async fn answered<S: Service>(
 }
 
 /// Refuses what a proxy before us might have read differently. A request refused here closes the connection.
-fn framing(request: &hyper::Request<Incoming>) -> Result<(), Refusal> {
+fn framing(request: &hyper::Request<Incoming>, fields_max: usize) -> Result<(), Refusal> {
     let headers = request.headers();
+    // hyper's own bound is 100. To be told another, it would clear a table of that size for every request.
+    if headers.len() > fields_max {
+        return Err(Refusal::TooManyFields);
+    }
     // hyper drops Content-Length beside Transfer-Encoding, so a smuggling attempt looks like any chunked request
     // here. No client of ODI sends one: refusing all of them leaves nothing to disagree about.
     if headers.contains_key(TRANSFER_ENCODING) {
@@ -216,7 +226,7 @@ fn admit<S>(
 
 /// Asks the service, and answers for it when it panics or hangs.
 async fn answer<S: Service>(shared: &Shared<S>, request: Request, progress: Progress) -> Response {
-    let (method, target) = (request.method.clone(), request.target().to_owned());
+    let (method, target) = (request.method.clone(), request.uri.clone());
     // Boxed: a connection keeps room for its largest answer for as long as it is open, and most are idle.
     let mut call = Box::pin(AssertUnwindSafe(async { shared.service.call(request).await }).catch_unwind());
     loop {
@@ -228,12 +238,12 @@ async fn answer<S: Service>(shared: &Shared<S>, request: Request, progress: Prog
                     .downcast_ref::<&'static str>()
                     .map(|text| (*text).to_owned())
                     .or_else(|| panic.downcast_ref::<String>().cloned());
-                tracing::error!(%method, target, said, "BUG: a request made the service panic");
+                tracing::error!(%method, %target, said, "BUG: a request made the service panic");
                 return Refusal::Internal.into_response();
             }
             Err(_) if progress.last() + shared.limits.answer_timeout > deadline => {}
             Err(_) => {
-                tracing::warn!(%method, target, "a request took too long to answer");
+                tracing::warn!(%method, %target, "a request took too long to answer");
                 return Refusal::unavailable("the answer took too long", Duration::from_secs(10))
                     .into_response();
             }

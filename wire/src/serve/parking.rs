@@ -1,7 +1,7 @@
 //! A connection between requests, with nothing of HTTP kept for it.
 //!
 //! hyper holds buffers of a connection from its first request to its end: with ten thousand silent callers that is more memory
-//! than all else. So a connection that has been quiet for a second gives them up, and gets new ones with its next byte.
+//! than all else. So a connection that has been quiet for a moment gives them up, and gets new ones with its next byte.
 //! Quiet means: every answer was sent, and nothing of a further request has come.
 
 use std::io;
@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 /// How often a connection is looked at; one that is quiet at two looks in a row, with no request between, is parked.
-pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// What is read at once of a parked connection; the rest comes through hyper.
 const FIRST_BYTES_MAX: usize = 512;
 
@@ -74,6 +74,16 @@ impl Line {
         self.answered.load(Ordering::Relaxed) == self.asked()
             && !self.unread.load(Ordering::Relaxed)
             && !self.blocked.load(Ordering::Relaxed)
+    }
+
+    /// Whether the next head is awaited: every answer was given, and the peer took it.
+    pub(super) fn awaits_head(&self) -> bool {
+        self.answered.load(Ordering::Relaxed) == self.asked() && !self.blocked.load(Ordering::Relaxed)
+    }
+
+    /// When the next head must be complete, for a connection that HTTP is spoken on since `began`.
+    pub(super) fn head_due(&self, began: Instant, head_timeout: Duration) -> Instant {
+        self.quiet_since().max(began) + head_timeout
     }
 
     /// When the last answer was over; at first, when the connection was made.

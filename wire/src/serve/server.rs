@@ -289,12 +289,14 @@ async fn run_connection<S: Service, L: Listen>(
     _permit: Permit,
 ) {
     let scheme = listener.scheme();
-    let opened = tokio::time::timeout(shared.limits.handshake_timeout, listener.open(accepted)).await;
+    // Boxed, like all that a connection needs for a while only: most are idle, and a task keeps room for its largest part.
+    let open = Box::pin(listener.open(accepted));
+    let opened = tokio::time::timeout(shared.limits.handshake_timeout, open).await;
     // A connection holds no listener: during a drain the socket must close while connections finish.
     drop(listener);
     match opened {
         Ok(Ok((stream, Protocol::Http1))) => connection::serve(shared, stream, peer, scheme).await,
-        Ok(Ok((stream, Protocol::Http2))) => http2::serve(shared, stream, peer, scheme).await,
+        Ok(Ok((stream, Protocol::Http2))) => Box::pin(http2::serve(shared, stream, peer, scheme)).await,
         Ok(Err(error)) => tracing::debug!(%error, "a connection failed to open"),
         Err(_) => tracing::debug!("a handshake took too long"),
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use odi_wire::serve::Scheme;
 
-use super::bodies::{SIZES, Size};
+use super::bodies::{Bodies, SIZES, Size};
 
 /// Where the relay has the bytes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,16 +33,16 @@ pub(super) struct Target {
 }
 
 impl Row {
-    /// Every row. What is smaller than a few hundred megabytes in all cannot be kept out of the relay's memory, so the
-    /// smallest size is measured hot only.
-    pub(super) fn all() -> Vec<Self> {
+    /// Every row. What fits into the relay's memory several times over cannot be kept out of it: where the bodies of a size
+    /// are fewer bytes than `outgrowing`, it is measured hot only.
+    pub(super) fn all(outgrowing: u64, bodies: &Bodies) -> Vec<Self> {
         let of = |scheme, warmth| SIZES.map(|size| Self { scheme, warmth, size });
-        let [smallest, ..] = SIZES;
+        let bytes = |size: Size| bodies.all(size).len() as u64 * size.bytes;
         [Scheme::Http, Scheme::Https]
             .into_iter()
             .flat_map(|scheme| [of(scheme, Warmth::Hot), of(scheme, Warmth::Verified)])
             .flatten()
-            .filter(|row| row.warmth == Warmth::Hot || row.size != smallest)
+            .filter(|row| row.warmth == Warmth::Hot || bytes(row.size) >= outgrowing)
             .collect()
     }
 
@@ -50,7 +50,7 @@ impl Row {
         let kib = self.size.bytes >> 10;
         let cpu_max = match (self.scheme, self.warmth) {
             // What a request costs beside its bytes is most of it.
-            (_, Warmth::Hot) if kib < 64 => None,
+            _ if kib < 64 => None,
             (Scheme::Http, Warmth::Hot) => Some(0.7),
             (Scheme::Https, Warmth::Hot) => Some(0.5),
             (Scheme::Http, Warmth::Verified) if kib < 256 => Some(1.35),

@@ -12,6 +12,9 @@ use super::rows::{Row, Warmth};
 use super::wrk::Load;
 use super::{Args, median, say};
 
+/// Bodies that are asked for in turn are out of the relay's memory if they are so many times what it holds.
+const OUTGROWN: u64 = 4;
+
 /// One measurement of one server.
 #[derive(Clone, Copy, Debug)]
 struct Sample {
@@ -33,7 +36,7 @@ struct Samples {
 /// Measures every row in interleaved rounds and prints the table.
 pub(super) fn compare(args: &Args, work: &Path, bodies: &Bodies, nginx: &Nginx, relay: &Relay) -> Result<()> {
     let wanted = |row: &Row| args.only.as_ref().is_none_or(|only| row.to_string().contains(only));
-    let mut all: Vec<Samples> = Row::all()
+    let mut all: Vec<Samples> = Row::all(OUTGROWN * (args.ram_cache_mib << 20), bodies)
         .into_iter()
         .filter(wanted)
         .map(|row| Samples { row, nginx: Vec::new(), relay: Vec::new() })

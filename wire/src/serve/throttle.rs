@@ -307,3 +307,27 @@ impl Drop for Flow {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_passed_before_a_limit_was_set_counts_and_what_comes_after_keeps_to_it() {
+        let throttle = Arc::new(Throttle::default());
+        let body = Body::stream(3000, futures_util::stream::empty());
+        let mut flow = Flow::begin(&throttle, IpAddr::from([192, 0, 2, 1]), 100, &body);
+        let mut cx = Context::from_waker(Waker::noop());
+        assert_eq!(flow.poll_pass(&mut cx, 1000), Poll::Ready(Ok(1000)));
+        assert_eq!(throttle.sent(), 1100, "with its head");
+        throttle.allow_up_to(2000);
+        assert_eq!(flow.poll_pass(&mut cx, 900), Poll::Ready(Ok(900)));
+        assert!(flow.poll_pass(&mut cx, 1).is_pending());
+        assert_eq!((throttle.sent(), throttle.waiting()), (2000, 1));
+        throttle.spend();
+        assert_eq!(flow.poll_pass(&mut cx, 1), Poll::Ready(Err(Spent)));
+        throttle.allow_up_to(u64::MAX);
+        assert_eq!(flow.poll_pass(&mut cx, 1000), Poll::Ready(Ok(1000)));
+        assert_eq!(throttle.sent(), 3000);
+    }
+}

@@ -308,7 +308,9 @@ pub enum Failure {
     Lock(#[from] LockError),
 
     /// No head counts under the root of trust any more.
-    #[error("the root of trust expired at {}, so nobody would adopt this head; renew it with odi-sign trust change", date(*when))]
+    #[error(
+        "the root of trust expired at {when}, so nobody would adopt this head; renew it with odi-sign trust change"
+    )]
     RootExpired {
         /// When.
         when: Timestamp,

@@ -43,7 +43,7 @@ impl Examined for Measured {
         vec![
             Metric::gauge(
                 "odi_directory_ready",
-                "1 if every catalog has a state and some relay is ready.",
+                "1 if every catalog has a state and, where relays are registered, one is ready.",
                 status.ready.into(),
             ),
             Metric::gauge("odi_directory_relays", "Relays in the roster.", 0)

@@ -41,9 +41,14 @@ async fn probed_until(
             world.clock.advance(Duration::from_secs(121));
             relay.announce(world, &publisher.id, &heads).await;
             world.until(async || probes(relay) > seen || relay.summary(world).await["state"] == wanted).await;
-            // A probe is asked for before it is judged.
-            let judged = relay.summary(world).await["state"] == wanted;
-            if judged {
+            // A probe is asked for before it is judged; the next one waits for that.
+            let now = odi_manifest::Clock::now(&*world.clock);
+            let judged = async || {
+                let said = relay.summary(world).await;
+                said["state"] == wanted || said["probed"] == now.0 || said["reason"].is_string()
+            };
+            world.until(judged).await;
+            if relay.summary(world).await["state"] == wanted {
                 return probes(relay) - before;
             }
         }

@@ -10,6 +10,23 @@ use odi_wire::selftest::{SELFTEST_BYTES_MAX, SELFTEST_ENTRIES_MAX};
 /// The share of the disk that assignments may fill, in percent: the rest is for misses, trees and compaction.
 pub const ASSIGNED_PERCENT: u64 = 85;
 
+/// All of [`ASSIGNED_PERCENT`] may be filled, in the measure of [`refit`].
+pub const FIT_WHOLE: u64 = 1000;
+
+/// If more than this of the disk is free, in percent, what was given up for want of room is taken again.
+const FIT_AGAIN_PERCENT: u64 = 25;
+
+/// How much of what may be assigned is taken, in thousandths. Assignments are by ids, and what bytes the blobs behind them have is an
+/// expectation: where they have more, the relay takes fewer of them until they fit, so that it can follow the next head.
+#[must_use]
+pub fn refit(former: u64, fits: bool, free_percent: u64) -> u64 {
+    match fits {
+        false => (former * 9 / 10).max(1),
+        true if free_percent > FIT_AGAIN_PERCENT => (former * 10 / 9 + 1).min(FIT_WHOLE),
+        true => former,
+    }
+}
+
 /// A catalog that this relay follows, as far as admission cares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Followed {
@@ -149,6 +166,15 @@ mod tests {
         assert!(matches!(declined[..], [Declined::OverBudget { .. }]));
         let (taken, _) = admit(&[whole(1)], &followed, 0);
         assert!(taken[0].ranges.is_empty());
+    }
+
+    #[test]
+    fn what_does_not_fit_is_taken_in_part_until_there_is_room_again() {
+        let shrunk = (0..3).fold(FIT_WHOLE, |fit, _| refit(fit, false, 0));
+        assert_eq!(shrunk, 729);
+        assert_eq!(refit(shrunk, true, 10), shrunk, "it fits, and not much more would");
+        assert_eq!((0..10).fold(shrunk, |fit, _| refit(fit, true, 60)), FIT_WHOLE);
+        assert_eq!((0..200).fold(shrunk, |fit, _| refit(fit, false, 0)), 1);
     }
 
     #[test]

@@ -2,21 +2,28 @@
 //! of purged bytes.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use odi_manifest::{BlobId, NodeId};
-use odi_store::{Event, Live, Store};
+use odi_store::{Event, Store};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::catalog::Catalog;
+use crate::admission::refit;
+use crate::needed::Needed;
 use crate::relay::Relay;
 
 /// Between two looks at what the store lost.
 const EVENTS_EVERY: Duration = Duration::from_secs(1);
 /// Between two looks at the room that is left.
 const ROOM_EVERY: Duration = Duration::from_secs(60);
-/// Reclaim begins when less than this share of the budget is free, in percent.
-const ROOM_PERCENT: u64 = 10;
+/// After a look that a full disk asked for, so many times as long as it took is waited, and at least this.
+const PAUSE_FACTOR: u32 = 10;
+/// See [`PAUSE_FACTOR`].
+const PAUSE_MIN: Duration = Duration::from_secs(5);
+/// Reclaim begins when less than this share of the budget is free, and makes so much room if it can, in percent. What is
+/// assigned leaves more than that ([`crate::admission::ASSIGNED_PERCENT`]).
+const ROOM_PERCENT: (u64, u64) = (3, 5);
 
 /// Between two looks for rot, and how many bytes each re-reads: about a megabyte a second.
 const SCRUB_EVERY: Duration = Duration::from_secs(30);
@@ -39,10 +46,11 @@ pub async fn run(relay: Arc<Relay>, stop: CancellationToken) {
             for catalog in relay.catalogs.all() {
                 catalog.followed.expire(now).await;
             }
+            let began = Instant::now();
             make_room(&relay, waited.is_ok()).await;
             if waited.is_ok() {
-                // A disk that is full of what is assigned would otherwise be walked without pause.
-                tokio::time::sleep(ROOM_EVERY).await;
+                // A disk that is full would otherwise be walked without pause.
+                tokio::time::sleep((began.elapsed() * PAUSE_FACTOR).clamp(PAUSE_MIN, ROOM_EVERY)).await;
             }
         }
     };
@@ -91,25 +99,50 @@ async fn mend(relay: &Relay) {
     relay.announce.ring();
 }
 
-/// Takes space back from what is neither assigned nor named by a served head, once room runs short.
+/// Takes space back once room runs short: from what nobody asked for first, from last copies last.
 async fn make_room(relay: &Relay, crowded: bool) {
     let (used, free) = relay.store.usage();
-    let short = free < (used.saturating_add(free)) / 100 * ROOM_PERCENT;
+    let percent = used.saturating_add(free) / 100;
+    let short = free < percent * ROOM_PERCENT.0;
     // Before an assignment is known everything would count as unasked for.
     let assigned = relay.assigner().is_some_and(|directory| directory.link().assignment.is_some());
-    if !(short || crowded) || !assigned {
+    if !assigned {
         return;
     }
-    let needed = Needed(relay.catalogs.all());
-    let store = relay.store.clone();
+    if !(short || crowded) {
+        return fit(relay, true);
+    }
+    let me = relay.identity.public_key();
+    let needed = Needed::new(relay.catalogs.all(), &relay.peers, &me, relay.clock.now());
+    let (store, need) = (relay.store.clone(), percent * ROOM_PERCENT.1);
     // Behind a damaged node lies what could not be marked: nothing goes until the tree has been fetched again.
-    let reclaimed =
-        tokio::task::spawn_blocking(move || needed.is_whole().then(|| store.reclaim(&needed)).transpose());
+    let reclaimed = tokio::task::spawn_blocking(move || {
+        needed.is_whole().then(|| store.reclaim(&needed, need)).transpose()
+    });
     match reclaimed.await {
         Ok(Ok(None)) => tracing::warn!("no room is made while a tree is damaged"),
-        Ok(Ok(Some(reclaimed))) => tracing::info!(?reclaimed, "made room"),
+        Ok(Ok(Some(reclaimed))) => {
+            tracing::info!(?reclaimed, "made room");
+            fit(relay, relay.store.usage().1 >= need);
+            if reclaimed.evicted > 0 {
+                // A pass each finds out what is announced no longer, and asks for what there is room for now.
+                relay.catalogs.all().iter().for_each(|catalog| catalog.changed.ring());
+            }
+        }
         Ok(Err(error)) => tracing::error!(error = &error as &dyn std::error::Error, "cannot make room"),
         Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+/// Takes as much of the assignment as turns out to fit.
+fn fit(relay: &Relay, fits: bool) {
+    let (used, free) = relay.store.usage();
+    let former = relay.fit.load(Ordering::Relaxed);
+    let fit = refit(former, fits, free / (used.saturating_add(free) / 100).max(1));
+    if fit != former {
+        relay.fit.store(fit, Ordering::Relaxed);
+        tracing::info!(thousandths = fit, "of what may be assigned is taken");
+        relay.reassign();
     }
 }
 
@@ -125,38 +158,5 @@ async fn scrub(store: &Store) {
         Ok(Ok(_)) => {}
         Ok(Err(error)) => tracing::warn!(error = &error as &dyn std::error::Error, "cannot scrub"),
         Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
-}
-
-/// What served heads name, as far as it is assigned, and all their tree nodes.
-struct Needed(Vec<Arc<Catalog>>);
-
-impl Needed {
-    fn is_whole(&self) -> bool {
-        self.0.iter().all(|catalog| catalog.followed.mark_nodes(&mut |_| {}).is_ok())
-    }
-}
-
-impl Live for Needed {
-    fn blobs(&self, mark: &mut dyn FnMut(&BlobId)) {
-        for catalog in &self.0 {
-            let (nodes, assigned) = (catalog.followed.nodes(), catalog.assigned());
-            for head in catalog.state().retained() {
-                // An unreadable tree ends early, and the blobs behind it are fetched again: room first.
-                for (_, entry) in head.tree.iter(&nodes, None).map_while(Result::ok) {
-                    if assigned.covers(&entry.blob) {
-                        mark(&entry.blob);
-                    }
-                }
-            }
-        }
-    }
-
-    fn nodes(&self, mark: &mut dyn FnMut(&NodeId)) {
-        for catalog in &self.0 {
-            if let Err(error) = catalog.followed.mark_nodes(mark) {
-                tracing::warn!(catalog = %catalog.name, error = &error as &dyn std::error::Error, "a tree is damaged");
-            }
-        }
     }
 }

@@ -15,6 +15,7 @@ pub mod identity;
 
 // What is decided. Pure.
 pub mod admission;
+pub mod copies;
 pub mod holdings;
 pub mod queue;
 pub mod schedule;
@@ -37,6 +38,7 @@ pub mod introduction;
 pub mod measured;
 pub mod membership;
 pub mod metering;
+pub mod needed;
 pub mod peers;
 pub mod relay;
 pub mod revoking;

@@ -1,5 +1,6 @@
 //! What all parts of a running relay share.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use odi_wire::refusal::Refusal;
 use odi_wire::request_signature::Verifier;
 use odi_wire::serve::{LargeAnswers, Throttle};
 
-use crate::admission::{Followed, admit, admits_selftest};
+use crate::admission::{FIT_WHOLE, Followed, admit, admits_selftest};
 use crate::bell::Bell;
 use crate::catalog::{Assigned, Catalog};
 use crate::catalogs::Catalogs;
@@ -67,6 +68,8 @@ pub struct Relay {
     pub wanted_changed: Bell,
     /// What catalogs have withdrawn, as far as the last walk knows.
     pub withdrawn: Withdrawn,
+    /// How much of what may be assigned fits, as [`crate::admission::refit`] has it.
+    pub fit: AtomicU64,
     /// Judges the requests that directories sign.
     pub verifier: Mutex<Verifier>,
     /// Chunk lists on their way to others.
@@ -137,7 +140,8 @@ impl Relay {
                 Some(Followed { catalog: *catalog.id(), bytes: catalog.state().newest()?.tree.bytes })
             })
             .collect();
-        let (taken, declined) = admit(&assign.catalogs, &followed, self.config.disk.0);
+        let fit = self.fit.load(Ordering::Relaxed);
+        let (taken, declined) = admit(&assign.catalogs, &followed, self.config.disk.0 / FIT_WHOLE * fit);
         for reason in declined {
             tracing::debug!(%reason, "part of the assignment is declined");
         }

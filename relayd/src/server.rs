@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use crate::acquaintance::{Acquaintance, AcquaintanceError};
-use crate::admission::MissBudget;
+use crate::admission::{FIT_WHOLE, MissBudget};
 use crate::bell::Bell;
 use crate::catalogs::Catalogs;
 use crate::config::{Config, PrivateAddresses};
@@ -312,6 +313,7 @@ fn open(config: Config, clock: Arc<dyn Clock>, throttle: Arc<Throttle>) -> Resul
         wanted_changed: Bell::default(),
         withdrawn: Withdrawn::default(),
         chunk_lists: LargeAnswers::new(LARGE_ANSWERS_BYTES),
+        fit: AtomicU64::new(FIT_WHOLE),
         verifier: Mutex::new(Verifier::new(&urls, started)),
     })
 }

@@ -16,6 +16,8 @@ use crate::store::Store;
 
 /// Bytes moved under one append.
 const MOVE_BYTES: u64 = 4 << 20;
+/// A pack that gives back less than this part of itself is never worth its copying.
+const GIVES_BACK: u64 = 16;
 
 impl Store {
     /// Compacts every pack that is less than half needed or has purged bytes. Open packs are sealed first if that holds
@@ -38,7 +40,23 @@ impl Store {
         self.compact_where(|row| row.stained)
     }
 
+    /// Compacts packs until `need` bytes more could be written, those first that give back most, down to those that are
+    /// nearly all needed.
+    pub(crate) fn compact_for(&self, need: u64) -> Result<Reclaimed, StoreError> {
+        let budget = &self.shared().budget;
+        let gives = |row: &PackRow| row.end > row.live && row.end - row.live >= row.end / GIVES_BACK;
+        self.compact_while(gives, || budget.free() < need)
+    }
+
     fn compact_where(&self, due: impl Fn(&PackRow) -> bool) -> Result<Reclaimed, StoreError> {
+        self.compact_while(due, || true)
+    }
+
+    fn compact_while(
+        &self,
+        due: impl Fn(&PackRow) -> bool,
+        goes_on: impl Fn() -> bool,
+    ) -> Result<Reclaimed, StoreError> {
         let shared = self.shared();
         let _one_at_a_time = shared.compacting.lock().unwrap_or_else(PoisonError::into_inner);
         self.flush()?;
@@ -47,7 +65,14 @@ impl Store {
             self.flush()?;
         }
         let mut reclaimed = Reclaimed::default();
-        for (pack, row) in shared.index.packs()?.into_iter().filter(|(_, row)| row.sealed && due(row)) {
+        let mut packs: Vec<(PackId, PackRow)> =
+            shared.index.packs()?.into_iter().filter(|(_, row)| row.sealed && due(row)).collect();
+        // What is hardly needed costs least and gives most, also to those that come after it.
+        packs.sort_by_key(|(pack, row)| (row.live * 1024 / row.end.max(1), *pack));
+        for (pack, row) in packs {
+            if !goes_on() {
+                break;
+            }
             if row.live > 0 {
                 reclaimed.moved_bytes += self.evacuate(pack)?;
             }

@@ -15,7 +15,7 @@ use crate::chunks::Chunks;
 use crate::disk::{Disk, DiskFile, OpenMode};
 use crate::error::StoreError;
 use crate::index::{Guard, Index, Mode};
-use crate::options::{PACK_BYTES_MAX, StoreOptions};
+use crate::options::StoreOptions;
 use crate::pack::{Appender, OpenPack, PACK_HEADER_BYTES, PackId, Scan, Shelf};
 use crate::queue::{BatchLimits, Queue};
 use crate::row::{Hour, PackRow};
@@ -67,7 +67,7 @@ pub fn is_in_use(disk: &dyn Disk, folder: &Path) -> Result<bool, StoreError> {
 pub(crate) fn open(disk: Arc<dyn Disk>, folder: &Path, options: StoreOptions) -> Result<Shared, StoreError> {
     let Folder { disk, lock, shelf, .. } = claim(disk, folder, options.salt)?;
     let length = Arc::new(AtomicU64::new(0));
-    let pack_bytes = options.pack_bytes.min(PACK_BYTES_MAX);
+    let pack_bytes = options.sealed_at();
     let index = open_index(&*disk, folder, &shelf, options.index_cache_bytes, Arc::clone(&length))?;
     let budget = Arc::new(Budget::new(options.budget_bytes, pack_bytes, length));
     let hour = Hour::of(options.clock.now());

@@ -9,11 +9,17 @@ use odi_manifest::{Clock, SystemClock};
 /// A pack holds at most this many bytes.
 pub const PACK_BYTES_MAX: u64 = 256 << 20;
 
+/// A pack is at most this part of the budget: space comes back by whole packs, and compaction needs room for two.
+const PACKS_PER_BUDGET: u64 = 32;
+
+/// Unless that were less than this.
+const PACK_BYTES_MIN: u64 = 1 << 20;
+
 /// How a store is to behave. Start from [`StoreOptions::default`].
 #[derive(Clone, Debug)]
 pub struct StoreOptions {
-    /// The most bytes that packs and index may take together. Enforced before every write, with one pack kept back
-    /// so that compaction always has room. Default: no limit.
+    /// The most bytes that packs and index may take together. Enforced before every write, with two packs kept back
+    /// so that compaction always has room, and what the index may grow by. Default: no limit.
     pub budget_bytes: u64,
     /// The most bytes of verified chunks kept in memory. Default 256 MiB.
     pub cache_bytes: u64,
@@ -30,7 +36,7 @@ pub struct StoreOptions {
     pub batch_bytes: u64,
     /// A batch is committed when it reaches this many records. Default 64 Ki.
     pub batch_records: usize,
-    /// A pack is sealed at this size, at most [`PACK_BYTES_MAX`].
+    /// A pack is sealed at this size, at most [`PACK_BYTES_MAX`] and a small part of the budget.
     pub pack_bytes: u64,
     /// Threads that read from disk on behalf of [`BlobReader::fetch`](crate::BlobReader::fetch). Default 4.
     pub read_threads: usize,
@@ -38,6 +44,14 @@ pub struct StoreOptions {
     pub salt: u64,
     /// The hour of a blob's last use comes from here.
     pub clock: Arc<dyn Clock>,
+}
+
+impl StoreOptions {
+    /// The size at which packs are sealed under this budget.
+    pub(crate) fn sealed_at(&self) -> u64 {
+        let part = (self.budget_bytes / PACKS_PER_BUDGET).max(PACK_BYTES_MIN);
+        self.pack_bytes.min(PACK_BYTES_MAX).min(part)
+    }
 }
 
 impl Default for StoreOptions {

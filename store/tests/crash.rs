@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use odi_fixtures::{Aftermath, FaultKind, FaultyDisk, Unsynced};
 use odi_manifest::{BlobId, CHUNK_BYTES, ChunkList, ChunkListBuilder, NodeId};
-use odi_store::{Live, Partial, Store, StoreOptions};
+use odi_store::{Keep, Live, Partial, Store, StoreOptions};
 
 const CHUNK: usize = 256 << 10;
 
@@ -135,8 +135,8 @@ impl World {
     ) -> Option<()> {
         struct Only(Vec<BlobId>, Vec<NodeId>);
         impl Live for Only {
-            fn blobs(&self, mark: &mut dyn FnMut(&BlobId)) {
-                self.0.iter().for_each(mark);
+            fn blobs(&self, mark: &mut dyn FnMut(&BlobId, Keep)) {
+                self.0.iter().for_each(|blob| mark(blob, Keep::Floor));
             }
             fn nodes(&self, mark: &mut dyn FnMut(&NodeId)) {
                 self.1.iter().for_each(mark);
@@ -146,7 +146,7 @@ impl World {
         promises.nodes.retain(|number| nodes.contains(number));
         let blobs = blobs.iter().map(|number| self.blobs[*number].0).collect();
         let nodes = nodes.iter().map(|number| self.nodes[*number].0).collect();
-        store.reclaim(&Only(blobs, nodes)).ok().map(|_| ())
+        store.reclaim(&Only(blobs, nodes), 0).ok().map(|_| ())
     }
 
     /// A life of a store. Stops at the first refusal, or goes on regardless of them.

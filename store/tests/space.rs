@@ -79,8 +79,8 @@ fn damage(dir: &Path, needle: &[u8]) -> usize {
 struct Only(BTreeSet<BlobId>, BTreeSet<NodeId>);
 
 impl Live for Only {
-    fn blobs(&self, mark: &mut dyn FnMut(&BlobId)) {
-        self.0.iter().for_each(mark);
+    fn blobs(&self, mark: &mut dyn FnMut(&BlobId, Keep)) {
+        self.0.iter().for_each(|blob| mark(blob, Keep::Floor));
     }
 
     fn nodes(&self, mark: &mut dyn FnMut(&NodeId)) {
@@ -104,7 +104,7 @@ fn reclaim_frees_what_nobody_needs_and_keeps_the_rest() {
     let live = Only(blobs.iter().copied().step_by(6).collect(), ids.iter().copied().take(1).collect());
     let before = store.stats().unwrap();
 
-    let reclaimed = store.reclaim(&live).unwrap();
+    let reclaimed = store.reclaim(&live, 0).unwrap();
 
     assert_eq!(reclaimed.evicted, 60 - 10 - 2 + 19, "ten are live, one is pinned, one is open");
     let after = store.stats().unwrap();
@@ -119,7 +119,7 @@ fn reclaim_frees_what_nobody_needs_and_keeps_the_rest() {
     assert_eq!(store.node(&ids[0]).unwrap().unwrap(), nodes[0]);
     assert_eq!(store.node(&ids[1]).unwrap(), None);
     store.unpin(&pin).unwrap();
-    assert_eq!(store.reclaim(&live).unwrap().evicted, 2);
+    assert_eq!(store.reclaim(&live, 0).unwrap().evicted, 2);
     drop(store);
     let store = open(dir.path());
     assert_eq!(store.stats().unwrap().blobs, 10);
@@ -130,7 +130,7 @@ fn reclaim_frees_what_nobody_needs_and_keeps_the_rest() {
 struct Gathers<'s>(&'s Store);
 
 impl Live for Gathers<'_> {
-    fn blobs(&self, _: &mut dyn FnMut(&BlobId)) {}
+    fn blobs(&self, _: &mut dyn FnMut(&BlobId, Keep)) {}
 
     fn nodes(&self, _: &mut dyn FnMut(&NodeId)) {
         drop(self.0.hold_nodes());
@@ -147,12 +147,16 @@ fn a_reclaim_takes_no_nodes_while_or_after_a_tree_is_put_together_beside_it() {
     let blob = put(&store, &pattern(500, 6));
     let nothing = Only(BTreeSet::new(), BTreeSet::new());
     let hold = store.hold_nodes();
-    assert_eq!(store.reclaim(&nothing).unwrap().evicted, 1, "the blob");
+    assert_eq!(store.reclaim(&nothing, 0).unwrap().evicted, 1, "the blob");
     assert!(!store.contains(&blob) && store.has_node(&id).unwrap());
     drop(hold);
-    assert_eq!(store.reclaim(&Gathers(&store)).unwrap().evicted, 0, "its marks may be older than the tree");
+    assert_eq!(
+        store.reclaim(&Gathers(&store), 0).unwrap().evicted,
+        0,
+        "its marks may be older than the tree"
+    );
     assert!(store.has_node(&id).unwrap());
-    assert_eq!(store.reclaim(&nothing).unwrap().evicted, 1);
+    assert_eq!(store.reclaim(&nothing, 0).unwrap().evicted, 1);
     assert!(!store.has_node(&id).unwrap());
 }
 
@@ -165,7 +169,7 @@ fn reclaim_runs_beside_ingest_and_loses_nothing_that_was_acknowledged() {
     all.iter().for_each(|bytes| _ = put(&store, bytes));
     let nothing = Only(BTreeSet::new(), BTreeSet::new());
     std::thread::scope(|scope| {
-        let reclaims = scope.spawn(|| (0..6).for_each(|_| _ = store.reclaim(&nothing).unwrap()));
+        let reclaims = scope.spawn(|| (0..6).for_each(|_| _ = store.reclaim(&nothing, 0).unwrap()));
         // Each is acknowledged, and open from then on: it must be readable until we are done.
         let mut open = Vec::new();
         for bytes in &all {
@@ -179,7 +183,7 @@ fn reclaim_runs_beside_ingest_and_loses_nothing_that_was_acknowledged() {
             }
         }
         reclaims.join().unwrap();
-        store.reclaim(&nothing).unwrap();
+        store.reclaim(&nothing, 0).unwrap();
         for (reader, bytes) in open {
             assert_eq!(reader.chunk(0).unwrap(), bytes);
         }
@@ -209,6 +213,142 @@ fn the_budget_holds_and_eviction_makes_room_in_order() {
     let bytes = pattern(4 * CHUNK, 7777);
     store.ingest(&BlobId::of(&bytes), &bytes).unwrap();
     assert!(store.usage().0 <= 24 << 20);
+}
+
+/// Fills a store to its budget from many threads at once, by whole blobs and by chunks; returns what is there.
+fn fill_up(store: &Store, over: &(impl Fn() + Sync)) -> Vec<BlobId> {
+    let fills = |thread: usize| {
+        let mut here = Vec::new();
+        for seed in 0.. {
+            let bytes = pattern(CHUNK * (1 + seed % 3), (thread * 1_000_000 + seed) as u64);
+            let blob = BlobId::of(&bytes);
+            let taken = if thread.is_multiple_of(2) {
+                store.ingest(&blob, &bytes).is_ok()
+            } else {
+                by_chunks(store, &blob, &bytes)
+            };
+            over();
+            if !taken {
+                return here;
+            }
+            here.push(blob);
+        }
+        here
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8).map(|thread| scope.spawn(move || fills(thread))).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
+fn by_chunks(store: &Store, blob: &BlobId, bytes: &[u8]) -> bool {
+    let Ok(partial) = store.begin(blob, bytes.len() as u64) else { return false };
+    let mut builder = ChunkListBuilder::new();
+    bytes.chunks(CHUNK).for_each(|chunk| builder.push(chunk));
+    let listed = builder.finish().is_none_or(|list| partial.set_list(list).is_ok());
+    listed && (0..).zip(bytes.chunks(CHUNK)).all(|(chunk, bytes)| partial.put_chunk(chunk, bytes).is_ok())
+}
+
+#[test]
+fn concurrent_writes_and_reclaims_at_the_budget_never_go_over_it() {
+    const BUDGET: u64 = 40 << 20;
+    let dir = tempfile::tempdir().unwrap();
+    let options = StoreOptions { budget_bytes: BUDGET, ..StoreOptions::default() };
+    let store = Store::open(Arc::new(RealDisk), dir.path(), options).unwrap();
+    let over = || {
+        let files = packs(dir.path()).into_iter().chain([dir.path().join("index.redb")]);
+        // One that compaction removes meanwhile takes nothing.
+        let taken: u64 = files.filter_map(|path| Some(std::fs::metadata(path).ok()?.len())).sum();
+        assert!(taken <= BUDGET && store.usage().0 <= BUDGET, "{taken} and {:?}", store.usage());
+    };
+    let mut held = BTreeSet::new();
+    for round in 0..6 {
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        held.extend(std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    over();
+                }
+            });
+            let filled = fill_up(&store, &over);
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            filled
+        }));
+        held.retain(|blob| store.contains(blob));
+        assert!(store.usage().1 < 4 * CHUNK as u64, "{:?} is not full", store.usage());
+        // A fifth stays: so little goes from each pack that only copying frees room.
+        let live = Only(
+            held.iter()
+                .copied()
+                .enumerate()
+                .filter(|(n, _)| n % 5 != round % 5)
+                .map(|(_, blob)| blob)
+                .collect(),
+            BTreeSet::new(),
+        );
+        let reclaimed = store.reclaim(&live, BUDGET / 10).unwrap();
+        over();
+        assert!(reclaimed.evicted > 0 && store.usage().1 >= BUDGET / 10, "{reclaimed:?} {:?}", store.usage());
+    }
+}
+
+/// Named with how dear it is.
+struct Ranked(Vec<(BlobId, Keep)>);
+
+impl Live for Ranked {
+    fn blobs(&self, mark: &mut dyn FnMut(&BlobId, Keep)) {
+        self.0.iter().for_each(|(blob, keep)| mark(blob, *keep));
+    }
+
+    fn nodes(&self, _: &mut dyn FnMut(&NodeId)) {}
+}
+
+#[test]
+fn where_room_is_needed_last_copies_go_last_and_what_is_pinned_or_asked_for_never() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = StoreOptions { budget_bytes: 64 << 20, ..StoreOptions::default() };
+    let store = Store::open(Arc::new(RealDisk), dir.path(), options).unwrap();
+    let keeps = [Keep::LastCopy, Keep::Spare, Keep::Floor, Keep::Former];
+    let all: Vec<(BlobId, Keep)> =
+        (0..160).map(|seed| (put(&store, &pattern(CHUNK, seed as u64)), keeps[seed % 4])).collect();
+    let unnamed = put(&store, &pattern(CHUNK, 999));
+    store.pin(&PinName::new("kept").unwrap(), &[all[1].0]).unwrap();
+    let live = Ranked(all.clone());
+    let held = |keep: Keep| all.iter().filter(|(blob, as_)| *as_ == keep && store.contains(blob)).count();
+    let counts = || (held(Keep::Spare), held(Keep::Former), held(Keep::LastCopy), held(Keep::Floor));
+
+    assert_eq!(
+        store.reclaim(&live, 0).unwrap().evicted,
+        1,
+        "nobody named it, and nothing else is in the way"
+    );
+    assert!(!store.contains(&unnamed));
+    let free = store.usage().1;
+    store.reclaim(&live, free + (5 << 20)).unwrap();
+    let (spare, former, last, floor) = counts();
+    assert!(spare < 40 && (former, last, floor) == (40, 40, 40), "{:?}", counts());
+    store.reclaim(&live, free + (15 << 20)).unwrap();
+    let (spare, former, last, floor) = counts();
+    assert!((spare, last, floor) == (1, 40, 40) && former < 40, "{:?}", counts());
+    store.reclaim(&live, u64::MAX / 2).unwrap();
+    assert_eq!(counts(), (1, 0, 0, 40));
+    assert!(store.contains(&all[1].0), "it is pinned");
+}
+
+#[test]
+fn a_store_that_is_full_of_content_takes_trees_and_tombstones() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = StoreOptions { budget_bytes: 32 << 20, ..StoreOptions::default() };
+    let store = Store::open(Arc::new(RealDisk), dir.path(), options).unwrap();
+    let held = fill_up(&store, &|| ());
+    let nodes: Vec<Vec<u8>> = (0..50).map(|seed| pattern(9000, 1000 + seed)).collect();
+    let ids: Vec<NodeId> = nodes.iter().map(|node| NodeId::of(node)).collect();
+    store.put_nodes(ids.iter().zip(nodes.iter().map(Vec::as_slice))).unwrap();
+    store.purge(&held[0]).unwrap();
+    let bytes = pattern(CHUNK, 5);
+    let full = store.ingest(&BlobId::of(&bytes), &bytes);
+    assert!(matches!(full, Err(IngestError::Store(StoreError::Full { .. }))), "{full:?}");
+    assert!(store.usage().0 <= 32 << 20);
 }
 
 #[test]
@@ -285,7 +425,7 @@ fn purged_bytes_leave_the_disk_however_much_else_their_pack_holds() {
 
     // Evicted before it is purged: no row says where its bytes lie.
     let live = Only(blobs.iter().copied().filter(|blob| *blob != blobs[9]).collect(), BTreeSet::new());
-    assert_eq!(store.reclaim(&live).unwrap().evicted, 1);
+    assert_eq!(store.reclaim(&live, 0).unwrap().evicted, 1);
     let needle = &all[9][100..164];
     assert!(on_disk(dir.path(), needle));
     store.purge(&blobs[9]).unwrap();

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use odi_manifest::{BlobId, HeadId, NodeId, NodesError, Timestamp};
-use odi_store::{Live, Store};
+use odi_store::{Keep, Live, Store};
 use tokio_util::sync::CancellationToken;
 
 use super::kept_heads;
@@ -76,7 +76,7 @@ impl Reclaims {
             }
         };
         let store = directory.store.clone();
-        match blocking(move || store.reclaim(&needed)).await {
+        match blocking(move || store.reclaim(&needed, 0)).await {
             Ok(reclaimed) => {
                 tracing::info!(?reclaimed, "space was taken back in the store");
                 self.has_lapsed = false;
@@ -152,8 +152,8 @@ fn is_whole(catalog: &Catalog) -> bool {
 }
 
 impl Live for Needed {
-    fn blobs(&self, mark: &mut dyn FnMut(&BlobId)) {
-        self.blobs.iter().for_each(mark);
+    fn blobs(&self, mark: &mut dyn FnMut(&BlobId, Keep)) {
+        self.blobs.iter().for_each(|blob| mark(blob, Keep::Floor));
     }
 
     fn nodes(&self, mark: &mut dyn FnMut(&NodeId)) {

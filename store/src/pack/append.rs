@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Location, PACK_HEADER_BYTES, PackId, Shelf};
-use crate::budget::Budget;
+use crate::budget::{Budget, Purpose};
 use crate::change::Change;
 use crate::disk::DiskFile;
 use crate::error::StoreError;
 use crate::queue::{Queue, Seq};
-use crate::record::{Header, RawHeader};
+use crate::record::{Body, Header, RawHeader};
 
 const LANES: usize = 2;
 
@@ -75,8 +75,12 @@ impl Appender {
         let bytes: u64 = records.iter().map(|record| record.header.body.record_len()).sum();
         let headers: Vec<_> =
             records.iter().map(|record| record.header.encode(self.shelf.salt(), record.payload)).collect();
-        let compaction = records.first().is_some_and(|record| record.header.moved);
-        self.budget.reserve(bytes, compaction)?;
+        let purpose = match records.first().map(|record| record.header) {
+            Some(Header { moved: true, .. }) => Purpose::Compaction,
+            Some(Header { body: Body::Node { .. } | Body::Tombstone { .. }, .. }) => Purpose::Structure,
+            _ => Purpose::Content,
+        };
+        self.budget.reserve(bytes, purpose)?;
         let appended = self.write(records, &headers, bytes);
         if appended.is_err() {
             self.budget.release(bytes);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use odi_fixtures::{Ending, PublishedCatalog, Script, ScriptedServer, put};
 use odi_manifest::{BlobId, NodeId, Nodes, Op};
-use odi_store::Live;
+use odi_store::{Keep, Live};
 use odi_wire::fetch::SourceFault;
 use odi_wire::layout::{LayoutPath, api_base};
 use odi_wire::sync::{FollowedCatalog, Resolved, SyncError, SyncOutcome, SyncSource, TreeFault};
@@ -248,7 +248,7 @@ async fn lost_nodes_are_fetched_again_under_the_same_head() {
 struct Served(Arc<FollowedCatalog>);
 
 impl Live for Served {
-    fn blobs(&self, _: &mut dyn FnMut(&BlobId)) {}
+    fn blobs(&self, _: &mut dyn FnMut(&BlobId, Keep)) {}
 
     fn nodes(&self, mark: &mut dyn FnMut(&NodeId)) {
         self.0.mark_nodes(mark).unwrap();
@@ -263,7 +263,7 @@ async fn a_reclaim_leaves_a_tree_that_is_being_fetched_alone() {
     let (_server, source) = directory_that_gives(&published, move || {
         // Every node so far is durable and no state names it.
         catalog.store().flush().unwrap();
-        catalog.store().reclaim(&Served(Arc::clone(&catalog))).unwrap();
+        catalog.store().reclaim(&Served(Arc::clone(&catalog)), 0).unwrap();
     })
     .await;
     let outcome = follower.client.follow(follower.catalog(), &source, NOW).await.unwrap();

@@ -5,6 +5,7 @@
 //! Whoever is asked, only what the catalog's own keys signed is adopted, and the former state serves on through every failure.
 //! With each catalog goes its [`Scan`]; both end with the relay.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,34 +45,44 @@ pub(crate) fn jitter() -> Duration {
     JITTER_MAX.mul_f64(f64::from(u16::from_le_bytes(draw)) / f64::from(u16::MAX))
 }
 
+/// Opens what is wanted and remembered. Before the first request: what was held before a restart is not answered 404.
+pub(crate) async fn open_wanted(relay: &Relay) {
+    for (id, name) in newly_wanted(relay) {
+        match open(relay, id, name).await {
+            Ok(catalog) => {
+                tracing::info!(catalog = %catalog.name, %id, "following");
+                relay.catalogs.add(catalog);
+                relay.withdrawn.list_changed();
+            }
+            Err(error) => {
+                tracing::error!(%id, error = &error as &dyn std::error::Error, "cannot follow");
+            }
+        }
+    }
+    // What is remembered from before a restart may be assigned already.
+    relay.reassign();
+}
+
 /// Follows whatever directories offer and the operator wants, until `stop`.
 pub async fn run(relay: Arc<Relay>, stop: CancellationToken) {
     let mut tasks = JoinSet::new();
+    let mut followed = BTreeSet::new();
     let mut changed = relay.wanted_changed.listen();
     loop {
-        for (id, name) in newly_wanted(&relay) {
-            match open(&relay, id, name).await {
-                Ok(catalog) => {
-                    tracing::info!(catalog = %catalog.name, %id, "following");
-                    relay.catalogs.add(Arc::clone(&catalog));
-                    relay.withdrawn.list_changed();
-                    let scan = Scan {
-                        catalog: Arc::clone(&catalog),
-                        store: relay.store.clone(),
-                        fill: Arc::clone(&relay.fill),
-                        announce: Arc::clone(&relay.announce),
-                        denied: Arc::clone(&relay.denied),
-                    };
-                    tasks.spawn(scan.run(stop.clone()));
-                    tasks.spawn(follow(Arc::clone(&relay), catalog, stop.clone()));
-                }
-                Err(error) => {
-                    tracing::error!(%id, error = &error as &dyn std::error::Error, "cannot follow");
-                }
+        open_wanted(&relay).await;
+        for catalog in relay.catalogs.all() {
+            if followed.insert(*catalog.id()) {
+                let scan = Scan {
+                    catalog: Arc::clone(&catalog),
+                    store: relay.store.clone(),
+                    fill: Arc::clone(&relay.fill),
+                    announce: Arc::clone(&relay.announce),
+                    denied: Arc::clone(&relay.denied),
+                };
+                tasks.spawn(scan.run(stop.clone()));
+                tasks.spawn(follow(Arc::clone(&relay), catalog, stop.clone()));
             }
         }
-        // What is remembered from before a restart may be assigned already.
-        relay.reassign();
         tokio::select! {
             () = stop.cancelled() => break,
             () = changed.rung() => {}

@@ -135,6 +135,7 @@ impl Server {
         };
         // Before the first answer: nothing is sent that was not counted.
         metering::settle(&relay).await;
+        following::open_wanted(&relay).await;
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
         tasks.spawn(Arc::clone(&relay.fill).work(stop.clone()));

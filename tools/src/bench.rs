@@ -3,5 +3,6 @@
 pub mod manifest;
 pub mod publish;
 pub mod serve;
+pub mod soak;
 pub mod store;
 pub mod swarm;

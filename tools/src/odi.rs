@@ -52,6 +52,7 @@ fn measure(what: &Bench, runtime: &tokio::runtime::Runtime) -> anyhow::Result<()
         Bench::Manifest(args) => bench::manifest::run(args),
         Bench::Publish(args) => bench::publish::run(args),
         Bench::Serve(args) => bench::serve::run(args),
+        Bench::Soak(args) => runtime.block_on(bench::soak::run(args)),
         Bench::Store(args) => bench::store::run(args),
         Bench::Swarm(args) => runtime.block_on(bench::swarm::run(args)),
     }

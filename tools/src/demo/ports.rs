@@ -4,7 +4,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 
 /// So many different addresses of 127.0.0.1 that were free a moment ago.
-pub(super) fn free(count: usize) -> io::Result<Vec<SocketAddr>> {
+pub(crate) fn free(count: usize) -> io::Result<Vec<SocketAddr>> {
     let held: Vec<TcpListener> =
         (0..count).map(|_| TcpListener::bind(("127.0.0.1", 0))).collect::<io::Result<_>>()?;
     held.iter().map(TcpListener::local_addr).collect()

@@ -68,6 +68,8 @@ pub enum Bench {
     Publish(bench::publish::Args),
     /// What a relay's bytes and requests cost beside nginx's.
     Serve(bench::serve::Args),
+    /// Mixed load for a while, with everything around going wrong: nothing wrong, nothing lost, no budget exceeded.
+    Soak(bench::soak::Args),
     /// Taking in a tree beside other stores, small files, and reopening after `kill -9`.
     Store(bench::store::Args),
     /// Many relays that lack everything at once, over shaped links.

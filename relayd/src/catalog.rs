@@ -1,5 +1,6 @@
 //! One catalog as this relay serves it: its state as followed, what is assigned of it, and what is held.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use odi_manifest::{ArtifactPath, BlobId, CatalogId, HeadId, Pin, Timestamp};
@@ -88,6 +89,8 @@ pub struct Catalog {
     pub settings: SettingsInForce,
     /// Whether the relays that fill it know each other.
     pub introduction: Introduction,
+    /// Whether it is wanted no longer.
+    dropped: AtomicBool,
     /// The directory that said last that it has a newer head.
     news: watch::Sender<Option<PublicUrl>>,
     assigned: RwLock<Arc<Assigned>>,
@@ -105,6 +108,7 @@ impl Catalog {
             changed: Bell::default(),
             settings: SettingsInForce::default(),
             introduction: Introduction::default(),
+            dropped: AtomicBool::new(false),
             news: watch::Sender::default(),
             assigned: RwLock::new(Arc::new(Assigned::nothing())),
             accounts: Mutex::default(),
@@ -115,6 +119,17 @@ impl Catalog {
     #[must_use]
     pub fn id(&self) -> &CatalogId {
         self.followed.id()
+    }
+
+    /// Notes that it is wanted no longer: nothing more is fetched of it.
+    pub fn drop_it(&self) {
+        self.dropped.store(true, Ordering::Release);
+    }
+
+    /// Whether it is wanted no longer.
+    #[must_use]
+    pub fn is_dropped(&self) -> bool {
+        self.dropped.load(Ordering::Acquire)
     }
 
     /// Whether it is what a directory tests relays with.

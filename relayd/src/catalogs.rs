@@ -50,6 +50,11 @@ impl Catalogs {
         self.0.write().unwrap_or_else(PoisonError::into_inner).insert(*catalog.id(), catalog);
     }
 
+    /// Takes one out that is followed no longer.
+    pub fn remove(&self, id: &CatalogId) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+    }
+
     /// Whether any followed catalog has withdrawn anything.
     #[must_use]
     pub fn revoke_anything(&self) -> bool {

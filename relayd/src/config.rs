@@ -98,12 +98,14 @@ impl Config {
         let differs = [
             ("data_dir", self.data_dir != other.data_dir),
             ("listen", self.listen != other.listen),
+            ("listen_plain", self.listen_plain != other.listen_plain),
+            ("extra_roots", self.extra_roots != other.extra_roots),
             ("admin", self.admin != other.admin),
             ("proxies", self.proxies != other.proxies),
             ("public_urls", self.public_urls != other.public_urls),
             ("disk", self.disk != other.disk),
+            ("ram_cache", self.ram_cache != other.ram_cache),
             ("[tls]", self.tls != other.tls),
-            ("[[directory]]", self.directories != other.directories),
         ];
         differs.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
     }

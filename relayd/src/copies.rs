@@ -119,7 +119,7 @@ mod tests {
             plus: Vec::new(),
             minus: Vec::new(),
         };
-        let url = PublicUrl::parse("http://127.0.0.1:1").unwrap();
+        let url = PublicUrl::parse("http://127.0.0.1:8500").unwrap();
         Peer {
             key: key(number),
             url,

@@ -10,6 +10,7 @@ use odi_wire::selftest::SELFTEST_NAME;
 
 use crate::acquaintance::Acquaintance;
 use crate::bell::Bell;
+use crate::config::DirectoryConfig;
 use crate::wanted::Wanted;
 
 /// How the membership stands, as last heard.
@@ -63,6 +64,8 @@ impl Link {
 /// One directory.
 #[derive(Debug)]
 pub struct Directory {
+    /// What the operator says of it.
+    pub config: DirectoryConfig,
     /// Its base URL.
     pub url: PublicUrl,
     /// What is wanted of it.
@@ -77,7 +80,8 @@ impl Directory {
     /// A directory that has not been asked yet. What it called wanted catalogs before a restart is followed at once, so
     /// that a relay serves what it holds even while every directory is away.
     #[must_use]
-    pub fn new(wanted: Wanted, acquaintance: Acquaintance) -> Self {
+    pub fn new(config: DirectoryConfig, acquaintance: Acquaintance) -> Self {
+        let wanted = config.wanted.clone();
         let link = Link {
             state: RelayState::Unknown,
             lease_until: None,
@@ -87,21 +91,22 @@ impl Directory {
             fault: None,
             next_try: None,
             not_learned: None,
-            catalogs: acquaintance
-                .names()
-                .filter(|(name, _)| {
-                    *name == SELFTEST_NAME || !wanted.tags.is_empty() || wanted.wants(name, &[])
-                })
-                .filter_map(|(name, id)| Some((name.parse().ok()?, *id)))
-                .collect(),
+            catalogs: remembered(&wanted, &acquaintance),
         };
         Self {
             url: acquaintance.url().clone(),
             wanted,
+            config,
             told_of_news: Bell::default(),
             acquaintance: Mutex::new(acquaintance),
             link: Mutex::new(link),
         }
+    }
+
+    /// The wanted catalogs that it is remembered to offer, by its names.
+    #[must_use]
+    pub fn remembered(&self) -> BTreeMap<CatalogName, CatalogId> {
+        remembered(&self.wanted, &self.acquaintance())
     }
 
     /// What is remembered of it.
@@ -143,4 +148,11 @@ impl Directory {
             next_try: link.next_try,
         }
     }
+}
+
+fn remembered(wanted: &Wanted, acquaintance: &Acquaintance) -> BTreeMap<CatalogName, CatalogId> {
+    // What tags it had is not remembered.
+    let may_be = |name: &str| name == SELFTEST_NAME || !wanted.tags.is_empty() || wanted.wants(name, &[]);
+    let names = acquaintance.names().filter(|(name, _)| may_be(name));
+    names.filter_map(|(name, id)| Some((name.parse().ok()?, *id))).collect()
 }

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use odi_manifest::{ArtifactPath, BlobId, CHUNK_BYTES, Clock, Entry, HeadId, Pin, PublicKey};
 use odi_store::{BlobReader, IngestError, PartialError, Store, StoreError};
 use odi_wire::fetch::{Fetch, FetchError, FetchLimits, Fetcher, Party, Source as Place, Wanted};
-use odi_wire::message::{PublicUrl, RATE_UNNAMED};
+use odi_wire::message::RATE_UNNAMED;
 use odi_wire::sync::RetainedHead;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -26,6 +26,7 @@ use self::origin_turns::OriginTurns;
 use crate::admission::MissBudget;
 use crate::bell::{Bell, Ear};
 use crate::catalog::Catalog;
+use crate::directories::Directories;
 use crate::flight::{Flights, Waiter};
 use crate::peers::Peers;
 use crate::queue::{FillQueue, Lane, Pushed};
@@ -114,7 +115,7 @@ pub struct Fill {
     fetcher: Fetcher,
     peers: Arc<Peers>,
     me: PublicKey,
-    directories: Vec<PublicUrl>,
+    directories: Arc<Directories>,
     rate: AtomicU64,
     clock: Arc<dyn Clock>,
     queue: Mutex<FillQueue<Job>>,
@@ -144,7 +145,7 @@ pub struct FillParts {
     /// This relay's key.
     pub me: PublicKey,
     /// The directories, which have chunk lists.
-    pub directories: Vec<PublicUrl>,
+    pub directories: Arc<Directories>,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
     /// The limits of filling for strangers.
@@ -340,7 +341,7 @@ impl Fill {
         if self.store.contains(&job.wanted.blob) {
             return true;
         }
-        if job.is_withdrawn() || !self.revive(&job.wanted.blob).await {
+        if job.catalog.is_dropped() || job.is_withdrawn() || !self.revive(&job.wanted.blob).await {
             return false;
         }
         let filled = if job.wanted.size <= CHUNK_BYTES {

@@ -5,7 +5,7 @@
 //! Whoever is asked, only what the catalog's own keys signed is adopted, and the former state serves on through every failure.
 //! With each catalog goes its [`Scan`]; both end with the relay.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use odi_wire::fetch::{FetchLimits, Fetcher};
 use odi_wire::route::CatalogName;
 use odi_wire::selftest::{SELFTEST_BYTES_MAX, SELFTEST_ENTRIES_MAX};
 use odi_wire::sync::{FollowedCatalog, SyncClient, SyncError, SyncOutcome, SyncSource};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -47,7 +47,8 @@ pub(crate) fn jitter() -> Duration {
 
 /// Opens what is wanted and remembered. Before the first request: what was held before a restart is not answered 404.
 pub(crate) async fn open_wanted(relay: &Relay) {
-    for (id, name) in newly_wanted(relay) {
+    let wanted = relay.directories.wanted();
+    for (id, name) in wanted.into_iter().filter(|(id, _)| relay.catalogs.get(id).is_none()) {
         match open(relay, id, name).await {
             Ok(catalog) => {
                 tracing::info!(catalog = %catalog.name, %id, "following");
@@ -65,49 +66,81 @@ pub(crate) async fn open_wanted(relay: &Relay) {
 
 /// Follows whatever directories offer and the operator wants, until `stop`.
 pub async fn run(relay: Arc<Relay>, stop: CancellationToken) {
-    let mut tasks = JoinSet::new();
-    let mut followed = BTreeSet::new();
+    let mut courses = Courses::default();
     let mut changed = relay.wanted_changed.listen();
     loop {
+        courses.end_unwanted(&relay).await;
         open_wanted(&relay).await;
-        for catalog in relay.catalogs.all() {
-            if followed.insert(*catalog.id()) {
-                let scan = Scan {
-                    catalog: Arc::clone(&catalog),
-                    store: relay.store.clone(),
-                    fill: Arc::clone(&relay.fill),
-                    announce: Arc::clone(&relay.announce),
-                    denied: Arc::clone(&relay.denied),
-                };
-                tasks.spawn(scan.run(stop.clone()));
-                tasks.spawn(follow(Arc::clone(&relay), catalog, stop.clone()));
-            }
-        }
+        courses.begin_wanted(&relay, &stop);
         tokio::select! {
             () = stop.cancelled() => break,
             () = changed.rung() => {}
-            Some(Err(error)) = tasks.join_next(), if !tasks.is_empty() => {
-                if error.is_panic() {
-                    std::panic::resume_unwind(error.into_panic());
-                }
-            }
+            Some(ended) = courses.tasks.join_next(), if !courses.tasks.is_empty() => propagate(ended),
         }
     }
-    while tasks.join_next().await.is_some() {}
+    while courses.tasks.join_next().await.is_some() {}
 }
 
-/// Catalogs that a directory offers and nobody follows yet; the first directory's name for one counts.
-fn newly_wanted(relay: &Relay) -> Vec<(CatalogId, CatalogName)> {
-    let mut new: Vec<(CatalogId, CatalogName)> = Vec::new();
-    for directory in &relay.directories {
-        for (name, id) in &directory.link().catalogs {
-            let known = relay.catalogs.get(id).is_some() || new.iter().any(|(other, _)| other == id);
-            if !known {
-                new.push((*id, name.clone()));
+/// What runs for followed catalogs.
+#[derive(Default)]
+struct Courses {
+    tasks: JoinSet<()>,
+    running: BTreeMap<CatalogId, (CancellationToken, AbortHandle)>,
+}
+
+impl Courses {
+    /// Starts what has not been started yet.
+    fn begin_wanted(&mut self, relay: &Arc<Relay>, stop: &CancellationToken) {
+        for catalog in relay.catalogs.all() {
+            let id = *catalog.id();
+            if self.running.contains_key(&id) {
+                continue;
             }
+            let stop = stop.child_token();
+            let scan = Scan {
+                catalog: Arc::clone(&catalog),
+                store: relay.store.clone(),
+                fill: Arc::clone(&relay.fill),
+                announce: Arc::clone(&relay.announce),
+                denied: Arc::clone(&relay.denied),
+            };
+            let (scanning, following) =
+                (scan.run(stop.clone()), follow(Arc::clone(relay), catalog, stop.clone()));
+            let task = self.tasks.spawn(async { _ = tokio::join!(scanning, following) });
+            self.running.insert(id, (stop, task));
         }
     }
-    new
+
+    /// Ends what the operator wants no longer, of any directory, and lets its bytes go. What is believed of it stays in the ledger, so
+    /// that it cannot go back should it be wanted again.
+    async fn end_unwanted(&mut self, relay: &Relay) {
+        let wanted: BTreeSet<CatalogId> = relay.directories.wanted().into_iter().map(|(id, _)| id).collect();
+        let unwanted = relay.catalogs.all().into_iter().filter(|catalog| !wanted.contains(catalog.id()));
+        for catalog in unwanted {
+            tracing::info!(catalog = %catalog.name, id = %catalog.id(), "no longer wanted");
+            catalog.drop_it();
+            if let Some((stop, task)) = self.running.remove(catalog.id()) {
+                stop.cancel();
+                while !task.is_finished() {
+                    self.tasks.join_next().await.into_iter().for_each(propagate);
+                }
+            }
+            relay.catalogs.remove(catalog.id());
+            relay.peers.forget(catalog.id());
+            relay.withdrawn.list_changed();
+            relay.announce.ring();
+            relay.unneeded.ring();
+        }
+    }
+}
+
+/// Goes down with a task that panicked.
+pub(crate) fn propagate(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        std::panic::resume_unwind(error.into_panic());
+    }
 }
 
 async fn open(relay: &Relay, id: CatalogId, name: CatalogName) -> Result<Arc<Catalog>, SyncError> {
@@ -234,9 +267,8 @@ impl Follower {
     /// Directories that offer the catalog, in the order of the configuration.
     fn directories(&self) -> Vec<SyncSource> {
         let id = self.catalog.id();
-        let offering = self
-            .relay
-            .directories
+        let directories = self.relay.directories.all();
+        let offering = directories
             .iter()
             .filter(|directory| directory.link().catalogs.values().any(|offered| offered == id));
         offering.map(|directory| SyncSource::directory(directory.url.to_url(), id)).collect()

@@ -40,16 +40,21 @@ pub async fn run(relay: Arc<Relay>, stop: CancellationToken) {
     };
     let tidying = async {
         let mut crowded = relay.fill.crowded.listen();
+        let mut unneeded = relay.unneeded.listen();
         loop {
-            let waited = tokio::time::timeout(ROOM_EVERY, crowded.rung()).await;
+            let why = tokio::select! {
+                () = tokio::time::sleep(ROOM_EVERY) => Why::Time,
+                () = crowded.rung() => Why::Crowded,
+                () = unneeded.rung() => Why::Unneeded,
+            };
             let now = relay.clock.now();
             for catalog in relay.catalogs.all() {
                 catalog.followed.expire(now).await;
             }
             let began = Instant::now();
-            make_room(&relay, waited.is_ok()).await;
-            if waited.is_ok() {
-                // A disk that is full would otherwise be walked without pause.
+            make_room(&relay, why).await;
+            if why != Why::Time {
+                // A disk that is full, say, would otherwise be walked without pause.
                 tokio::time::sleep((began.elapsed() * PAUSE_FACTOR).clamp(PAUSE_MIN, ROOM_EVERY)).await;
             }
         }
@@ -99,22 +104,33 @@ async fn mend(relay: &Relay) {
     relay.announce.ring();
 }
 
-/// Takes space back once room runs short: from what nobody asked for first, from last copies last.
-async fn make_room(relay: &Relay, crowded: bool) {
+/// Why room is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    /// It is time to look whether there is enough.
+    Time,
+    /// Something did not fit.
+    Crowded,
+    /// A catalog is wanted no longer.
+    Unneeded,
+}
+
+/// Takes space back: from what nobody names, and where room is short from what nobody asked for first, from last copies last.
+async fn make_room(relay: &Relay, why: Why) {
     let (used, free) = relay.store.usage();
     let percent = used.saturating_add(free) / 100;
-    let short = free < percent * ROOM_PERCENT.0;
+    let short = why == Why::Crowded || free < percent * ROOM_PERCENT.0;
     // Before an assignment is known everything would count as unasked for.
     let assigned = relay.assigner().is_some_and(|directory| directory.link().assignment.is_some());
-    if !assigned {
+    if !(short && assigned || why == Why::Unneeded) {
+        if assigned {
+            fit(relay, true);
+        }
         return;
-    }
-    if !(short || crowded) {
-        return fit(relay, true);
     }
     let me = relay.identity.public_key();
     let needed = Needed::new(relay.catalogs.all(), &relay.peers, &me, relay.clock.now());
-    let (store, need) = (relay.store.clone(), percent * ROOM_PERCENT.1);
+    let (store, need) = (relay.store.clone(), if short && assigned { percent * ROOM_PERCENT.1 } else { 0 });
     // Behind a damaged node lies what could not be marked: nothing goes until the tree has been fetched again.
     let reclaimed = tokio::task::spawn_blocking(move || {
         needed.is_whole().then(|| store.reclaim(&needed, need)).transpose()

@@ -17,6 +17,7 @@ use crate::catalog::{Assigned, Catalog};
 use crate::catalogs::Catalogs;
 use crate::config::{Config, Terms};
 use crate::denylist::Denied;
+use crate::directories::Directories;
 use crate::directory::Directory;
 use crate::fill::Fill;
 use crate::identity::Identity;
@@ -49,7 +50,7 @@ pub struct Relay {
     /// What fetches.
     pub fill: Arc<Fill>,
     /// The directories of the configuration, in its order.
-    pub directories: Vec<Arc<Directory>>,
+    pub directories: Arc<Directories>,
     /// What may change while the relay runs.
     pub terms: RwLock<Arc<Terms>>,
     /// What the operator denies.
@@ -64,8 +65,10 @@ pub struct Relay {
     pub meter: Meter,
     /// Rung when there is something new to announce.
     pub announce: Arc<Bell>,
-    /// Rung when directories offer other catalogs than before.
+    /// Rung when directories offer other catalogs than before, or are others.
     pub wanted_changed: Bell,
+    /// Rung when a catalog is followed no longer, so that its bytes can go.
+    pub unneeded: Bell,
     /// What catalogs have withdrawn, as far as the last walk knows.
     pub withdrawn: Withdrawn,
     /// How much of what may be assigned fits, as [`crate::admission::refit`] has it.
@@ -109,14 +112,15 @@ impl Relay {
         *self.terms.write().unwrap_or_else(PoisonError::into_inner) = terms;
         self.terms_changed.ring();
         self.announce.ring();
+        self.directories.ask_for(config.directories.clone());
         self.config.fixed_differences(config)
     }
 
     /// The directory whose assignments count: the first that answers.
     #[must_use]
-    pub fn assigner(&self) -> Option<&Arc<Directory>> {
+    pub fn assigner(&self) -> Option<Arc<Directory>> {
         let now = self.clock.now();
-        self.directories.iter().find(|directory| directory.link().is_live(now))
+        self.directories.all().iter().find(|directory| directory.link().is_live(now)).cloned()
     }
 
     /// Takes the assigner's assignment, as far as it is admitted, and every directory's self-test; called when either or

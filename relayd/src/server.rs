@@ -29,6 +29,7 @@ use crate::bell::Bell;
 use crate::catalogs::Catalogs;
 use crate::config::{Config, PrivateAddresses};
 use crate::denylist::Denied;
+use crate::directories::Directories;
 use crate::directory::Directory;
 use crate::fill::{Fill, FillParts};
 use crate::identity::{Identity, IdentityError};
@@ -37,7 +38,7 @@ use crate::metering::{Meter, MeteringError};
 use crate::peers::Peers;
 use crate::relay::Relay;
 use crate::revoking::{self, Withdrawn};
-use crate::{following, housekeeping, membership, metering};
+use crate::{directories, following, housekeeping, membership, metering};
 
 /// How long a look at the metrics may still take at the end.
 const ADMIN_DRAIN: Duration = Duration::from_secs(1);
@@ -144,10 +145,7 @@ impl Server {
         tasks.spawn(metering::run(Arc::clone(&relay), stop.clone()));
         tasks.spawn(revoking::run(Arc::clone(&relay), stop.clone()));
         let mut memberships = (JoinSet::new(), CancellationToken::new());
-        for directory in &relay.directories {
-            let (relay, directory, stop) = (Arc::clone(&relay), Arc::clone(directory), memberships.1.clone());
-            memberships.0.spawn(membership::run(relay, directory, stop));
-        }
+        memberships.0.spawn(directories::run(Arc::clone(&relay), memberships.1.clone()));
         if let Some(tls) = tls {
             tasks.spawn(tls.keep(stop.clone()));
         }
@@ -212,8 +210,8 @@ impl Server {
         // First, so that no directory sends anybody new; an announcement after the leave would renew the lease.
         memberships.1.cancel();
         joined(memberships.0).await;
-        let leaves =
-            relay.directories.iter().filter(|directory| directory.link().state != RelayState::Unknown);
+        let directories = relay.directories.all();
+        let leaves = directories.iter().filter(|directory| directory.link().state != RelayState::Unknown);
         futures_util::future::join_all(leaves.map(|directory| membership::leave(&relay, directory))).await;
         // Fills go on meanwhile: open downloads may wait for them.
         running.drain_until(deadline).await;
@@ -267,8 +265,9 @@ fn open(config: Config, clock: Arc<dyn Clock>, throttle: Arc<Throttle>) -> Resul
     for directory in &config.directories {
         let known =
             Acquaintance::open(&config.data_dir, &directory.url, directory.key, &directory.ids, random()?)?;
-        directories.push(Arc::new(Directory::new(directory.wanted.clone(), known)));
+        directories.push(Arc::new(Directory::new(directory.clone(), known)));
     }
+    let directories = Arc::new(Directories::new(directories));
     let client = Client::new(ClientPolicy {
         allow_private_addresses: config.private_addresses == PrivateAddresses::Allowed,
         extra_roots: config.extra_roots.clone(),
@@ -281,7 +280,7 @@ fn open(config: Config, clock: Arc<dyn Clock>, throttle: Arc<Throttle>) -> Resul
         network: Arc::new(client.clone()),
         peers: Arc::clone(&peers),
         me,
-        directories: directories.iter().map(|directory| directory.url.clone()).collect(),
+        directories: Arc::clone(&directories),
         clock: Arc::clone(&clock),
         misses: MissBudget::for_disk(config.disk.0),
     }));
@@ -312,6 +311,7 @@ fn open(config: Config, clock: Arc<dyn Clock>, throttle: Arc<Throttle>) -> Resul
         meter,
         announce: Arc::new(Bell::default()),
         wanted_changed: Bell::default(),
+        unneeded: Bell::default(),
         withdrawn: Withdrawn::default(),
         chunk_lists: LargeAnswers::new(LARGE_ANSWERS_BYTES),
         fit: AtomicU64::new(FIT_WHOLE),

@@ -114,7 +114,8 @@ async fn take_list(fill: &Fill, job: &Job, fetch: &BlobFetch) -> Result<bool, Fe
 fn origin_lists(fill: &Fill, job: &Job) -> Vec<Place> {
     let (catalog, blob, size) = (job.catalog.id(), &job.wanted.blob, job.wanted.size);
     let origins = job.origins.iter().map(|origin| Place::origin_chunk_list(origin, blob));
-    let lists = fill.directories.iter().map(|url| Place::chunk_list(&url.to_url(), catalog, blob, size));
+    let directories = fill.directories.all();
+    let lists = directories.iter().map(|other| Place::chunk_list(&other.url.to_url(), catalog, blob, size));
     origins.chain(lists).collect()
 }
 

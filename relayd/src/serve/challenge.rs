@@ -12,7 +12,7 @@ use crate::relay::Relay;
 pub(super) async fn answer(relay: &Relay, request: &mut Request) -> Result<Response, Refusal> {
     let (body, directory) = signed::read(relay, request, CHALLENGE_BYTES_MAX).await?;
     let challenge = Challenge::decode(&body).map_err(|_| Refusal::Unauthorized)?;
-    signed::same(directory, &challenge.dir)?;
+    signed::same(&directory, &challenge.dir)?;
     let key = directory.answer_key(&relay.identity.public_key()).ok_or(Refusal::Unauthorized)?;
     // The signature covered one of our own authorities; the answer names the public URL that it belongs to.
     let host = request.headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or_default();

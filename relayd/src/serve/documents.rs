@@ -52,8 +52,9 @@ pub(crate) fn status_document(relay: &Relay) -> RelayStatus {
     let terms = relay.terms();
     let assigner = relay.assigner().map(|directory| directory.url.clone());
     let catalogs = relay.catalogs.all();
-    let ready = relay.directories.iter().any(|directory| directory.link().state == RelayState::Ready)
-        && !relay.directories.iter().any(|directory| directory.link().has_other_assignment())
+    let directories = relay.directories.all();
+    let ready = directories.iter().any(|directory| directory.link().state == RelayState::Ready)
+        && !directories.iter().any(|directory| directory.link().has_other_assignment())
         && catalogs.iter().any(|catalog| catalog.is_complete())
         && catalogs.iter().all(|catalog| catalog.is_complete() || catalog.assigned().is_nothing());
     let (disk_used, _) = relay.store.usage();
@@ -78,8 +79,7 @@ pub(crate) fn status_document(relay: &Relay) -> RelayStatus {
             capacity: relay.capacity(now),
         },
         sources,
-        directories: relay
-            .directories
+        directories: directories
             .iter()
             .map(|directory| directory.status(assigner.as_ref() == Some(&directory.url)))
             .collect(),

@@ -12,7 +12,7 @@ use crate::relay::Relay;
 pub(super) async fn answer(relay: &Relay, request: &mut Request) -> Result<Response, Refusal> {
     let (body, directory) = signed::read(relay, request, NOTIFY_BYTES_MAX).await?;
     let notice = Notify::decode(&body).ok().flatten().ok_or(Refusal::Unauthorized)?;
-    signed::same(directory, &notice.dir)?;
+    signed::same(&directory, &notice.dir)?;
     for catalog in notice.catalogs.iter().filter_map(|id| relay.catalogs.get(id)) {
         catalog.told_of_news(&directory.url);
     }

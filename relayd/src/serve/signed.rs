@@ -13,11 +13,11 @@ use crate::relay::Relay;
 
 /// Reads a signed request: its body, and the directory that signed it. Whatever is wrong with it, the caller learns only
 /// that it is not authorized.
-pub(super) async fn read<'r>(
-    relay: &'r Relay,
+pub(super) async fn read(
+    relay: &Relay,
     request: &mut Request,
     body_max: usize,
-) -> Result<(Bytes, &'r Arc<Directory>), Refusal> {
+) -> Result<(Bytes, Arc<Directory>), Refusal> {
     let body = request.read_body(body_max).await?;
     let me = relay.identity.public_key();
     let received = Received {
@@ -39,9 +39,9 @@ pub(super) fn same(directory: &Directory, claimed: &PublicKey) -> Result<(), Ref
     if is { Ok(()) } else { Err(Refusal::Unauthorized) }
 }
 
-fn find<'r>(relay: &'r Relay, key: &[u8; 32]) -> Option<&'r Arc<Directory>> {
+fn find(relay: &Relay, key: &[u8; 32]) -> Option<Arc<Directory>> {
     let is = |directory: &&Arc<Directory>| {
         directory.acquaintance().key().is_some_and(|known| known.as_bytes() == key)
     };
-    relay.directories.iter().find(is)
+    relay.directories.all().iter().find(is).cloned()
 }

@@ -19,6 +19,7 @@ mod memory;
 mod notices;
 mod processes;
 mod pulling;
+mod reloading;
 mod selftest;
 mod serving;
 mod settings;

@@ -44,7 +44,7 @@ pub(super) struct Parameters {
 impl fmt::Display for Parameters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nonce = URL_SAFE_NO_PAD.encode(self.nonce);
-        write!(f, r#"{COMPONENTS};created={};nonce="{nonce}";keyid="{}{END}"#, self.created, self.key_id)
+        write!(f, r#"{COMPONENTS};created={};nonce="{nonce}";keyid="{}{END}"#, self.created.0, self.key_id)
     }
 }
 

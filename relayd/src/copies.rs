@@ -125,6 +125,7 @@ mod tests {
             url,
             expires: NOW.plus(std::time::Duration::from_secs(1)),
             rate: 1,
+            bans_me: false,
             inventory,
         }
     }

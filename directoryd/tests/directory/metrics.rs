@@ -32,7 +32,7 @@ async fn the_numbers_are_those_of_the_status() {
     let world = World::start_with(&publisher.id, Some(&origin.url()), "carry = \"5 MB\"").await;
     world.until_served(1).await;
     let mut relay = FakeRelay::start(21).await;
-    relay.hold(&pin, &[("big", &big)]);
+    relay.hold(&pin, &[("big", &big), ("small", b"1234567")]);
     relay.join(&world, &publisher.id, &[publisher.newest().id()]).await;
     let carried = world.carried_bytes().await;
 

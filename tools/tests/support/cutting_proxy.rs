@@ -27,7 +27,11 @@ struct Line {
 impl CuttingProxy {
     /// A line to `server`, for now a good one.
     pub(crate) fn start(server: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::start_on(TcpListener::bind("127.0.0.1:0").unwrap(), server)
+    }
+
+    /// The same from a listener of one's own.
+    pub(crate) fn start_on(listener: TcpListener, server: SocketAddr) -> Self {
         let proxy = Self { addr: listener.local_addr().unwrap(), line: Arc::default() };
         let line = Arc::clone(&proxy.line);
         thread::spawn(move || {

@@ -34,6 +34,8 @@ pub struct Withdrawn {
 struct Standing {
     /// Counts the lists seen: a walk over older ones must not speak for newer ones.
     lists: u64,
+    /// The lists at which what nobody names any more was last asked to go.
+    unnamed_gone: Option<u64>,
     blobs: HashSet<BlobId>,
 }
 
@@ -56,6 +58,11 @@ impl Withdrawn {
     #[must_use]
     pub fn stands(&self, blob: &BlobId) -> bool {
         self.standing().blobs.contains(blob)
+    }
+
+    /// Whether these lists are the first since what nobody names any more was asked to go.
+    fn takes_unnamed(&self, lists: u64) -> bool {
+        self.standing().unnamed_gone.replace(lists) != Some(lists)
     }
 
     fn standing(&self) -> MutexGuard<'_, Standing> {
@@ -92,6 +99,11 @@ async fn purge(relay: &Relay) -> bool {
         return true;
     }
     let lists = relay.withdrawn.standing().lists;
+    if relay.withdrawn.takes_unnamed(lists) {
+        // A path may have been withdrawn whose last head is served no longer: nothing says which blob that was, and it
+        // would be given out by its content for as long as there is room for it.
+        relay.unneeded.ring();
+    }
     let (store, catalogs) = (relay.store.clone(), relay.catalogs.all());
     let walked = tokio::task::spawn_blocking(move || {
         let mut walk = Walk { store: &store, catalogs: &catalogs, found: Found::default() };

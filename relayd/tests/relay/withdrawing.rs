@@ -142,3 +142,19 @@ async fn what_another_catalog_stands_by_is_taken_in_again_until_it_too_withdraws
     assert_eq!(relay.by_content(&lab, b"malware").await, 410);
     assert_eq!(lab.get(&place).await.status, 410);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_head_names_any_more_goes_with_the_next_withdrawal() {
+    let mut lab = Lab::start(&[("bad", b"bad"), ("good", b"good")]).await;
+    let relay = lab.relay().await;
+    relay.until_full(1).await;
+    // What a head left behind that is served no longer: a withdrawal of its path cannot say which blob that was.
+    let former = noise(33, 5000);
+    let store = relay.server.relay().store.clone();
+    store.ingest(&BlobId::of(&former), &former).unwrap();
+    assert_eq!(relay.by_content(&lab, &former).await, 200);
+    lab.withdraw(b"bad");
+    relay.until("nobody names it", |_| !relay.contains(&former)).await;
+    assert_eq!(relay.by_content(&lab, &former).await, 404);
+    assert!(relay.contains(b"good"));
+}

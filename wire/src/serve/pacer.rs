@@ -34,6 +34,14 @@ struct Piece {
     metered: bool,
 }
 
+/// Who goes next, and where in its lane it stands.
+struct Foremost<L> {
+    turn: (u64, Ticket),
+    lane: L,
+    at: usize,
+    piece: Piece,
+}
+
 /// The bucket and the line before it. `L` names a lane.
 #[derive(Debug)]
 pub(super) struct Pacer<L> {
@@ -117,17 +125,14 @@ impl<L: Clone + Eq + Hash + Ord> Pacer<L> {
     pub(super) fn grant(&mut self, now: Duration) -> Vec<Ticket> {
         self.refill(now);
         let mut granted = Vec::new();
-        while let Some((turn, lane)) = self.turns.first_key_value().map(|(turn, lane)| (*turn, lane.clone()))
-        {
-            let known = self.lanes.get(&lane).expect("a lane with a turn is known");
-            let (ticket, piece) = *known.waiting.front().expect("a lane with a turn has somebody waiting");
+        while let Some(Foremost { turn, lane, at, piece }) = self.foremost() {
             if !self.affords(piece) {
                 break;
             }
-            let known = self.lanes.get_mut(&lane).expect("as before");
-            known.waiting.pop_front();
+            let known = self.lanes.get_mut(&lane).expect("a lane with a turn is known");
+            let (ticket, _) = known.waiting.remove(at).expect("the foremost waits in its lane");
             known.finish = turn.0.saturating_add(piece.bytes);
-            self.virtual_now = turn.0;
+            self.virtual_now = self.virtual_now.max(turn.0);
             self.spend(piece.bytes);
             self.next_turn(&lane, turn);
             granted.push(ticket);
@@ -148,13 +153,19 @@ impl<L: Clone + Eq + Hash + Ord> Pacer<L> {
         }
     }
 
+    /// Who goes next: the first in order that does not wait for the allowance. That may be long in coming, and refusals
+    /// and what directories ask must not stand behind a download that waits for it.
+    fn foremost(&self) -> Option<Foremost<L>> {
+        self.turns.iter().find_map(|(turn, lane)| {
+            let mut waiting = self.lanes.get(lane)?.waiting.iter().enumerate();
+            let (at, (_, piece)) = waiting.find(|(_, (_, piece))| self.allows(*piece))?;
+            Some(Foremost { turn: *turn, lane: lane.clone(), at, piece: *piece })
+        })
+    }
+
     /// When the next one may go, if one waits for time alone.
     pub(super) fn next(&self) -> Option<Duration> {
-        let (_, lane) = self.turns.first_key_value()?;
-        let (_, piece) = self.lanes.get(lane)?.waiting.front()?;
-        if piece.metered && piece.bytes > self.allowance {
-            return None;
-        }
+        self.foremost()?;
         let Some(rate) = self.rate else { return Some(self.seen) };
         let lacking = u128::try_from(1 - self.credit).unwrap_or(0);
         let nanos = lacking.div_ceil(u128::from(rate.max(1)));
@@ -196,8 +207,12 @@ impl<L: Clone + Eq + Hash + Ord> Pacer<L> {
         self.lanes.values().map(|lane| lane.waiting.len()).sum()
     }
 
+    fn allows(&self, piece: Piece) -> bool {
+        piece.bytes <= self.allowance || !piece.metered
+    }
+
     fn affords(&self, piece: Piece) -> bool {
-        (piece.bytes <= self.allowance || !piece.metered) && (self.rate.is_none() || self.credit > 0)
+        self.allows(piece) && (self.rate.is_none() || self.credit > 0)
     }
 
     fn spend(&mut self, bytes: u64) {
@@ -370,6 +385,22 @@ mod tests {
         assert_eq!((pacer.grant(at(9000)), pacer.next(), pacer.allowance()), (vec![], None, 400));
         pacer.allow(601);
         assert_eq!((pacer.grant(at(9000)), pacer.allowance()), (vec![waits], 1));
+    }
+
+    #[test]
+    fn what_is_not_metered_does_not_stand_behind_what_waits_for_the_allowance() {
+        let mut pacer = Pacer::new(None, 1000, at(0));
+        let download = pacer.ask(&1, 2000, true, at(0)).unwrap();
+        assert_eq!((pacer.next(), pacer.grant(at(1))), (None, vec![]));
+        let of_another = pacer.ask(&2, 300, false, at(1)).unwrap();
+        let of_the_same = pacer.ask(&1, 300, false, at(1)).unwrap();
+        assert!(pacer.next().is_some());
+        let mut granted = pacer.grant(at(1));
+        granted.sort_unstable();
+        assert_eq!(granted, [of_another, of_the_same]);
+        assert_eq!((pacer.waiting(), pacer.next()), (1, None));
+        pacer.allow(2000);
+        assert_eq!(pacer.grant(at(2)), [download]);
     }
 
     #[test]

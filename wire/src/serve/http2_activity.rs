@@ -3,12 +3,17 @@
 //! HTTP/1.1 needs none of this, since there a full socket is a caller that does not read. Over HTTP/2 the socket stays
 //! free while each request's own window is shut, and requests cost the peer nothing to take back.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::time::Instant;
 
 use crate::limits::Limits;
+
+/// So many times as long as a peer may take nothing it may leave one answer lying while it takes others: each holds memory
+/// and a share of the requests that all connections may have at work.
+const LEFT_LYING: u32 = 10;
 
 /// Shared by a connection and its requests.
 #[derive(Debug)]
@@ -22,10 +27,12 @@ pub(super) struct Activity {
 struct State {
     /// Requests whose answer is not wholly handed over.
     open: usize,
-    /// Answers that hold a piece until the peer takes it.
-    waiting: usize,
-    /// When a piece was last handed over, or a request begun or ended.
+    /// Answers that hold a piece until the peer takes it, by number, and since when.
+    waiting: BTreeMap<u64, Instant>,
+    /// When a piece was last taken, or the last request ended.
     last_move: Instant,
+    /// How many requests there have been.
+    begun: u64,
     answered: u64,
     abandoned: u64,
 }
@@ -43,7 +50,14 @@ pub(super) enum Verdict {
 
 impl Activity {
     pub(super) fn new(limits: &Limits) -> Arc<Self> {
-        let state = State { open: 0, waiting: 0, last_move: Instant::now(), answered: 0, abandoned: 0 };
+        let state = State {
+            open: 0,
+            waiting: BTreeMap::new(),
+            last_move: Instant::now(),
+            begun: 0,
+            answered: 0,
+            abandoned: 0,
+        };
         Arc::new(Self {
             state: Mutex::new(state),
             abandoned_max: limits.h2_abandoned,
@@ -53,17 +67,21 @@ impl Activity {
 
     /// A request has come.
     pub(super) fn begin(self: &Arc<Self>) -> OpenRequest {
-        self.change(|state| state.open += 1);
-        OpenRequest { activity: Arc::clone(self), answered: false, waiting: false, permit: None }
+        let number = self.change(|state| {
+            state.open += 1;
+            state.begun += 1;
+            state.begun
+        });
+        OpenRequest { activity: Arc::clone(self), number, answered: false, permit: None }
     }
 
-    fn change(&self, change: impl FnOnce(&mut State)) {
+    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        change(&mut state);
-        state.last_move = Instant::now();
+        let changed = change(&mut state);
         if state.abandoned > state.answered.saturating_add(self.abandoned_max) {
             self.flooded.notify_one();
         }
+        changed
     }
 
     /// Waits until the connection has to end.
@@ -71,18 +89,24 @@ impl Activity {
         loop {
             let look_again = {
                 let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-                let (patience, verdict) = match &*state {
-                    State { open: 0, .. } => (limits.head_timeout, Some(Verdict::Idle)),
-                    State { waiting: 0, .. } => (limits.stall_interval, None),
-                    _ => (limits.stall_interval, Some(Verdict::Stalled)),
-                };
-                let due = state.last_move + patience;
-                match verdict {
-                    Some(verdict) if due <= Instant::now() => return verdict,
-                    Some(_) => due,
+                let (due, verdict) = match state.waiting.values().min() {
+                    _ if state.open == 0 => (state.last_move + limits.head_timeout, Verdict::Idle),
+                    // Whoever reads another answer meanwhile may let this one wait, and not for ever.
+                    Some(oldest) => {
+                        let nothing_taken = (*oldest).max(state.last_move) + limits.stall_interval;
+                        let left_lying = *oldest + limits.stall_interval * LEFT_LYING;
+                        (nothing_taken.min(left_lying), Verdict::Stalled)
+                    }
                     // We are the slow ones; things may change at any time, and are then due no sooner than this.
-                    None => Instant::now() + limits.head_timeout.min(limits.stall_interval),
+                    None => {
+                        let soon = limits.head_timeout.min(limits.stall_interval);
+                        (Instant::now() + soon, Verdict::Stalled)
+                    }
+                };
+                if due <= Instant::now() {
+                    return verdict;
                 }
+                due
             };
             tokio::select! {
                 () = tokio::time::sleep_until(look_again) => {}
@@ -96,8 +120,8 @@ impl Activity {
 #[derive(Debug)]
 pub(super) struct OpenRequest {
     activity: Arc<Activity>,
+    number: u64,
     answered: bool,
-    waiting: bool,
     /// Its share of what all connections may have at work.
     permit: Option<OwnedSemaphorePermit>,
 }
@@ -114,24 +138,31 @@ impl OpenRequest {
 
     /// A piece of the answer waits for the peer.
     pub(super) fn gave(&mut self) {
-        self.waiting = true;
-        self.activity.change(|state| state.waiting += 1);
+        let number = self.number;
+        self.activity.change(|state| _ = state.waiting.insert(number, Instant::now()));
     }
 
     /// The peer has made room for the next, if one waited.
     pub(super) fn taken(&mut self) {
-        if std::mem::take(&mut self.waiting) {
-            self.activity.change(|state| state.waiting -= 1);
-        }
+        let number = self.number;
+        self.activity.change(|state| {
+            if state.waiting.remove(&number).is_some() {
+                state.last_move = Instant::now();
+            }
+        });
     }
 }
 
 impl Drop for OpenRequest {
     fn drop(&mut self) {
-        self.taken();
-        let answered = self.answered;
+        let (number, answered) = (self.number, self.answered);
         self.activity.change(|state| {
+            // What is taken back was not taken: it keeps no stall from being one.
+            state.waiting.remove(&number);
             state.open -= 1;
+            if state.open == 0 {
+                state.last_move = Instant::now();
+            }
             if answered {
                 state.answered = state.answered.saturating_add(1);
             } else {
@@ -170,13 +201,57 @@ mod tests {
         let (mut stuck, mut moving) = (activity.begin(), activity.begin());
         stuck.answered();
         stuck.gave();
-        for _ in 0..100 {
+        for _ in 0..LEFT_LYING * 2 - 2 {
             moving.gave();
             let soon = tokio::time::timeout(limits.stall_interval / 2, activity.verdict(&limits));
             assert!(soon.await.is_err(), "something moves");
             moving.taken();
         }
         assert_eq!(activity.verdict(&limits).await, Verdict::Stalled);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn small_requests_do_not_keep_a_stall_from_being_one() {
+        let limits = limits();
+        let activity = Activity::new(&limits);
+        let mut stuck = activity.begin();
+        stuck.answered();
+        stuck.gave();
+        let asking = async {
+            loop {
+                // An answer without a body, as to HEAD.
+                activity.begin().answered();
+                tokio::time::sleep(limits.stall_interval / 4).await;
+            }
+        };
+        let verdict = tokio::select! {
+            verdict = activity.verdict(&limits) => verdict,
+            () = asking => unreachable!("it asks for ever"),
+            () = tokio::time::sleep(limits.stall_interval * 2) => panic!("no verdict"),
+        };
+        assert_eq!(verdict, Verdict::Stalled);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_left_lying_for_ever_while_others_are_taken() {
+        let limits = limits();
+        let activity = Activity::new(&limits);
+        let (mut stuck, mut moving) = (activity.begin(), activity.begin());
+        stuck.gave();
+        let reading = async {
+            loop {
+                moving.gave();
+                tokio::time::sleep(limits.stall_interval / 4).await;
+                moving.taken();
+            }
+        };
+        let began = Instant::now();
+        let verdict = tokio::select! {
+            verdict = activity.verdict(&limits) => verdict,
+            () = reading => unreachable!("it reads for ever"),
+        };
+        assert_eq!(verdict, Verdict::Stalled);
+        assert!(began.elapsed() >= limits.stall_interval * LEFT_LYING);
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,7 +1,7 @@
 //! Filling: from origins and peers of any honesty, never storing or serving a wrong byte.
 
 use odi_manifest::{BlobId, SigningKey};
-use odi_wire::message::{CatalogInventory, IdRanges, PublicUrl};
+use odi_wire::message::{CatalogInventory, IdRanges, PublicUrl, RelayStatus};
 
 use crate::lab::{Lab, Relay, noise};
 use crate::web::{Behaviour, Web};
@@ -114,8 +114,11 @@ async fn a_peer_that_lies_is_banned_and_costs_no_byte() {
 
     lab.origin.behave(Behaviour::Refuse);
     let relay = lab.relay().await;
-    let asked = || !liar.seen(|path| path.starts_with(&pin.to_string())).is_empty();
-    relay.until("misled", |_| asked()).await;
+    // Not before it has judged them: a liar that is outrun by the origin has said nothing wrong.
+    let said_wrong = |status: &RelayStatus| {
+        status.sources.iter().any(|source| source.url == url.as_str() && source.wasted > 0)
+    };
+    relay.until("misled", said_wrong).await;
     lab.origin.behave(Behaviour::Proper);
     let status = relay.until_full(1).await;
     let record = status.sources.iter().find(|source| source.url == url.as_str()).unwrap();
@@ -164,7 +167,7 @@ async fn two_peers_that_lie_alike_stop_nothing_and_one_caught_is_banned() {
     }
     // The right bytes convict whoever had others for the same place.
     let urls: Vec<String> = liars.iter().map(|liar| liar.url().trim_end_matches('/').to_owned()).collect();
-    let banned = |url: &String, status: &odi_wire::message::RelayStatus| {
+    let banned = |url: &String, status: &RelayStatus| {
         status.sources.iter().any(|source| source.url == *url && source.banned_until.is_some())
     };
     let status = relay.status().await;

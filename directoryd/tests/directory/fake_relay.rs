@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use odi_manifest::{CatalogId, Entry, HeadId, Pin, PublicKey, SigningKey, Timestamp};
 use odi_wire::file_response::{Caching, FileMeta, plan};
+use odi_wire::http::header::HeaderMap;
 use odi_wire::http::{HeaderValue, Method, StatusCode};
 use odi_wire::media_type::MediaType;
 use odi_wire::message::{
@@ -77,6 +78,8 @@ struct Shared {
     /// By `/{pin}/{path}`, escaped.
     files: Mutex<BTreeMap<String, Served>>,
     asked: Mutex<Vec<String>>,
+    /// Header and body of each notice that there is news.
+    notices: Mutex<Vec<(HeaderMap, Bytes)>>,
     /// Where [`Conduct::RedirectsOn`] leads.
     elsewhere: Mutex<String>,
 }
@@ -92,6 +95,7 @@ impl FakeRelay {
             flaw: Mutex::default(),
             files: Mutex::default(),
             asked: Mutex::default(),
+            notices: Mutex::default(),
             elsewhere: Mutex::new("http://127.0.0.1:1/evil".to_owned()),
         });
         let listening =
@@ -148,6 +152,11 @@ impl FakeRelay {
     /// The targets of all requests so far.
     pub(crate) fn asked(&self) -> Vec<String> {
         self.shared.asked.lock().unwrap().clone()
+    }
+
+    /// The notices that there is news, as they came.
+    pub(crate) fn notices(&self) -> Vec<(HeaderMap, Bytes)> {
+        self.shared.notices.lock().unwrap().clone()
     }
 
     pub(crate) fn registration(&mut self, directory: PublicKey, now: Timestamp) -> RelayReg {
@@ -258,6 +267,11 @@ impl Service for RelayService {
         if request.method == Method::POST && target == "/.well-known/odi/challenge" {
             let body = request.read_body(4096).await.unwrap();
             return self.answer_challenge(&body);
+        }
+        if request.method == Method::POST && target == "/odi/v1/notify" {
+            let body = request.read_body(4096).await.unwrap();
+            self.0.notices.lock().unwrap().push((std::mem::take(&mut request.headers), body));
+            return Response::new(StatusCode::NO_CONTENT);
         }
         if target.ends_with('/') {
             return Response::ok("text/html", "a folder");

@@ -10,6 +10,7 @@ mod kills;
 mod lies;
 mod mending;
 mod metrics;
+mod notices;
 mod publisher;
 mod registration;
 mod restart;

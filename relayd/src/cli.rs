@@ -121,15 +121,19 @@ async fn serve(config: Config, again: impl Fn() -> Result<Config, ConfigError>) 
             () = supervisor.beat() => {}
         }
     };
+    if !asked_to_leave {
+        // Not left to the deadline, which is not even begun where nothing is open.
+        supervisor.stopping();
+    }
     let deadline = async {
         if asked_to_leave {
             tokio::select! {
                 () = tokio::time::sleep(LEAVE) => return,
-                // The machine goes down, or the operator does not wait for an hour's downloads after all.
-                () = stop.received() => {}
+                // The machine goes down, or the operator does not wait for an hour's downloads after all. Not said before, for
+                // a supervisor gives what stops less than an hour.
+                () = stop.received() => supervisor.stopping(),
             }
         }
-        supervisor.stopping();
         tokio::time::sleep(DRAIN).await;
     };
     let mut draining = std::pin::pin!(server.drain_until(deadline));

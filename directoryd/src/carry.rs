@@ -13,9 +13,9 @@ use bytes::Bytes;
 use odi_manifest::{ArtifactPath, BlobId, Entry, HeadId, Timestamp};
 use odi_store::{IngestError, Ingested, Keep, Store, StoreError};
 use odi_wire::fetch::{Fetcher, Source, Wanted};
+use odi_wire::off_worker::off_worker;
 use tokio::sync::Semaphore;
 
-use crate::blocking::blocking;
 use crate::catalog::Catalog;
 use crate::catalog::resolve::Found;
 use crate::directory::Directory;
@@ -65,7 +65,7 @@ impl Carry {
     pub(crate) async fn count(&self) {
         let before = self.bytes();
         let store = self.store.clone();
-        match blocking(move || count(&store)).await {
+        match off_worker(move || count(&store)).await {
             // What came meanwhile may count twice, until the next time.
             Ok(counted) => _ = self.bytes.fetch_add(counted.wrapping_sub(before), Ordering::Relaxed),
             Err(error) => {
@@ -89,7 +89,7 @@ impl Carry {
                 return;
             }
             let (store, need) = (self.store.clone(), spare.saturating_add(most / FREE_PART));
-            match blocking(move || store.evict(need, &|_| Keep::Spare)).await {
+            match off_worker(move || store.evict(need, &|_| Keep::Spare)).await {
                 Ok(made) if made.evicted == 0 => return,
                 Ok(made) => tracing::info!(evicted = made.evicted, "artifacts are carried no longer"),
                 Err(error) => {
@@ -105,7 +105,7 @@ impl Carry {
     /// A carried blob, verified since it was read.
     pub(crate) async fn held(&self, blob: &BlobId) -> Option<Bytes> {
         let (store, blob) = (self.store.clone(), *blob);
-        let read = blocking(move || -> Result<Option<Bytes>, Box<dyn std::error::Error + Send + Sync>> {
+        let read = off_worker(move || -> Result<Option<Bytes>, Box<dyn std::error::Error + Send + Sync>> {
             let Some(reader) = store.open_blob(&blob)? else { return Ok(None) };
             if reader.chunk_count() == 0 { Ok(Some(Bytes::new())) } else { Ok(Some(reader.chunk(0)?)) }
         });
@@ -167,7 +167,7 @@ impl Carry {
 
     async fn keep(&self, directory: &Directory, catalog: &Catalog, path: &str, blob: BlobId, bytes: Bytes) {
         let (store, size) = (self.store.clone(), bytes.len() as u64);
-        match blocking(move || ingest(&store, &blob, &bytes)).await {
+        match off_worker(move || ingest(&store, &blob, &bytes)).await {
             Ok(Ingested::New) => _ = self.bytes.fetch_add(size, Ordering::Relaxed),
             Ok(Ingested::Known) => {}
             Err(error) => {
@@ -179,7 +179,7 @@ impl Carry {
         if catalog.takes_back(path, &blob) {
             // It was taken back while it was on its way, perhaps after the purge. Whoever else names it fetches it again.
             let store = self.store.clone();
-            if let Err(error) = blocking(move || store.purge(&blob)).await {
+            if let Err(error) = off_worker(move || store.purge(&blob)).await {
                 tracing::error!(error = &error as &dyn std::error::Error, %blob, "cannot purge");
             }
         }

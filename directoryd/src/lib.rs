@@ -37,7 +37,6 @@ mod selftest;
 mod tend;
 
 // Disk.
-mod blocking;
 mod identity;
 mod upkeep;
 

@@ -8,10 +8,10 @@ use odi_manifest::{CHUNK_BYTES, Entry, HeadId, PublicKey, Timestamp, Tree};
 use odi_wire::client::Ask;
 use odi_wire::http::StatusCode;
 use odi_wire::message::{Inventory, PublicUrl};
+use odi_wire::off_worker::off_worker;
 use odi_wire::route::{location, pinned_path};
 use url::Url;
 
-use crate::blocking::blocking;
 use crate::catalog::Catalog;
 use crate::catalog::view::State;
 use crate::directory::{Directory, Nodes};
@@ -117,7 +117,7 @@ async fn targets(directory: &Arc<Directory>, mut claims: Vec<Claim>) -> Vec<Targ
     let claim = claims.swap_remove(at);
     let nodes = directory.nodes.clone();
     let seed = directory.random();
-    blocking(move || {
+    off_worker(move || {
         draws(&seed).take(DRAWS).filter_map(|draw| claim.target(&nodes, draw)).take(TARGETS).collect()
     })
     .await
@@ -166,7 +166,7 @@ async fn gives_out_withdrawn(directory: &Arc<Directory>, claims: &[Claim]) -> Op
             continue;
         }
         let (catalog, nodes) = (Arc::clone(&claim.catalog), directory.nodes.clone());
-        let samples = blocking(move || catalog.withdrawn_samples(&nodes)).await;
+        let samples = off_worker(move || catalog.withdrawn_samples(&nodes)).await;
         let served = &claim.inventory.catalog(&claim.catalog.id())?.served;
         let view = claim.catalog.view();
         let mut known: Vec<(&Arc<State>, String)> = samples

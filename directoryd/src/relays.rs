@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use odi_manifest::{PublicKey, SigningKey, Timestamp};
 use odi_wire::message::{Assign, AssignedCatalog, StateError, state};
+use odi_wire::off_worker::off_worker;
 
 use crate::assignment::{self, Offer};
-use crate::blocking::blocking;
 use crate::relay_records::RelayRecords;
 use crate::roster::{Event, Examined, Lapsed, Registration, Roster, RosterLimits, Stage};
 
@@ -87,7 +87,7 @@ impl Relays {
             return Ok(false);
         };
         let relays = Arc::clone(self);
-        blocking(move || relays.records.put(&registration, network, stage)).await?;
+        off_worker(move || relays.records.put(&registration, network, stage)).await?;
         Ok(self.roster().proved(&relay, generation, now))
     }
 
@@ -102,7 +102,7 @@ impl Relays {
             .and_then(|(member, stage)| Some((member.registration()?.clone(), member.network(), stage)));
         if let Some((registration, network, stage)) = record {
             let relays = Arc::clone(self);
-            let written = blocking(move || relays.records.put(&registration, network, stage)).await;
+            let written = off_worker(move || relays.records.put(&registration, network, stage)).await;
             if let Err(error) = written {
                 tracing::error!(%error, %relay, "how far a relay has come could not be written");
                 if !matches!(event, Event::Lied(_) | Event::Moved) {
@@ -120,7 +120,7 @@ impl Relays {
             return;
         }
         let relays = Arc::clone(self);
-        blocking(move || {
+        off_worker(move || {
             for Lapsed { relay, .. } in lapsed {
                 if let Err(error) = relays.records.remove(&relay) {
                     tracing::warn!(%error, %relay, "the record of a forgotten relay stays on disk");

@@ -21,11 +21,11 @@ use odi_manifest::{
 };
 use odi_store::{Ledger, LedgerError, Store};
 use odi_wire::message::Push;
+use odi_wire::off_worker::off_worker;
 use odi_wire::selftest::SELFTEST_NAME;
 use odi_wire::sync::{FollowedCatalog, PushOutcome, SyncError};
 use url::Url;
 
-use crate::blocking::blocking;
 use crate::catalog::{Catalog, follow};
 use crate::config::CatalogConfig;
 use crate::directory::Directory;
@@ -140,7 +140,7 @@ impl SelfTest {
         let builder = HeadBuilder::after(&self.trust, newest);
         let times = times_of(builder.seq());
         let skip = match builder.skip_to() {
-            Some(seq) => blocking(move || ancestor(seq)).await.map_err(SelfTestError::Ledger)?,
+            Some(seq) => off_worker(move || ancestor(seq)).await.map_err(SelfTestError::Ledger)?,
             None => None,
         };
         let head = self.head(builder, skip, times)?;

@@ -12,6 +12,7 @@ use odi_wire::admin::Admin;
 use odi_wire::client::{Client, ClientError, ClientPolicy, Family};
 use odi_wire::fetch::{FetchLimits, Fetcher};
 use odi_wire::limits::{LARGE_ANSWERS_BYTES, Limits};
+use odi_wire::off_worker::off_worker;
 use odi_wire::route::CatalogName;
 use odi_wire::serve::{self, LargeAnswers, Running, ServeError, TrustedProxies};
 use odi_wire::sync::{FollowedCatalog, SyncClient, SyncError};
@@ -22,7 +23,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin::Measured;
 use crate::answer::{Answers, Lengths};
-use crate::blocking::blocking;
 use crate::carry::Carry;
 use crate::catalog::{Catalog, follow};
 use crate::config::{Config, PrivateAddresses};
@@ -206,7 +206,7 @@ impl Server {
         }
         self.tasks.shutdown().await;
         let store = self.directory.store.clone();
-        Ok(blocking(move || store.flush()).await?)
+        Ok(off_worker(move || store.flush()).await?)
     }
 }
 
@@ -216,7 +216,7 @@ async fn open(config: Config, clock: Arc<dyn Clock>) -> Result<Directory, Server
         extra_roots: config.extra_roots.clone(),
         ..ClientPolicy::default()
     })?;
-    blocking(move || open_blocking(config, clock, client)).await
+    off_worker(move || open_blocking(config, clock, client)).await
 }
 
 fn open_blocking(config: Config, clock: Arc<dyn Clock>, client: Client) -> Result<Directory, ServerError> {

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use odi_manifest::{CatalogId, PublicKey, Timestamp};
 use odi_wire::message::{CatalogInventory, Inventory};
+use odi_wire::off_worker::off_worker;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::blocking::blocking;
 use crate::catalog::view::State;
 use crate::challenge;
 use crate::directory::Directory;
@@ -118,7 +118,7 @@ async fn serve_ready_states(directory: &Directory) {
         let relays = directory.inventories_of(&catalog.id(), now);
         let expected = directory.relays_expected(&catalog.id(), now);
         // Thousands of changed blobs are looked for at every relay.
-        let turned = blocking(move || {
+        let turned = off_worker(move || {
             let id = catalog.id();
             let holdings: Vec<&CatalogInventory> =
                 relays.iter().filter_map(|inventory| inventory.catalog(&id)).collect();

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use odi_manifest::CatalogId;
 use odi_wire::message::RelayState;
+use odi_wire::off_worker::off_worker;
 use odi_wire::route::CatalogName;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -147,9 +148,9 @@ async fn take_up(relay: &Arc<Relay>) {
     let asked_for = relay.directories.asked_for.lock().unwrap_or_else(PoisonError::into_inner).take();
     let Some(configured) = asked_for else { return };
     let (opening, before) = (Arc::clone(relay), relay.directories.all());
-    let opened = tokio::task::spawn_blocking(move || open(&opening, &configured, &before)).await;
+    let opened = off_worker(move || open(&opening, &configured, &before)).await;
     match opened {
-        Ok(Ok(directories)) => {
+        Ok(directories) => {
             let before = relay.directories.all();
             let same = |(one, other)| Arc::ptr_eq(one, other);
             if before.len() == directories.len() && before.iter().zip(&directories).all(same) {
@@ -159,9 +160,8 @@ async fn take_up(relay: &Arc<Relay>) {
             tracing::info!(?urls, "the directories are these now");
             *relay.directories.all.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(directories);
         }
-        Ok(Err(error)) => {
+        Err(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "the directories are as they were");
         }
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }

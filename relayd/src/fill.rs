@@ -17,6 +17,7 @@ use odi_manifest::{ArtifactPath, BlobId, CHUNK_BYTES, Clock, Entry, HeadId, Pin,
 use odi_store::{BlobReader, IngestError, PartialError, Store, StoreError};
 use odi_wire::fetch::{Fetch, FetchError, FetchLimits, Fetcher, Party, Source as Place, Wanted};
 use odi_wire::message::RATE_UNNAMED;
+use odi_wire::off_worker::off_worker;
 use odi_wire::sync::RetainedHead;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -28,6 +29,7 @@ use crate::bell::{Bell, Ear};
 use crate::catalog::Catalog;
 use crate::directories::Directories;
 use crate::flight::{Flights, Waiter};
+use crate::following::propagate;
 use crate::peers::Peers;
 use crate::queue::{FillQueue, Lane, Pushed};
 use crate::sources::Sources;
@@ -261,13 +263,13 @@ impl Fill {
     pub async fn settled(&self) {
         let store = self.store.clone();
         // A store that cannot commit fails every later step too, and says so there.
-        let _ = tokio::task::spawn_blocking(move || store.flush()).await;
+        let _ = off_worker(move || store.flush()).await;
     }
 
     /// Opens a blob that has just landed.
     pub async fn reopened(&self, blob: &BlobId) -> Option<BlobReader> {
         let (store, blob) = (self.store.clone(), *blob);
-        tokio::task::spawn_blocking(move || store.open_blob(&blob)).await.ok()?.ok()?
+        off_worker(move || store.open_blob(&blob)).await.ok()?
     }
 
     /// Waits until the queue has room again, after [`Pushed::Full`].
@@ -299,15 +301,13 @@ impl Fill {
         for (count, lanes) in WORKERS {
             for _ in 0..count {
                 let (fill, stop) = (Arc::clone(&self), stop.clone());
-                workers.spawn(async move { stop.run_until_cancelled(fill.worker(lanes)).await });
+                workers.spawn(async move {
+                    stop.run_until_cancelled(fill.worker(lanes)).await;
+                });
             }
         }
         while let Some(ended) = workers.join_next().await {
-            if let Err(error) = ended
-                && error.is_panic()
-            {
-                std::panic::resume_unwind(error.into_panic());
-            }
+            propagate(ended);
         }
     }
 
@@ -370,19 +370,13 @@ impl Fill {
     /// Ends the purge of a blob that an entry names which stands: another catalog's, or one of a later epoch.
     async fn revive(&self, blob: &BlobId) -> bool {
         let (store, blob) = (self.store.clone(), *blob);
-        let revived =
-            tokio::task::spawn_blocking(
-                move || {
-                    if store.is_dead(&blob)? { store.lift(&blob) } else { Ok(()) }
-                },
-            );
+        let revived = off_worker(move || if store.is_dead(&blob)? { store.lift(&blob) } else { Ok(()) });
         match revived.await {
-            Ok(Ok(())) => true,
-            Ok(Err(error)) => {
+            Ok(()) => true,
+            Err(error) => {
                 tracing::error!(%blob, error = &error as &dyn std::error::Error, "cannot take a blob in again");
                 false
             }
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
     }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use odi_manifest::CatalogId;
 use odi_wire::fetch::{FetchLimits, Fetcher};
+use odi_wire::off_worker::off_worker;
 use odi_wire::route::CatalogName;
 use odi_wire::selftest::{SELFTEST_BYTES_MAX, SELFTEST_ENTRIES_MAX};
 use odi_wire::sync::{FollowedCatalog, SyncClient, SyncError, SyncOutcome, SyncSource};
@@ -145,12 +146,8 @@ pub(crate) fn propagate(ended: Result<(), JoinError>) {
 
 async fn open(relay: &Relay, id: CatalogId, name: CatalogName) -> Result<Arc<Catalog>, SyncError> {
     let (store, ledger, now) = (relay.store.clone(), Arc::clone(&relay.ledger), relay.clock.now());
-    let opened = tokio::task::spawn_blocking(move || FollowedCatalog::open(id, store, ledger, now)).await;
-    let order = relay.catalogs.all().len();
-    match opened {
-        Ok(followed) => Ok(Arc::new(Catalog::new(name, order, followed?))),
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
+    let followed = off_worker(move || FollowedCatalog::open(id, store, ledger, now)).await?;
+    Ok(Arc::new(Catalog::new(name, relay.catalogs.all().len(), followed)))
 }
 
 async fn follow(relay: Arc<Relay>, catalog: Arc<Catalog>, stop: CancellationToken) {

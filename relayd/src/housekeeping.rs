@@ -1,6 +1,7 @@
 //! What a relay does for its own store while nobody asks: mend what went bad, make room, look for rot and for what is left
 //! of purged bytes.
 
+use odi_wire::off_worker::off_worker;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -132,12 +133,10 @@ async fn make_room(relay: &Relay, why: Why) {
     let needed = Needed::new(relay.catalogs.all(), &relay.peers, &me, relay.clock.now());
     let (store, need) = (relay.store.clone(), if short && assigned { percent * ROOM_PERCENT.1 } else { 0 });
     // Behind a damaged node lies what could not be marked: nothing goes until the tree has been fetched again.
-    let reclaimed = tokio::task::spawn_blocking(move || {
-        needed.is_whole().then(|| store.reclaim(&needed, need)).transpose()
-    });
+    let reclaimed = off_worker(move || needed.is_whole().then(|| store.reclaim(&needed, need)).transpose());
     match reclaimed.await {
-        Ok(Ok(None)) => tracing::warn!("no room is made while a tree is damaged"),
-        Ok(Ok(Some(reclaimed))) => {
+        Ok(None) => tracing::warn!("no room is made while a tree is damaged"),
+        Ok(Some(reclaimed)) => {
             tracing::info!(?reclaimed, "made room");
             fit(relay, relay.store.usage().1 >= need);
             if reclaimed.evicted > 0 {
@@ -145,8 +144,7 @@ async fn make_room(relay: &Relay, why: Why) {
                 relay.catalogs.all().iter().for_each(|catalog| catalog.changed.ring());
             }
         }
-        Ok(Err(error)) => tracing::error!(error = &error as &dyn std::error::Error, "cannot make room"),
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
+        Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "cannot make room"),
     }
 }
 
@@ -170,9 +168,7 @@ async fn scrub(store: &Store) {
         store.scrub(SCRUB_BYTES)?;
         store.expunge()
     };
-    match tokio::task::spawn_blocking(scrubbing).await {
-        Ok(Ok(_)) => {}
-        Ok(Err(error)) => tracing::warn!(error = &error as &dyn std::error::Error, "cannot scrub"),
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    if let Err(error) = off_worker(scrubbing).await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "cannot scrub");
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use odi_manifest::{Signer, Timestamp};
 use odi_wire::message::{Inventory, Leave, RelayReg, RelayState, Statement, state};
+use odi_wire::off_worker::off_worker;
 use odi_wire::route::CatalogName;
 use odi_wire::selftest::SELFTEST_NAME;
 use tokio::time::Instant;
@@ -346,11 +347,7 @@ impl Member {
     ) -> Result<(), MembershipError> {
         learn(&mut self.directory.acquaintance())?;
         let directory = Arc::clone(&self.directory);
-        let saved = tokio::task::spawn_blocking(move || directory.acquaintance().save()).await;
-        match saved {
-            Ok(saved) => Ok(saved?),
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        }
+        Ok(off_worker(move || directory.acquaintance().save()).await?)
     }
 
     fn signed<T: Statement>(&self, statement: T) -> Result<Vec<u8>, MembershipError> {

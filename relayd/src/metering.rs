@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use odi_manifest::Timestamp;
 use odi_wire::limits::PACE_PIECE_BYTES;
+use odi_wire::off_worker::off_worker;
 use odi_wire::private_file;
 use odi_wire::refusal::Refusal;
 use odi_wire::serve::Throttle;
@@ -214,11 +215,11 @@ pub async fn settle(relay: &Arc<Relay>) -> bool {
     let former = relay.meter.standing();
     relay.throttle.set_rate(relay.terms().schedule.bandwidth(now).map(|rate| rate.0));
     let settling = Arc::clone(relay);
-    let settled = tokio::task::spawn_blocking(move || {
+    let settled = off_worker(move || {
         let budget = settling.terms().transfer.map(|transfer| transfer.0);
         settling.meter.settle(&settling.throttle, budget, now)
-    });
-    let settled = settled.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+    })
+    .await;
     if let Err(error) = &settled {
         tracing::error!(error = error as &dyn std::error::Error, "no more is sent than was counted durably");
     }

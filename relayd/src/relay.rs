@@ -7,6 +7,7 @@ use std::time::Duration;
 use odi_manifest::{BlobId, Clock, Timestamp};
 use odi_store::{BlobReader, Ledger, Store};
 use odi_wire::client::Client;
+use odi_wire::off_worker::off_worker;
 use odi_wire::refusal::Refusal;
 use odi_wire::request_signature::Verifier;
 use odi_wire::serve::{LargeAnswers, Throttle};
@@ -89,8 +90,7 @@ impl Relay {
             return Ok(known);
         }
         let (store, blob) = (self.store.clone(), *blob);
-        let opened = tokio::task::spawn_blocking(move || store.open_blob(&blob)).await;
-        opened.map_err(|_| Refusal::Internal)?.map_err(|error| {
+        off_worker(move || store.open_blob(&blob)).await.map_err(|error| {
             tracing::error!(error = &error as &dyn std::error::Error, "cannot open a blob");
             Refusal::unavailable("the store cannot be read", Duration::from_secs(60))
         })

@@ -11,6 +11,7 @@ use std::time::Duration;
 use odi_manifest::{BlobId, NodesError};
 use odi_store::Store;
 use odi_wire::message::prefix_of;
+use odi_wire::off_worker::off_worker;
 use tokio_util::sync::CancellationToken;
 
 use crate::bell::{Bell, Ear};
@@ -105,15 +106,14 @@ async fn purge(relay: &Relay) -> bool {
         relay.unneeded.ring();
     }
     let (store, catalogs) = (relay.store.clone(), relay.catalogs.all());
-    let walked = tokio::task::spawn_blocking(move || {
+    let walked = off_worker(move || {
         let mut walk = Walk { store: &store, catalogs: &catalogs, found: Found::default() };
         let ended = walk.purge_between(0, u16::MAX);
         // Also after a walk that found nothing: the process may have ended between a purge and this.
         let compacted = store.compact();
         (walk.found, ended, compacted)
     });
-    let (found, ended, compacted) =
-        walked.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+    let (found, ended, compacted) = walked.await;
     if !found.purged.is_empty() {
         tracing::info!(count = found.purged.len(), "purged withdrawn blobs");
         announce_no_longer(relay, &found.purged);

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use odi_manifest::{ArtifactPath, BlobId, Entry, NodesError, Op, Tree};
 use odi_store::Store;
+use odi_wire::off_worker::off_worker;
 use odi_wire::sync::{CatalogState, RetainedHead};
 use tokio_util::sync::CancellationToken;
 
@@ -178,7 +179,7 @@ impl Scan {
         let (store, assigned, tree) = (self.store.clone(), Arc::clone(assigned), head.tree);
         let (state, seq) = (Arc::clone(state), head.seq());
         let (denied, name) = (self.denied.list(), self.catalog.name.clone());
-        let news = blocking(move || {
+        let news = off_worker(move || {
             let nodes = store.nodes();
             let mut news = Vec::new();
             for op in Tree::diff(&nodes, &former, &tree).take(BATCH.1) {
@@ -222,7 +223,7 @@ impl Scan {
         let (store, assigned) = (self.store.clone(), Arc::clone(assigned));
         let (state, tree, seq) = (Arc::clone(state), head.tree, head.seq());
         let (denied, name) = (self.denied.list(), self.catalog.name.clone());
-        blocking(move || {
+        off_worker(move || {
             let nodes = store.nodes();
             let mut batch =
                 Batch { missing: Vec::new(), held_plus: Vec::new(), denied: Vec::new(), next: None };
@@ -262,7 +263,7 @@ impl Scan {
     async fn count_replaced(&self, state: &Arc<CatalogState>) -> Result<(), NodesError> {
         let (store, state) = (self.store.clone(), Arc::clone(state));
         let (denied, name) = (self.denied.list(), self.catalog.name.clone());
-        let held = blocking(move || {
+        let held = off_worker(move || {
             let nodes = store.nodes();
             let mut held = Vec::new();
             let Some((newest, former)) = state.retained().split_first() else { return Ok(held) };
@@ -293,14 +294,5 @@ fn drop_content(store: &Store, blob: &BlobId) {
         && let Err(error) = store.purge(blob)
     {
         tracing::error!(%blob, error = &error as &dyn std::error::Error, "denied content is refused, and still on disk");
-    }
-}
-
-async fn blocking<T: Send + 'static>(
-    call: impl FnOnce() -> Result<T, NodesError> + Send + 'static,
-) -> Result<T, NodesError> {
-    match tokio::task::spawn_blocking(call).await {
-        Ok(result) => result,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }

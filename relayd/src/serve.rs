@@ -15,6 +15,7 @@ use odi_manifest::{BLOB_BYTES_MAX, BlobId, CHUNK_BYTES};
 use odi_wire::file_response::{Caching, FileMeta};
 use odi_wire::layout::LayoutPath;
 use odi_wire::media_type::MediaType;
+use odi_wire::off_worker::off_worker;
 use odi_wire::refusal::Refusal;
 use odi_wire::route::{self, ApiRoute, Route};
 use odi_wire::serve::{Request, Response, Service};
@@ -93,9 +94,8 @@ impl Relay {
         }
         let (store, blob) = (self.store.clone(), *blob);
         let list = self.chunk_lists.answer(blob, CHUNK_LIST_BYTES_MAX, async || {
-            let read = move || store.chunk_list(&blob).map(|list| list.to_bytes());
-            let list = tokio::task::spawn_blocking(read).await;
-            list.map_err(|_| Refusal::Internal)?.ok_or(Refusal::NotFound)
+            let list = off_worker(move || store.chunk_list(&blob).map(|list| list.to_bytes())).await;
+            list.ok_or(Refusal::NotFound)
         });
         Ok(Response::ok("application/octet-stream", list.await?))
     }

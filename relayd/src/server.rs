@@ -15,6 +15,7 @@ use odi_wire::admin::Admin;
 use odi_wire::client::{Client, ClientError, ClientPolicy};
 use odi_wire::limits::{LARGE_ANSWERS_BYTES, Limits};
 use odi_wire::message::RelayState;
+use odi_wire::off_worker::off_worker;
 use odi_wire::private_file;
 use odi_wire::request_signature::Verifier;
 use odi_wire::serve::{self, LargeAnswers, Running, ServeError, Throttle, TrustedProxies};
@@ -129,11 +130,7 @@ impl Server {
             Some(addr) => Some(serve::Server::bind(&[addr], Limits::default()).await?),
             None => None,
         };
-        let opening = tokio::task::spawn_blocking(move || open(config, clock, throttle)).await;
-        let relay = match opening {
-            Ok(relay) => Arc::new(relay?),
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        };
+        let relay = Arc::new(off_worker(move || open(config, clock, throttle)).await?);
         // Before the first answer: nothing is sent that was not counted.
         metering::settle(&relay).await;
         following::open_wanted(&relay).await;
@@ -221,7 +218,7 @@ impl Server {
             admin.drain(ADMIN_DRAIN).await;
         }
         let closing = Arc::clone(&relay);
-        let flushed = tokio::task::spawn_blocking(move || {
+        let flushed = off_worker(move || {
             if let Err(error) = closing.meter.close(&closing.throttle) {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
@@ -231,7 +228,7 @@ impl Server {
             closing.store.flush()
         })
         .await;
-        if let Ok(Err(error)) = flushed {
+        if let Err(error) = flushed {
             tracing::warn!(error = &error as &dyn std::error::Error, "the last fills may be lost");
         }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use odi_manifest::{ArtifactPath, Entry, NodesError};
 use odi_wire::catalog_settings::{CatalogSettings, SETTINGS_BYTES_MAX, SETTINGS_PATH, SettingsError};
+use odi_wire::off_worker::off_worker;
 use odi_wire::sync::RetainedHead;
 
 use crate::catalog::Catalog;
@@ -57,10 +58,7 @@ async fn read_newest(relay: &Relay, catalog: &Arc<Catalog>) -> Option<()> {
 
 async fn entry(relay: &Relay, head: &Arc<RetainedHead>) -> Result<Option<Entry>, NodesError> {
     let (nodes, tree) = (relay.store.nodes(), head.tree);
-    match tokio::task::spawn_blocking(move || tree.get(&nodes, SETTINGS_PATH)).await {
-        Ok(entry) => entry,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
+    off_worker(move || tree.get(&nodes, SETTINGS_PATH)).await
 }
 
 /// The file, from the store or else fetched into it. It is one chunk at most.
@@ -81,8 +79,5 @@ async fn bytes(
     if reader.chunk_count() == 0 {
         return Some(bytes::Bytes::new());
     }
-    match tokio::task::spawn_blocking(move || reader.chunk(0)).await {
-        Ok(read) => read.ok(),
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
+    off_worker(move || reader.chunk(0)).await.ok()
 }

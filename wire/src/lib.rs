@@ -33,10 +33,9 @@ pub mod check;
 pub mod config;
 pub mod daemon;
 pub mod finding;
+pub mod off_worker;
 pub mod private_file;
 pub mod tls;
-
-mod off_worker;
 
 /// The HTTP vocabulary. Daemons name its types through here, so that they depend on no HTTP library.
 pub use http;

@@ -7,12 +7,12 @@ use odi_wire::file_response::{Caching, FileMeta, plan};
 use odi_wire::http::StatusCode;
 use odi_wire::listing::{Page, Row};
 use odi_wire::media_type::MediaType;
+use odi_wire::off_worker::off_worker;
 use odi_wire::refusal::Refusal;
 use odi_wire::route::{CatalogName, Place, Query, StateName, pinned_path};
 use odi_wire::serve::{Request, Response};
 
 use super::redirect::{self, Errand};
-use crate::blocking::blocking;
 use crate::catalog::Catalog;
 use crate::catalog::resolve::{Found, Resolved, in_newest, in_state};
 use crate::catalog::view::{State, View};
@@ -136,7 +136,7 @@ impl Visit<'_> {
     async fn resolve(&self, path: String, state: Option<Arc<State>>) -> Result<Resolved, Refusal> {
         let (view, nodes, catalog) =
             (Arc::clone(&self.view), self.directory.nodes.clone(), Arc::clone(&self.catalog));
-        let resolved: Result<Resolved, NodesError> = blocking(move || {
+        let resolved: Result<Resolved, NodesError> = off_worker(move || {
             let believed = catalog.believed();
             let is_revoked = |path: &str, blob: &BlobId, seq: u64| {
                 believed.revocations().is_some_and(|list| list.revokes(path, blob, seq).is_some())
@@ -230,7 +230,7 @@ impl Visit<'_> {
     async fn listing(&self, folder: &str, state: Arc<State>) -> Result<Response, Refusal> {
         let (nodes, tree) = (self.directory.nodes.clone(), state.tree);
         let (asked, after) = (folder.to_owned(), self.query.after.clone());
-        let listed = blocking(move || tree.list(&nodes, &asked, after.as_deref(), PAGE_ROWS)).await;
+        let listed = off_worker(move || tree.list(&nodes, &asked, after.as_deref(), PAGE_ROWS)).await;
         let listed = listed.map_err(|error| super::internal(&error))?;
         let page = Page {
             catalog: self.catalog.name().to_string(),

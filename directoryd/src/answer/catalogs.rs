@@ -14,11 +14,11 @@ use odi_wire::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use odi_wire::http::{HeaderValue, StatusCode};
 use odi_wire::layout::{HEADS_PER_PACK, LayoutPath};
 use odi_wire::message::{CBOR, PUSH_BYTES_MAX, Push};
+use odi_wire::off_worker::off_worker;
 use odi_wire::refusal::Refusal;
 use odi_wire::serve::{Body, Request, Response};
 
 use super::{artifact, full, internal};
-use crate::blocking::blocking;
 use crate::catalog::Catalog;
 use crate::catalog::follow::{self, PushRefusal};
 use crate::catalog::view::{State, View};
@@ -67,7 +67,7 @@ pub(super) async fn layout(
         LayoutPath::HeadPack(number) => head_pack(directory, &catalog, number).await,
         LayoutPath::Revocations(id) => {
             let (directory, catalog) = (Arc::clone(directory), catalog.id());
-            let list = blocking(move || directory.ledger.list(&catalog, &id)).await;
+            let list = off_worker(move || directory.ledger.list(&catalog, &id)).await;
             list.map_err(|error| internal(&error))?.map(records).ok_or(Refusal::NotFound)
         }
         LayoutPath::Diff { from, to } => {
@@ -80,7 +80,7 @@ pub(super) async fn layout(
         }
         LayoutPath::Node(id) => {
             let store = directory.store.clone();
-            let node = blocking(move || store.node(&id)).await;
+            let node = off_worker(move || store.node(&id)).await;
             node.map_err(|error| internal(&error))?.map(records).ok_or(Refusal::NotFound)
         }
         LayoutPath::Blob(blob) => artifact::blob(directory, request, blob).await,
@@ -120,7 +120,7 @@ fn root(directory: &Directory, catalog: &Catalog, version: u64) -> Result<Respon
 
 async fn head_at(directory: &Arc<Directory>, catalog: &Catalog, seq: u64) -> Result<Response, Refusal> {
     let (directory, catalog) = (Arc::clone(directory), catalog.id());
-    let head = blocking(move || directory.ledger.head(&catalog, seq)).await;
+    let head = off_worker(move || directory.ledger.head(&catalog, seq)).await;
     head.map_err(|error| internal(&error))?.map(records).ok_or(Refusal::NotFound)
 }
 
@@ -131,7 +131,7 @@ async fn head_pack(directory: &Arc<Directory>, catalog: &Catalog, number: u64) -
     let believed = catalog.believed();
     let (directory, catalog) = (Arc::clone(directory), catalog.id());
     let is_left_out = move |seq| believed.trust().is_some_and(|trust| trust.ancestor(seq) != seq);
-    let pack = blocking(move || {
+    let pack = off_worker(move || {
         let mut pack = Vec::new();
         for seq in first.max(1)..=last {
             match directory.ledger.head(&catalog, seq) {
@@ -158,12 +158,12 @@ async fn diff(
     let (nodes, id) = (directory.nodes.clone(), catalog.id());
     let key = Large::Diff(id, from.id, to.id);
     let encoded = directory.large.answer(key, DIFF_BYTES_MAX as u64, async || {
-        let encoded = blocking(move || encoded_diff(&nodes, id, &from, &to)).await;
+        let encoded = off_worker(move || encoded_diff(&nodes, id, &from, &to)).await;
         encoded.map_err(|error| internal(&error))?.ok_or(Refusal::NotFound)
     });
     let encoded = encoded.await?;
     let Some(after) = after else { return Ok(records(encoded)) };
-    let rest = blocking(move || {
+    let rest = off_worker(move || {
         let end = end_of_operation(&encoded, &after).ok().flatten()?;
         (end <= encoded.len()).then(|| encoded.slice(end..))
     });
@@ -218,7 +218,7 @@ pub(super) async fn proof(
         None => catalog.view().newest().cloned().ok_or(Refusal::NotFound)?,
     };
     let nodes = directory.nodes.clone();
-    let proof = blocking(move || state.tree.prove(&nodes, path.as_str())).await;
+    let proof = off_worker(move || state.tree.prove(&nodes, path.as_str())).await;
     Ok(records(proof.map_err(|error| internal(&error))?.encode()))
 }
 

@@ -11,11 +11,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use odi_manifest::{ArtifactPath, FullFrames, NodeId, Nodes, NodesError, Tree};
+use odi_wire::off_worker::off_worker;
 use odi_wire::refusal::Refusal;
 use odi_wire::serve::{Body, BodyError};
 use tokio::sync::Semaphore;
-
-use crate::blocking::blocking;
 
 /// Bytes of a whole manifest that are gathered before they are sent.
 const PIECE_BYTES: usize = 256 << 10;
@@ -39,7 +38,7 @@ where
     let pieces = futures_util::stream::try_unfold(frames, move |frames| {
         let nodes = nodes.clone();
         async move {
-            let (piece, frames) = blocking(move || gathered(&nodes, frames)).await;
+            let (piece, frames) = off_worker(move || gathered(&nodes, frames)).await;
             let piece = piece.map_err(BodyError::source)?;
             Ok((!piece.is_empty()).then(|| (Bytes::from(piece), frames)))
         }
@@ -106,7 +105,7 @@ impl Lengths {
         loop {
             // Whoever asked may be gone by the next piece.
             let nodes = nodes.clone();
-            let (piece, rest) = blocking(move || gathered(&nodes, frames)).await;
+            let (piece, rest) = off_worker(move || gathered(&nodes, frames)).await;
             match piece {
                 Ok(piece) if piece.is_empty() => break,
                 Ok(piece) => length += piece.len() as u64,
@@ -203,7 +202,7 @@ mod tests {
             for body in &mut slow {
                 assert!(first_piece(body).await.len() < 2 * PIECE_BYTES);
             }
-            assert_eq!(blocking(|| "served").await, "served");
+            assert_eq!(off_worker(|| "served").await, "served");
         });
     }
 
@@ -217,7 +216,7 @@ mod tests {
             first_piece(&mut body).await;
             drop(body);
             // Behind whatever had been begun, as there is one thread.
-            blocking(|| ()).await;
+            off_worker(|| ()).await;
             let read = nodes.read.load(Ordering::SeqCst) - before;
             assert!(read < before / 2, "{read} of {before} nodes for one piece");
         });

@@ -16,10 +16,10 @@ use odi_wire::message::{
     RelayHolding, RelayReg, RelayState, RelaySummary, Statement, StatementError, encode_holders, open,
     to_json,
 };
+use odi_wire::off_worker::off_worker;
 use odi_wire::refusal::Refusal;
 use odi_wire::serve::{Request, Response, Scheme};
 
-use crate::blocking::blocking;
 use crate::config::PrivateAddresses;
 use crate::directory::{Directory, Large};
 use crate::network::Network;
@@ -163,7 +163,7 @@ pub(super) async fn holders(
                 .take(HOLDERS_MAX)
                 .collect()
         };
-        Ok(blocking(move || encode_holders(envelopes.iter().map(Bytes::as_ref))).await)
+        Ok(off_worker(move || encode_holders(envelopes.iter().map(Bytes::as_ref))).await)
     });
     Ok(Response::ok(CBOR, answer.await?).with_header("cache-control", HeaderValue::from_static("no-store")))
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use odi_manifest::{Entry, Head, NodesError, Op, Timestamp, Tree, Unverified};
 use odi_wire::catalog_settings::{CatalogSettings, SETTINGS_BYTES_MAX, SETTINGS_PATH, SettingsError};
 use odi_wire::message::Push;
+use odi_wire::off_worker::off_worker;
 use odi_wire::sync::{FollowedCatalog, PushOutcome, RetainedHead, SyncError, SyncSource};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -21,7 +22,6 @@ use url::Url;
 
 use super::view::{CHANGED_MAX, State, View};
 use super::{Catalog, Standing, withdrawn};
-use crate::blocking::blocking;
 use crate::directory::Directory;
 use crate::state_rules::CARRIED_BYTES_MAX;
 
@@ -144,7 +144,7 @@ pub(crate) async fn show(directory: &Arc<Directory>, catalog: &Arc<Catalog>) -> 
         return Ok(());
     }
     let (nodes, former) = (directory.nodes.clone(), view.newest().map(|state| state.tree));
-    let state = blocking(move || changed_state(&nodes, &newest, former.as_ref())).await?;
+    let state = off_worker(move || changed_state(&nodes, &newest, former.as_ref())).await?;
     withdraw(directory, catalog).await?;
     tracing::info!(catalog = %catalog.name(), pin = %state.pin, entries = state.tree.entries, "a head was adopted");
     let state = Arc::new(state);
@@ -163,7 +163,7 @@ pub(crate) async fn show(directory: &Arc<Directory>, catalog: &Arc<Catalog>) -> 
 async fn withdraw(directory: &Arc<Directory>, catalog: &Arc<Catalog>) -> Result<(), NodesError> {
     let (nodes, states) = (directory.nodes.clone(), catalog.view().known().cloned().collect::<Vec<_>>());
     let believed = catalog.believed();
-    let blobs = blocking(move || match believed.revocations() {
+    let blobs = off_worker(move || match believed.revocations() {
         Some(list) => withdrawn::by_path(list, &states, &nodes),
         None => Ok(std::collections::HashSet::new()),
     })
@@ -212,7 +212,7 @@ async fn prepare(directory: &Arc<Directory>, catalog: &Arc<Catalog>) {
 
 async fn read_settings(directory: &Arc<Directory>, catalog: &Arc<Catalog>, state: &State) {
     let (nodes, tree) = (directory.nodes.clone(), state.tree);
-    let Ok(entry) = blocking(move || tree.get(&nodes, SETTINGS_PATH)).await else { return };
+    let Ok(entry) = off_worker(move || tree.get(&nodes, SETTINGS_PATH)).await else { return };
     let revoked = |entry: &Entry| catalog.believed().revokes(SETTINGS_PATH, entry, state.head.seq).is_some();
     match entry {
         Some(entry) if !revoked(&entry) => {

@@ -3,13 +3,13 @@
 //! A carried artifact that was lost needs nothing: whoever asks for it next has it fetched. A lost node tears a state; the
 //! catalog's follower then asks its origin for the tree again, and gets only what is missing where it can.
 
+use odi_wire::off_worker::off_worker;
 use std::sync::Arc;
 use std::time::Duration;
 
 use odi_store::Event;
 use tokio_util::sync::CancellationToken;
 
-use crate::blocking::blocking;
 use crate::directory::Directory;
 
 /// Between two looks at what the store lost.
@@ -64,7 +64,7 @@ async fn scrub(directory: &Directory) {
         store.scrub(SCRUB_BYTES)?;
         store.expunge()
     };
-    if let Err(error) = blocking(scrubbing).await {
+    if let Err(error) = off_worker(scrubbing).await {
         tracing::warn!(error = &error as &dyn std::error::Error, "cannot scrub");
     }
 }

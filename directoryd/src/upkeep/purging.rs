@@ -4,6 +4,7 @@
 //! rewriting their packs. What a crash or a full disk leaves of that, the next scrub does (see `mending`).
 //! Trees are walked when a head brought another list and after a start, and again for what something else still named.
 
+use odi_wire::off_worker::off_worker;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
@@ -11,7 +12,6 @@ use odi_manifest::{BlobId, CatalogId, HeadId, NodesError, RevId, Revoked};
 use odi_store::Store;
 
 use super::kept_heads;
-use crate::blocking::blocking;
 use crate::catalog::Catalog;
 use crate::catalog::kept::{each_entry, kept};
 use crate::directory::{Directory, Nodes};
@@ -48,7 +48,7 @@ impl Purges {
         let (store, nodes, catalogs) =
             (directory.store.clone(), directory.nodes.clone(), directory.catalogs());
         let standing = self.standing.clone();
-        let found = blocking(move || find_and_purge(&store, &nodes, &catalogs, standing, has_news)).await;
+        let found = off_worker(move || find_and_purge(&store, &nodes, &catalogs, standing, has_news)).await;
         match found {
             Ok(found) => {
                 if found.is_all {
@@ -73,7 +73,7 @@ impl Purges {
 /// Takes purged bytes off the disk.
 async fn expunge(directory: &Directory) {
     let store = directory.store.clone();
-    if let Err(error) = blocking(move || store.expunge()).await {
+    if let Err(error) = off_worker(move || store.expunge()).await {
         let error = &error as &dyn std::error::Error;
         tracing::error!(error, "withdrawn bytes are dead, and still on disk");
     }

@@ -5,6 +5,7 @@
 //!   could give back.
 //! - No catalog advances meanwhile: nodes of a head that is about to be adopted are nobody's yet.
 
+use odi_wire::off_worker::off_worker;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,6 @@ use odi_store::{Keep, Live, Store};
 use tokio_util::sync::CancellationToken;
 
 use super::kept_heads;
-use crate::blocking::blocking;
 use crate::catalog::Catalog;
 use crate::catalog::kept::{each_entry, each_node, kept};
 use crate::directory::{Directory, Nodes};
@@ -66,7 +66,7 @@ impl Reclaims {
         let Some(_still) = stop.run_until_cancelled(hold_still(&catalogs)).await else { return false };
         (self.since, self.tried) = (now, Some(now));
         let (store, nodes, all) = (directory.store.clone(), directory.nodes.clone(), catalogs.clone());
-        let needed = blocking(move || Needed::of(&all, &store, &nodes)).await;
+        let needed = off_worker(move || Needed::of(&all, &store, &nodes)).await;
         let needed = match needed {
             Ok(needed) => needed,
             Err(hindrance) => {
@@ -76,7 +76,7 @@ impl Reclaims {
             }
         };
         let store = directory.store.clone();
-        match blocking(move || store.reclaim(&needed, 0)).await {
+        match off_worker(move || store.reclaim(&needed, 0)).await {
             Ok(reclaimed) => {
                 tracing::info!(?reclaimed, "space was taken back in the store");
                 self.has_lapsed = false;

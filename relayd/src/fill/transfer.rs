@@ -10,6 +10,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use odi_manifest::{CHUNK_BYTES, chunk_count, chunk_range};
 use odi_wire::fetch::{BlobFetch, FetchError, Pull, Source as Place};
+use odi_wire::off_worker::off_worker;
 use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
 
@@ -40,11 +41,8 @@ pub(super) async fn small(fill: &Fill, job: &Job) -> Result<(), FetchError> {
         let fetched = course.measured(&places, || fetcher.small_blob(&job.wanted, &places)).await;
         if let Some(bytes) = course.learn(step, &places, fetched).await? {
             let (store, blob) = (fill.store.clone(), job.wanted.blob);
-            let ingested = tokio::task::spawn_blocking(move || store.ingest(&blob, &bytes)).await;
-            return match ingested {
-                Ok(ingested) => ingested.map(drop).map_err(FetchError::Ingest),
-                Err(error) => std::panic::resume_unwind(error.into_panic()),
-            };
+            let ingested = off_worker(move || store.ingest(&blob, &bytes)).await;
+            return ingested.map(drop).map_err(FetchError::Ingest);
         }
     }
 }
@@ -102,10 +100,8 @@ async fn take_list(fill: &Fill, job: &Job, fetch: &BlobFetch) -> Result<bool, Fe
         let fetched = course.fetcher(step).chunk_list(&job.wanted, &places).await;
         let Some(list) = course.learn(step, &places, fetched).await? else { continue };
         let partial = fetch.partial().clone();
-        return match tokio::task::spawn_blocking(move || partial.set_list(list)).await {
-            Ok(set) => Ok(set.map(|()| true)?),
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        };
+        off_worker(move || partial.set_list(list)).await?;
+        return Ok(true);
     }
     Ok(false)
 }

@@ -9,6 +9,7 @@ use odi_wire::catalog_settings::CatalogSettings;
 use odi_wire::fetch::Pull;
 use odi_wire::file_response::{Caching, FileMeta};
 use odi_wire::http::StatusCode;
+use odi_wire::off_worker::off_worker;
 use odi_wire::refusal::Refusal;
 use odi_wire::route::{Place, Query, StateName, encode_path, encode_query, pinned_path};
 use odi_wire::serve::{Request, Response};
@@ -157,12 +158,12 @@ impl Asked<'_> {
                 let (state, head) = (Arc::clone(self.state), Arc::clone(self.head));
                 let (place, after) = (self.place.clone(), self.query.after.clone());
                 let pinned = question.pinned;
-                let read = tokio::task::spawn_blocking(move || {
+                off_worker(move || {
                     let (state, head, settings) = (&state, &head, &*settings);
                     let (place, after) = (&place, after.as_deref());
                     Question { state, head, place, after, pinned, settings }.answer(&nodes)
-                });
-                read.await.map_err(|_| Refusal::Internal)?
+                })
+                .await
             }
             answered => answered,
         };

@@ -12,6 +12,7 @@ use odi_wire::fetch::{BlobFetch, PULL, PULL_HOLD, Pull};
 use odi_wire::file_response::{FileMeta, Segment, plan};
 use odi_wire::http::header::{HeaderMap, HeaderValue, RANGE};
 use odi_wire::http::{Method, StatusCode};
+use odi_wire::off_worker::off_worker;
 use odi_wire::refusal::Refusal;
 use odi_wire::serve::{Request, Response};
 use tokio::time::{Instant, timeout_at};
@@ -141,8 +142,7 @@ async fn part(
 
 async fn held_list(relay: &Relay, meta: &FileMeta) -> Result<Response, Refusal> {
     let (store, blob) = (relay.store.clone(), meta.blob);
-    let list = tokio::task::spawn_blocking(move || store.chunk_list(&blob)).await;
-    let list = list.map_err(|_| Refusal::Internal)?.ok_or(Refusal::NotFound)?;
+    let list = off_worker(move || store.chunk_list(&blob)).await.ok_or(Refusal::NotFound)?;
     Ok(Response::ok("application/octet-stream", list.to_bytes()))
 }
 

@@ -11,6 +11,7 @@ mod status;
 use std::error::Error;
 use std::sync::Arc;
 
+use odi_wire::chain;
 use odi_wire::layout::LayoutPath;
 use odi_wire::refusal::Refusal;
 use odi_wire::route::{ApiRoute, Route, parse};
@@ -75,13 +76,6 @@ async fn api(directory: &Arc<Directory>, request: Request, route: ApiRoute) -> R
 
 /// An error of ours: its whole chain goes to the log, and the caller learns that it was ours.
 fn internal(error: &(dyn Error + 'static)) -> Refusal {
-    let mut chain = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        chain.push_str(": ");
-        chain.push_str(&error.to_string());
-        cause = error.source();
-    }
-    tracing::error!(error = chain, "a request failed for a reason of ours");
+    tracing::error!(error = chain::of(error), "a request failed for a reason of ours");
     Refusal::Internal
 }

@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use odi_manifest::{BlobId, CHUNK_BYTES, ChunkList, Entry, chunk_count, chunk_range};
+use odi_wire::chain;
 use odi_wire::client::{Ask, Client, ClientError};
 use odi_wire::http::header::CONTENT_RANGE;
 use odi_wire::http::{HeaderMap, StatusCode};
@@ -96,12 +97,5 @@ fn has_range(headers: &HeaderMap, range: &Range<u64>, size: u64) -> bool {
 
 /// An error of the client with its causes, for the operator of the other side.
 pub(crate) fn told(error: &ClientError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text.chars().take(300).collect()
+    chain::of(error).chars().take(300).collect()
 }

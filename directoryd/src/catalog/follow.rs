@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use odi_manifest::{Entry, Head, NodesError, Op, Timestamp, Tree, Unverified};
 use odi_wire::catalog_settings::{CatalogSettings, SETTINGS_BYTES_MAX, SETTINGS_PATH, SettingsError};
+use odi_wire::chain;
 use odi_wire::message::Push;
 use odi_wire::off_worker::off_worker;
 use odi_wire::sync::{FollowedCatalog, PushOutcome, RetainedHead, SyncError, SyncSource};
@@ -95,7 +96,7 @@ async fn fill_line(directory: &Directory, catalog: &Catalog) -> bool {
     match directory.sync.fill_line(catalog.followed(), &source, ANCESTORS_AT_ONCE).await {
         Ok(filled) => filled == ANCESTORS_AT_ONCE,
         Err(error) => {
-            tracing::info!(catalog = %catalog.name(), fault = chain(&error), "former heads are not to be had now");
+            tracing::info!(catalog = %catalog.name(), fault = chain::of(&error), "former heads are not to be had now");
             false
         }
     }
@@ -111,7 +112,7 @@ async fn poll(directory: &Arc<Directory>, catalog: &Arc<Catalog>) -> bool {
     let Some(origin) = &catalog.config().origin else { return true };
     let source = SyncSource::origin(origin.clone());
     let outcome = advance(directory, catalog, &source).await;
-    let fault = outcome.as_ref().err().map(chain);
+    let fault = outcome.as_ref().err().map(|error| chain::of(error));
     if let Some(fault) = &fault {
         tracing::warn!(catalog = %catalog.name(), fault, "the origin could not be followed");
     }
@@ -278,7 +279,7 @@ pub(crate) async fn push(
     let _alone = catalog.advancing.lock().await;
     let now = directory.clock.now();
     let received = directory.sync.receive(catalog.followed(), push, fallback.as_ref(), now).await;
-    show(directory, catalog).await.map_err(|error| PushRefusal::Refused(chain(&error)))?;
+    show(directory, catalog).await.map_err(|error| PushRefusal::Refused(chain::of(&error)))?;
     match received {
         Ok(PushOutcome::Taken(_)) => Ok(()),
         Ok(PushOutcome::Conflict(current)) => Err(PushRefusal::Superseded(current)),
@@ -286,10 +287,10 @@ pub(crate) async fn push(
             Err(PushRefusal::Refused(format!(
                 "{}; this directory holds no state of the catalog and cannot fetch one from an origin: push with \
                  the diff from the empty manifest, or have its operator give it an origin that it can reach",
-                chain(&error)
+                chain::of(&error)
             )))
         }
-        Err(error) => Err(PushRefusal::Refused(chain(&error))),
+        Err(error) => Err(PushRefusal::Refused(chain::of(&error))),
     }
 }
 
@@ -302,15 +303,4 @@ const fn is_lacking(error: &SyncError) -> bool {
 fn named_origin(push: &Push) -> Option<Url> {
     let head = Unverified::<Head>::decode(&push.head).ok()?;
     head.claims().origins.iter().find_map(|origin| origin.parse().ok())
-}
-
-fn chain(error: &(impl std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

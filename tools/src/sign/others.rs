@@ -7,13 +7,14 @@
 use std::collections::BTreeSet;
 
 use odi_manifest::{Head, HeadRefusal, Unverified};
+use odi_wire::chain;
 use url::Url;
 
 use super::failure::Failure;
 use super::history::ancestor;
 use super::odi_folder::OdiFolder;
 use super::published::Published;
-use super::remote::{Place, Remote, RemoteError};
+use super::remote::{Place, Remote};
 
 /// Whom to ask, beside the origins of the newest head.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +52,7 @@ pub(crate) fn ask(
             Ok(None) => {}
             Ok(Some(theirs)) => notes.extend(judge(odi, published, &url, &theirs)?),
             Err(error) => {
-                notes.push(format!("whether the catalog moved on could not be asked: {}", chain(&error)));
+                notes.push(format!("whether the catalog moved on could not be asked: {}", chain::of(&error)));
             }
         }
     }
@@ -91,16 +92,4 @@ pub(crate) fn judge(
         }
         Err(_) => Ok(Some(format!("{url} has head {}, which is not in this tree's history", claims.seq))),
     }
-}
-
-/// An error and its causes in one line.
-fn chain(error: &RemoteError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -11,10 +11,10 @@ use odi_wire::chain;
 use odi_wire::check::{DiskNeed, Site, site};
 use odi_wire::client::{Client, ClientPolicy};
 use odi_wire::finding::{Finding, Severity};
+use odi_wire::identity_key;
 use odi_wire::message::DaemonKind;
 
 use crate::config::{Config, PrivateAddresses};
-use crate::identity;
 
 /// How long an origin may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Looks at everything that can be looked at from here.
 pub async fn check(config: &Config, clock: &dyn Clock) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let identity = identity::kept(&config.data_dir).unwrap_or_else(|error| {
+    let identity = identity_key::kept(&config.data_dir).unwrap_or_else(|error| {
         findings.push(Finding::new(Severity::Fatal, format!("{}.", chain::of(&error))));
         None
     });

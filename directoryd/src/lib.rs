@@ -37,7 +37,6 @@ mod selftest;
 mod tend;
 
 // Disk.
-mod identity;
 mod upkeep;
 
 pub use config::Config;

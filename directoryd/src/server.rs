@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use odi_manifest::{CatalogId, Clock, Timestamp};
+use odi_manifest::{CatalogId, Clock, SigningKey, Timestamp};
 use odi_store::{Disk, Ledger, LedgerError, RealDisk, Store, StoreError, StoreOptions, ledger_folder};
 use odi_wire::admin::Admin;
 use odi_wire::client::{Client, ClientError, ClientPolicy, Family};
 use odi_wire::fetch::{FetchLimits, Fetcher};
+use odi_wire::identity_key::{self, IdentityKeyError};
 use odi_wire::limits::{LARGE_ANSWERS_BYTES, Limits};
 use odi_wire::off_worker::off_worker;
 use odi_wire::route::CatalogName;
@@ -20,6 +21,7 @@ use odi_wire::tls::{Tls, TlsError};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
 
 use crate::admin::Measured;
 use crate::answer::{Answers, Lengths};
@@ -27,7 +29,6 @@ use crate::carry::Carry;
 use crate::catalog::{Catalog, follow};
 use crate::config::{Config, PrivateAddresses};
 use crate::directory::{CALLER_PACE, CALLERS_MAX, Directory};
-use crate::identity::{self, IdentityError};
 use crate::origins::Origins;
 use crate::relays::Relays;
 use crate::roster::{Examined, RosterLimits};
@@ -54,7 +55,7 @@ pub enum ServerError {
     },
     /// There is no identity.
     #[error("the directory has no identity")]
-    Identity(#[from] IdentityError),
+    Identity(#[from] IdentityKeyError),
     /// The store does not open.
     #[error("the store does not open")]
     Store(#[from] StoreError),
@@ -219,13 +220,18 @@ async fn open(config: Config, clock: Arc<dyn Clock>) -> Result<Directory, Server
     off_worker(move || open_blocking(config, clock, client)).await
 }
 
+/// What keeps clients with their relay, over restarts too: derived, so that it is one secret less on the disk.
+fn selection_seed(identity: &SigningKey) -> [u8; 32] {
+    blake3::derive_key("ODI 2026-11 selection seed v1", &*identity.seed())
+}
+
 fn open_blocking(config: Config, clock: Arc<dyn Clock>, client: Client) -> Result<Directory, ServerError> {
     let now: Timestamp = clock.now();
     let data_dir = |source| ServerError::DataDir { path: config.data_dir.clone(), source };
     std::fs::create_dir_all(&config.data_dir).map_err(data_dir)?;
-    let mut fresh = [0; 32];
-    getrandom::fill(&mut fresh).map_err(|error| data_dir(std::io::Error::other(error)))?;
-    let identity = identity::load_or_make(&config.data_dir, fresh)?;
+    let mut fresh = Zeroizing::new([0; 32]);
+    getrandom::fill(&mut *fresh).map_err(|error| data_dir(std::io::Error::other(error)))?;
+    let identity = identity_key::kept_or_made(&config.data_dir, &fresh)?;
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let options = StoreOptions {
         clock: Arc::clone(&clock),
@@ -246,7 +252,7 @@ fn open_blocking(config: Config, clock: Arc<dyn Clock>, client: Client) -> Resul
     let relays = Relays::open(&config.data_dir, limits, examined, now).map_err(data_dir)?;
     Ok(Directory {
         id: identity.public_key(),
-        seed: identity::selection_seed(&identity),
+        seed: selection_seed(&identity),
         started: now,
         carry: Carry::new(store.clone(), fetcher.clone()),
         origins: Origins::new(now),

@@ -8,11 +8,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use odi_manifest::{CatalogId, PublicKey};
+use odi_wire::identity_key::secret;
 use odi_wire::message::{PreSharedKey, PublicUrl};
 use odi_wire::private_file;
 use serde::{Deserialize, Serialize};
-
-use crate::identity::hex32;
 
 /// The most names that are remembered of one directory.
 pub const NAMES_MAX: usize = 4096;
@@ -117,7 +116,7 @@ impl Acquaintance {
             Some(text) => {
                 let record: Record = serde_json::from_slice(&text).map_err(|_| malformed())?;
                 let psk =
-                    hex32(record.psk.as_bytes()).filter(|_| record.url == *url).ok_or_else(malformed)?;
+                    secret(record.psk.as_bytes()).filter(|_| record.url == *url).ok_or_else(malformed)?;
                 Self {
                     path: path.clone(),
                     url: record.url,

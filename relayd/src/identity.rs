@@ -1,39 +1,39 @@
 //! Who this relay is: an Ed25519 key, made on the first start, and the counter under which it makes statements.
 //!
-//! The seed is `identity.key` (64 hexadecimal digits, mode 0600). Losing it makes another relay, copying it makes two that
-//! contradict each other. Statements carry a strictly rising generation; it survives a crash, because `generation` holds
-//! a ceiling that is durable before any number below it is used.
+//! The key is [`odi_wire::identity_key`]'s. Losing it makes another relay, copying it makes two that contradict each other.
+//! Statements carry a strictly rising generation; it survives a crash, because `generation` holds a ceiling that is durable
+//! before any number below it is used.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use data_encoding::HEXLOWER_PERMISSIVE;
 use odi_manifest::{PublicKey, Signer, SigningKey, Timestamp};
+use odi_wire::identity_key::{self, IdentityKeyError};
 use odi_wire::private_file;
 use zeroize::Zeroizing;
 
-const FILE: &str = "identity.key";
 /// How many generations one write of the ceiling allows: about a day of announcements.
 const RESERVED: u64 = 4096;
 
 /// Why there is no usable identity.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
-    /// A file could not be read or written.
+    /// There is no key.
+    #[error(transparent)]
+    Key(#[from] IdentityKeyError),
+    /// The counter cannot be read or written.
     #[error("cannot use {}", path.display())]
     File {
-        /// Which.
+        /// The file.
         path: PathBuf,
         /// Why.
         source: std::io::Error,
     },
-    /// A file does not hold what it should. It is never overwritten: it may be the only copy.
-    #[error("{} does not hold {expected}", path.display())]
+    /// The counter does not read. It is never overwritten: a lower one would make every statement an old one.
+    #[error("{} does not hold a number", path.display())]
     Malformed {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// What it should hold.
-        expected: &'static str,
     },
 }
 
@@ -52,30 +52,22 @@ struct Generation {
 impl Identity {
     /// The public key of the identity in `data_dir`; `None` if there is none yet. Changes nothing.
     pub fn kept(data_dir: &Path) -> Result<Option<PublicKey>, IdentityError> {
-        Ok(seed(&data_dir.join(FILE))?.map(|seed| SigningKey::from_seed(&seed).public_key()))
+        Ok(identity_key::kept(data_dir)?.map(|key| key.public_key()))
     }
 
     /// Reads the identity from `data_dir`, or makes it from `fresh` if there is none.
-    pub fn open(data_dir: &Path, fresh: Zeroizing<[u8; 32]>) -> Result<Self, IdentityError> {
-        let path = data_dir.join(FILE);
-        let seed = match seed(&path)? {
-            Some(kept) => kept,
-            None => {
-                let text = Zeroizing::new(data_encoding::HEXLOWER.encode(&*fresh) + "\n");
-                replace(&path, text.as_bytes())?;
-                fresh
-            }
-        };
+    pub fn open(data_dir: &Path, fresh: &Zeroizing<[u8; 32]>) -> Result<Self, IdentityError> {
+        let key = identity_key::kept_or_made(data_dir, fresh)?;
         let path = data_dir.join("generation");
         let ceiling = match read(&path)? {
             None => 0,
             Some(text) => std::str::from_utf8(&text)
                 .ok()
                 .and_then(|text| text.trim().parse().ok())
-                .ok_or_else(|| IdentityError::Malformed { path: path.clone(), expected: "a number" })?,
+                .ok_or_else(|| IdentityError::Malformed { path: path.clone() })?,
         };
         let generation = Mutex::new(Generation { path, last: ceiling, ceiling });
-        Ok(Self { key: SigningKey::from_seed(&seed), generation })
+        Ok(Self { key, generation })
     }
 
     /// The relay's public key.
@@ -109,19 +101,6 @@ impl std::fmt::Debug for Identity {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Identity").field(&self.public_key()).finish()
     }
-}
-
-/// Reads 64 hexadecimal digits, with a line end or without.
-pub(crate) fn hex32(text: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
-    let bytes = Zeroizing::new(HEXLOWER_PERMISSIVE.decode(text.trim_ascii()).ok()?);
-    bytes.as_slice().try_into().ok().map(Zeroizing::new)
-}
-
-fn seed(path: &Path) -> Result<Option<Zeroizing<[u8; 32]>>, IdentityError> {
-    let Some(text) = read(path)?.map(Zeroizing::new) else { return Ok(None) };
-    let malformed =
-        || IdentityError::Malformed { path: path.to_owned(), expected: "a seed of 64 hexadecimal digits" };
-    hex32(&text).map(Some).ok_or_else(malformed)
 }
 
 fn read(path: &Path) -> Result<Option<Vec<u8>>, IdentityError> {

@@ -256,7 +256,7 @@ fn open(config: Config, clock: Arc<dyn Clock>, throttle: Arc<Throttle>) -> Resul
     };
     let store = Store::open_after(&disk, &config.data_dir.join("store"), &options, LOCK_PATIENCE)?;
     let ledger = odi_store::Ledger::open(disk, &odi_store::ledger_folder(&config.data_dir))?;
-    let identity = Identity::open(&config.data_dir, Zeroizing::new(random()?))?;
+    let identity = Identity::open(&config.data_dir, &Zeroizing::new(random()?))?;
     let me = identity.public_key();
     let mut directories = Vec::new();
     for directory in &config.directories {

@@ -33,6 +33,7 @@ pub mod check;
 pub mod config;
 pub mod daemon;
 pub mod finding;
+pub mod identity_key;
 pub mod off_worker;
 pub mod private_file;
 pub mod tls;

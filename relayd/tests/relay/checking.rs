@@ -99,7 +99,7 @@ async fn what_would_fail_is_said_in_words() {
         (&*port, "PORT"),
     ];
     insta::assert_snapshot!(report(&findings, folder.path(), &pieces), @r#"
-FAILS    FOLDER/data/identity.key does not hold a seed of 64 hexadecimal digits.
+FAILS    the identity FOLDER/data/identity.key is not a line of 64 hexadecimal digits.
 (the speed of the disk)
 FAILS    disk = 900.0 PB is more than there is: SIZE, SIZE of it free. Nothing more would be taken when that is full.
 FAILS    127.0.0.1:TAKEN cannot be listened on: another program has it, or another line of this file.

@@ -6,16 +6,17 @@ use std::os::unix::fs::PermissionsExt;
 use odi_manifest::{CatalogId, SigningKey, Timestamp};
 use odi_relayd::acquaintance::{Acquaintance, Contradiction};
 use odi_relayd::identity::{Identity, IdentityError};
+use odi_wire::identity_key::IdentityKeyError;
 use odi_wire::message::PublicUrl;
 use zeroize::Zeroizing;
 
 #[test]
 fn an_identity_is_made_once_and_its_statements_only_rise() {
     let folder = tempfile::tempdir().unwrap();
-    let first = Identity::open(folder.path(), Zeroizing::new([1; 32])).unwrap();
+    let first = Identity::open(folder.path(), &Zeroizing::new([1; 32])).unwrap();
     let generations: Vec<u64> = (0..3).map(|_| first.next_generation(Timestamp(1000)).unwrap()).collect();
     assert_eq!(generations, [1000, 1001, 1002]);
-    let again = Identity::open(folder.path(), Zeroizing::new([2; 32])).unwrap();
+    let again = Identity::open(folder.path(), &Zeroizing::new([2; 32])).unwrap();
     assert_eq!(again.public_key(), first.public_key());
     // The clock went back, as after a flat battery.
     assert!(again.next_generation(Timestamp(10)).unwrap() > 1002);
@@ -28,8 +29,8 @@ fn a_damaged_identity_is_refused_and_never_overwritten() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("identity.key");
     std::fs::write(&path, "not a seed\n").unwrap();
-    let refused = Identity::open(folder.path(), Zeroizing::new([1; 32]));
-    assert!(matches!(refused, Err(IdentityError::Malformed { .. })));
+    let refused = Identity::open(folder.path(), &Zeroizing::new([1; 32]));
+    assert!(matches!(refused, Err(IdentityError::Key(IdentityKeyError::Malformed { .. }))));
     assert_eq!(std::fs::read_to_string(path).unwrap(), "not a seed\n");
 }
 

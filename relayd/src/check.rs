@@ -4,43 +4,16 @@
 
 mod directories;
 
-use std::time::Duration;
-
 use odi_manifest::Clock;
 use odi_wire::check::{DiskNeed, Site, site};
-use odi_wire::client::{Client, ClientPolicy};
 use odi_wire::message::DaemonKind;
 
 pub use odi_wire::finding::{Finding, Severity};
 
-use crate::chain;
-use crate::config::{Config, PrivateAddresses};
-use crate::identity::Identity;
-
-/// How long a directory may take to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::config::Config;
 
 /// Looks at everything that can be looked at from here.
 pub async fn check(config: &Config, clock: &dyn Clock) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let identity = Identity::kept(&config.data_dir).unwrap_or_else(|error| {
-        findings.push(Finding::new(Severity::Fatal, format!("{}.", chain::of(&error))));
-        None
-    });
-    let policy = ClientPolicy {
-        extra_roots: config.extra_roots.clone(),
-        allow_private_addresses: config.private_addresses == PrivateAddresses::Allowed,
-        head_timeout: PATIENCE,
-        ..ClientPolicy::default()
-    };
-    let client = match Client::new(policy) {
-        Ok(client) => client,
-        Err(error) => {
-            let words = format!("no requests can be made: {}.", chain::of(&error));
-            findings.push(Finding::new(Severity::Fatal, words));
-            return findings;
-        }
-    };
     let urls: Vec<url::Url> = config.public_urls.iter().map(|url| url.to_url()).collect();
     let here = Site {
         kind: DaemonKind::Relay,
@@ -51,9 +24,11 @@ pub async fn check(config: &Config, clock: &dyn Clock) -> Vec<Finding> {
         admin: config.admin,
         tls: config.tls.as_ref(),
         urls: &urls,
-        identity,
+        extra_roots: &config.extra_roots,
+        private_addresses: config.private_addresses,
     };
-    findings.extend(site(&here, &client, clock.now()).await);
+    let (mut findings, client) = site(&here, clock.now()).await;
+    let Some(client) = client else { return findings };
     for asked in &config.directories {
         findings.extend(directories::look_at(&client, asked, &config.data_dir, clock).await);
     }

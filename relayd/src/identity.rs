@@ -50,11 +50,6 @@ struct Generation {
 }
 
 impl Identity {
-    /// The public key of the identity in `data_dir`; `None` if there is none yet. Changes nothing.
-    pub fn kept(data_dir: &Path) -> Result<Option<PublicKey>, IdentityError> {
-        Ok(identity_key::kept(data_dir)?.map(|key| key.public_key()))
-    }
-
     /// Reads the identity from `data_dir`, or makes it from `fresh` if there is none.
     pub fn open(data_dir: &Path, fresh: &Zeroizing<[u8; 32]>) -> Result<Self, IdentityError> {
         let key = identity_key::kept_or_made(data_dir, fresh)?;

@@ -9,19 +9,24 @@ mod listening;
 mod way_here;
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use odi_manifest::{PublicKey, Timestamp};
 use url::Url;
 
 pub use clocks::{CLOCK_APART_MAX, clock_against};
 
-use crate::client::Client;
-use crate::config::{Size, TlsConfig};
+use crate::client::{Client, ClientPolicy};
+use crate::config::{PrivateAddresses, Size, TlsConfig};
 use crate::finding::{Finding, Severity};
+use crate::identity_key;
 use crate::message::DaemonKind;
 use crate::off_worker::off_worker;
-use crate::tls;
+use crate::{chain, tls};
+
+/// How long whoever is asked may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a configuration says of a disk.
 #[derive(Clone, Copy, Debug)]
@@ -53,8 +58,10 @@ pub struct Site<'c> {
     pub tls: Option<&'c TlsConfig>,
     /// Where clients reach it.
     pub urls: &'c [Url],
-    /// Its key, if it has one yet.
-    pub identity: Option<PublicKey>,
+    /// Certificate roots that its client believes beside the system's.
+    pub extra_roots: &'c [PathBuf],
+    /// Where its client may go.
+    pub private_addresses: PrivateAddresses,
 }
 
 impl Site<'_> {
@@ -70,8 +77,52 @@ const fn name_of(kind: DaemonKind) -> &'static str {
     }
 }
 
-/// Looks at all that a daemon needs of its own machine and of the way to it.
-pub async fn site(site: &Site<'_>, client: &Client, now: Timestamp) -> Vec<Finding> {
+/// Looks at all that a daemon needs of its own machine and of the way to it. The client is for what the daemon looks at
+/// beside that; there is none, and nothing more to look at, where no requests can be made.
+pub async fn site(site: &Site<'_>, now: Timestamp) -> (Vec<Finding>, Option<Client>) {
+    let mut findings = Vec::new();
+    let identity = identity(site.data_dir, &mut findings).await;
+    let client = match client(site) {
+        Ok(client) => client,
+        Err(fault) => {
+            findings.push(fault);
+            return (findings, None);
+        }
+    };
+    findings.extend(surroundings(site, &client, identity, now).await);
+    (findings, Some(client))
+}
+
+/// The daemon's key, if it has one yet.
+async fn identity(data_dir: &Path, findings: &mut Vec<Finding>) -> Option<PublicKey> {
+    let folder = data_dir.to_owned();
+    match off_worker(move || identity_key::kept(&folder)).await {
+        Ok(kept) => kept.map(|key| key.public_key()),
+        Err(error) => {
+            findings.push(Finding::new(Severity::Fatal, format!("{}.", chain::of(&error))));
+            None
+        }
+    }
+}
+
+fn client(site: &Site<'_>) -> Result<Client, Finding> {
+    let policy = ClientPolicy {
+        allow_private_addresses: site.private_addresses == PrivateAddresses::Allowed,
+        extra_roots: site.extra_roots.to_owned(),
+        head_timeout: PATIENCE,
+        ..ClientPolicy::default()
+    };
+    Client::new(policy).map_err(|error| {
+        Finding::new(Severity::Fatal, format!("no requests can be made: {}.", chain::of(&error)))
+    })
+}
+
+async fn surroundings(
+    site: &Site<'_>,
+    client: &Client,
+    identity: Option<PublicKey>,
+    now: Timestamp,
+) -> Vec<Finding> {
     let (data_dir, kind, need) = (site.data_dir.to_owned(), site.name(), site.disk);
     let (runs, mut findings) = off_worker(move || {
         let runs = folder::is_in_use(&data_dir);
@@ -81,6 +132,6 @@ pub async fn site(site: &Site<'_>, client: &Client, now: Timestamp) -> Vec<Findi
     findings.extend(tls::findings(site.tls, site.urls, site.data_dir, now));
     let listening = listening::try_all(site, runs).await;
     findings.extend(listening.findings.iter().cloned());
-    findings.extend(way_here::try_all(site, client, runs, listening).await);
+    findings.extend(way_here::try_all(site, client, identity, runs, listening).await);
     findings
 }

@@ -41,6 +41,7 @@ impl Service for Stand {
 pub(super) async fn try_all(
     site: &Site<'_>,
     client: &Client,
+    identity: Option<PublicKey>,
     runs: bool,
     listening: Listening,
 ) -> Vec<Finding> {
@@ -50,7 +51,7 @@ pub(super) async fn try_all(
         Finding::new(Severity::Doubtful, words)
     });
     let mut findings: Vec<Finding> = certain.collect();
-    let expected = match (runs, site.identity) {
+    let expected = match (runs, identity) {
         (true, Some(identity)) => identity,
         (true, None) => return findings,
         (false, _) if listening.public.is_empty() => return findings,

@@ -5,13 +5,11 @@
 //! moves nothing. How many copies there are of what is nobody's concern here yet.
 
 use odi_manifest::{CatalogId, PublicKey};
-use odi_wire::message::{ASSIGNED_CATALOGS_MAX, AssignedCatalog, ID_SPACE, IdRanges};
+use odi_wire::message::{ASSIGNED_CATALOGS_MAX, AssignedCatalog, ID_SPACE, IdRanges, assignable_bytes};
 
 use crate::roster::Stage;
 
-/// Of the disk that a relay offers, the part that is assigned, in percent: the rest is for misses, trees and compaction.
-const ASSIGNED_PERCENT: u64 = 85;
-/// The same while it is on probation.
+/// Of the disk that a relay offers, the part that is assigned while it is on probation, in percent.
 const PROBATION_PERCENT: u64 = 10;
 /// On probation, so much is assigned at least if the relay has it: many catalogs are smaller.
 const PROBATION_BYTES_MIN: u64 = 1 << 30;
@@ -34,7 +32,7 @@ pub struct Offer {
 /// How many bytes a relay that offers so much disk may be assigned; none before it is tested.
 #[must_use]
 pub fn room(disk: u64, stage: Stage) -> u64 {
-    let most = disk / 100 * ASSIGNED_PERCENT;
+    let most = assignable_bytes(disk);
     match stage {
         Stage::Ready => most,
         Stage::Probation { .. } => most.min((disk / 100 * PROBATION_PERCENT).max(PROBATION_BYTES_MIN)),
@@ -54,7 +52,7 @@ pub fn assign(relay: &PublicKey, wanted: &[&Offer], room: u64) -> Vec<AssignedCa
     let count = by_size.len() as u64;
     for (offer, others) in by_size.into_iter().zip((1..=count).rev()) {
         let ranges = part(relay, offer, left / others);
-        left = left.saturating_sub(expected_bytes(offer.bytes, &ranges));
+        left = left.saturating_sub(ranges.expected_bytes(offer.bytes));
         if !ranges.is_empty() {
             assigned.push(AssignedCatalog {
                 cat: offer.id,
@@ -80,12 +78,6 @@ fn part(relay: &PublicKey, offer: &Offer, bytes: u64) -> IdRanges {
     let [high, low, ..] = *hasher.finalize().as_bytes();
     let start = u16::from_be_bytes([high, low]);
     IdRanges::from_start(start, width)
-}
-
-/// What these ranges hold of a catalog of so many bytes: ids are uniform.
-fn expected_bytes(bytes: u64, ranges: &IdRanges) -> u64 {
-    let held = u128::from(bytes) * u128::from(ranges.share()) / u128::from(ID_SPACE);
-    u64::try_from(held).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -123,7 +115,7 @@ mod tests {
         let assigned = assign(&relay(1), &[&large, &small, &medium], 1000);
         assert_eq!(assigned.len(), 3);
         assert!(assigned[..2].iter().all(|catalog| catalog.ranges == IdRanges::all()));
-        let held = expected_bytes(large.bytes, &assigned[2].ranges);
+        let held = assigned[2].ranges.expected_bytes(large.bytes);
         assert!((700..=790).contains(&held), "{held}");
     }
 
@@ -153,7 +145,7 @@ mod tests {
                 .iter()
                 .map(|catalog| {
                     let offer = offers.iter().find(|offer| offer.id == catalog.cat).unwrap();
-                    expected_bytes(offer.bytes, &catalog.ranges)
+                    catalog.ranges.expected_bytes(offer.bytes)
                 })
                 .sum();
             prop_assert!(held <= room, "{held} of {room}");

@@ -4,13 +4,10 @@
 //! bytes beyond the disk are refused, each with a reason that the status page shows.
 
 use odi_manifest::CatalogId;
-use odi_wire::message::{AssignedCatalog, ID_SPACE, IdRanges};
+use odi_wire::message::{AssignedCatalog, ID_SPACE, IdRanges, assignable_bytes};
 use odi_wire::selftest::{SELFTEST_BYTES_MAX, SELFTEST_ENTRIES_MAX};
 
-/// The share of the disk that assignments may fill, in percent: the rest is for misses, trees and compaction.
-pub const ASSIGNED_PERCENT: u64 = 85;
-
-/// All of [`ASSIGNED_PERCENT`] may be filled, in the measure of [`refit`].
+/// All of [`assignable_bytes`] may be filled, in the measure of [`refit`].
 pub const FIT_WHOLE: u64 = 1000;
 
 /// If more than this of the disk is free, in percent, what was given up for want of room is taken again.
@@ -63,7 +60,7 @@ pub fn admit(
     followed: &[Followed],
     disk_bytes: u64,
 ) -> (Vec<AssignedCatalog>, Vec<Declined>) {
-    let mut room = disk_bytes / 100 * ASSIGNED_PERCENT;
+    let mut room = assignable_bytes(disk_bytes);
     let mut taken = Vec::new();
     let mut declined = Vec::new();
     for offer in offers {
@@ -73,10 +70,10 @@ pub fn admit(
             continue;
         };
         let mut offer = offer.clone();
-        let asked = expected_bytes(followed.bytes, &offer.ranges);
+        let asked = offer.ranges.expected_bytes(followed.bytes);
         if asked > room {
             offer.ranges = cut(&offer.ranges, followed.bytes, room);
-            let kept = expected_bytes(followed.bytes, &offer.ranges);
+            let kept = offer.ranges.expected_bytes(followed.bytes);
             declined.push(Declined::OverBudget { catalog, asked, taken: kept });
             room = 0;
         } else {
@@ -91,11 +88,6 @@ pub fn admit(
 #[must_use]
 pub const fn admits_selftest(bytes: u64, entries: u64) -> bool {
     bytes <= SELFTEST_BYTES_MAX && entries <= SELFTEST_ENTRIES_MAX
-}
-
-/// What these ranges hold of a catalog of so many bytes: ids are uniform.
-fn expected_bytes(bytes: u64, ranges: &IdRanges) -> u64 {
-    u64::try_from(u128::from(bytes) * u128::from(ranges.share()) / u128::from(ID_SPACE)).unwrap_or(u64::MAX)
 }
 
 /// The first prefixes of `ranges` whose expected bytes fit in `room`.
@@ -160,8 +152,8 @@ mod tests {
     fn the_disk_overrules_the_directory() {
         let followed = [Followed { catalog: catalog(1), bytes: 10 << 40 }];
         let (taken, declined) = admit(&[whole(1)], &followed, 1 << 30);
-        let kept = expected_bytes(10 << 40, &taken[0].ranges);
-        assert!(kept <= (1 << 30) / 100 * ASSIGNED_PERCENT);
+        let kept = taken[0].ranges.expected_bytes(10 << 40);
+        assert!(kept <= assignable_bytes(1 << 30));
         assert!(kept > (1 << 29), "most of the budget is used, {kept}");
         assert!(matches!(declined[..], [Declined::OverBudget { .. }]));
         let (taken, _) = admit(&[whole(1)], &followed, 0);

@@ -23,7 +23,7 @@ const PAUSE_FACTOR: u32 = 10;
 /// See [`PAUSE_FACTOR`].
 const PAUSE_MIN: Duration = Duration::from_secs(5);
 /// Reclaim begins when less than this share of the budget is free, and makes so much room if it can, in percent. What is
-/// assigned leaves more than that ([`crate::admission::ASSIGNED_PERCENT`]).
+/// assigned leaves more than that ([`odi_wire::message::assignable_bytes`]).
 const ROOM_PERCENT: (u64, u64) = (3, 5);
 
 /// Between two looks for rot, and how many bytes each re-reads: about a megabyte a second.

@@ -23,6 +23,7 @@ mod status;
 
 pub use assignment::{
     ASSIGNED_BLOBS_MAX, ASSIGNED_CATALOGS_MAX, Assign, AssignedCatalog, CATALOG_NAME_BYTES_MAX,
+    assignable_bytes,
 };
 pub use catalog_pattern::{CATALOG_PATTERN_BYTES_MAX, CatalogPattern, CatalogPatternError};
 pub use challenge::{CHALLENGE_BYTES_MAX, Challenge, ChallengeAnswer, ChallengeRefusal};

@@ -12,6 +12,16 @@ pub const ASSIGNED_CATALOGS_MAX: usize = 256;
 /// How many hot blobs it may name per catalog.
 pub const ASSIGNED_BLOBS_MAX: usize = 1024;
 
+/// Of the disk that a relay offers, the part that is assigned, in percent: the rest is for misses, trees and compaction.
+const ASSIGNED_PERCENT: u64 = 85;
+
+/// How much of a disk may be assigned. A directory that thought otherwise than the relay would assign what is cut, or less
+/// than there is room for.
+#[must_use]
+pub const fn assignable_bytes(disk_bytes: u64) -> u64 {
+    disk_bytes / 100 * ASSIGNED_PERCENT
+}
+
 /// The longest catalog name in bytes.
 pub const CATALOG_NAME_BYTES_MAX: usize = 63;
 

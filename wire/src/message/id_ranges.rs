@@ -90,6 +90,13 @@ impl IdRanges {
         self.0.iter().map(|(lo, hi)| u32::from(*hi) - u32::from(*lo) + 1).sum()
     }
 
+    /// What the ranges hold of a catalog of so many bytes: ids are uniform. Directory and relay count by this.
+    #[must_use]
+    pub fn expected_bytes(&self, catalog_bytes: u64) -> u64 {
+        let held = u128::from(catalog_bytes) * u128::from(self.share()) / u128::from(ID_SPACE);
+        u64::try_from(held).unwrap_or(u64::MAX)
+    }
+
     /// Whether the ranges cover no value.
     #[must_use]
     pub const fn is_empty(&self) -> bool {

@@ -48,6 +48,12 @@ pub enum ServeError {
         /// How, when it panicked.
         source: Option<JoinError>,
     },
+    /// Our bug: nobody wakes the answers that wait for their turn in the bandwidth limit.
+    #[error("what paces the answers ended")]
+    PacerEnded {
+        /// How, when it panicked.
+        source: Option<JoinError>,
+    },
 }
 
 /// Listening sockets, not yet served.
@@ -212,11 +218,11 @@ impl Running {
         Load(Arc::clone(&self.admission))
     }
 
-    /// Waits until an accept loop has died: a server that no longer accepts must not look healthy.
+    /// Waits until an accept loop or the pacer has died: a server that no longer accepts or sends must not look healthy.
     pub async fn failed(&mut self) -> ServeError {
         tokio::select! {
             Some(joined) = self.accepting.join_next() => ServeError::AcceptLoopEnded { source: joined.err() },
-            Some(joined) = self.pacing.join_next() => ServeError::AcceptLoopEnded { source: joined.err() },
+            Some(joined) = self.pacing.join_next() => ServeError::PacerEnded { source: joined.err() },
             // It has no listeners, or died before: nothing further can fail.
             else => std::future::pending().await,
         }
@@ -316,5 +322,28 @@ pub(super) fn report(joined: Result<(), JoinError>) {
         && error.is_panic()
     {
         tracing::error!(%error, "BUG: a response body made its connection panic");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::refusal::Refusal;
+
+    struct Nothing;
+
+    impl Service for Nothing {
+        async fn call(&self, _: Request) -> Response {
+            Refusal::NotFound.into_response()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_dead_pacer_is_reported_as_what_it_is() {
+        let server = Server::bind(&[([127, 0, 0, 1], 0).into()], Limits::default()).await.unwrap();
+        let mut running = server.limited_by(Arc::default()).spawn(Arc::new(Nothing));
+        running.pacing.abort_all();
+        let failed = running.failed().await;
+        assert!(matches!(failed, ServeError::PacerEnded { source: Some(_) }), "{failed}");
     }
 }

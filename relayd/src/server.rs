@@ -100,9 +100,12 @@ pub struct Server {
     admin: Option<Running>,
     /// Cancelled when the operator asks the relay to leave.
     leaving: CancellationToken,
-    /// One per directory, with an end of their own: whoever has left announces nothing any more.
-    memberships: (JoinSet<()>, CancellationToken),
     tasks: JoinSet<()>,
+    /// The one task of [`directories::run`], which owns those of all memberships.
+    memberships: JoinSet<()>,
+    /// Ends the memberships before everything else: whoever has left announces nothing any more.
+    left: CancellationToken,
+    /// Ends the rest.
     stop: CancellationToken,
 }
 
@@ -141,8 +144,8 @@ impl Server {
         tasks.spawn(housekeeping::run(Arc::clone(&relay), stop.clone()));
         tasks.spawn(metering::run(Arc::clone(&relay), stop.clone()));
         tasks.spawn(revoking::run(Arc::clone(&relay), stop.clone()));
-        let mut memberships = (JoinSet::new(), CancellationToken::new());
-        memberships.0.spawn(directories::run(Arc::clone(&relay), memberships.1.clone()));
+        let (mut memberships, left) = (JoinSet::new(), CancellationToken::new());
+        memberships.spawn(directories::run(Arc::clone(&relay), left.clone()));
         if let Some(tls) = tls {
             tasks.spawn(tls.keep(stop.clone()));
         }
@@ -152,7 +155,7 @@ impl Server {
         let (measured, load) = (Arc::clone(&relay), running.load());
         let measured = Measured { relay: measured, load, leaving: leaving.clone() };
         let admin = admin.map(|listening| listening.spawn(Arc::new(Admin(Arc::new(measured)))));
-        Ok(Self { relay, running, admin, leaving, memberships, tasks, stop })
+        Ok(Self { relay, running, admin, leaving, tasks, memberships, left, stop })
     }
 
     /// The addresses in use, in the order of the configuration.
@@ -191,7 +194,7 @@ impl Server {
             error = self.running.failed() => error.into(),
             error = admin => error.into(),
             Some(ended) = self.tasks.join_next() => ServerError::TaskEnded { source: ended.err() },
-            Some(ended) = self.memberships.0.join_next() => ServerError::TaskEnded { source: ended.err() },
+            Some(ended) = self.memberships.join_next() => ServerError::TaskEnded { source: ended.err() },
         }
     }
 
@@ -202,11 +205,11 @@ impl Server {
 
     /// The same with a deadline that is whenever `deadline` ends.
     pub async fn drain_until(self, deadline: impl Future<Output = ()>) {
-        let Self { relay, running, admin, leaving, memberships, tasks, stop } = self;
+        let Self { relay, running, admin, leaving, tasks, memberships, left, stop } = self;
         leaving.cancel();
         // First, so that no directory sends anybody new; an announcement after the leave would renew the lease.
-        memberships.1.cancel();
-        joined(memberships.0).await;
+        left.cancel();
+        joined(memberships).await;
         let directories = relay.directories.all();
         let leaves = directories.iter().filter(|directory| directory.link().state != RelayState::Unknown);
         futures_util::future::join_all(leaves.map(|directory| membership::leave(&relay, directory))).await;

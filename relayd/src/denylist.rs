@@ -1,21 +1,23 @@
-//! The operator's own list of what is never served, whatever anybody signs or asks (threat row 64). Pure, but for the lock.
+//! The operator's own list of what is never served, whatever anybody signs or asks (threat row 64). Pure; which list is in
+//! force, and what it means, is [`Denied`]'s.
 //!
 //! One line each: `blake3:HEX`, `sha256:HEX`, a path as in a URL, `/debian/pool/x.deb`, or a folder with its slash,
 //! `/debian/pool/`. Empty lines and those that begin with `#` say nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+mod denied;
 
-use odi_manifest::{BlobId, CatalogId, Entry, Sha256};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use odi_manifest::{BlobId, Entry, Sha256};
 use odi_wire::config::Fault;
+
+pub use denied::{Denied, FOUND_MAX, Found};
 
 /// The most lines that count.
 const LINES_MAX: usize = 100_000;
 /// The largest file, in bytes.
 pub const FILE_BYTES_MAX: u64 = 64 << 20;
-/// Blobs that are remembered per catalog as denied by another name than their own.
-const FOUND_MAX: usize = 65_536;
 
 /// What is denied.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -85,6 +87,18 @@ impl Denylist {
         }
     }
 
+    /// Whether nothing is denied.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.blobs.is_empty() && self.says_nothing_by_catalogs()
+    }
+
+    /// Whether every rule names content by its own name; what the others mean only catalogs can tell.
+    #[must_use]
+    pub fn says_nothing_by_catalogs(&self) -> bool {
+        self.sha256.is_empty() && self.paths.is_empty()
+    }
+
     /// Whether content is denied by its own name.
     #[must_use]
     pub fn denies_blob(&self, blob: &BlobId) -> bool {
@@ -93,16 +107,13 @@ impl Denylist {
 
     /// Whether content is denied by one of its hashes, whatever it is called.
     #[must_use]
-    pub fn denies_content(&self, entry: &Entry) -> bool {
-        self.blobs.contains(&entry.blob) || self.sha256.contains(&entry.sha256)
+    pub fn denies_content(&self, blob: &BlobId, sha256: Option<&Sha256>) -> bool {
+        self.blobs.contains(blob) || sha256.is_some_and(|sha256| self.sha256.contains(sha256))
     }
 
-    /// Whether an artifact is denied: by a hash, its path, or a folder above it.
+    /// Whether a path of a catalog is denied, or a folder above it.
     #[must_use]
-    pub fn denies(&self, catalog: &str, path: &str, entry: &Entry) -> bool {
-        if self.denies_content(entry) {
-            return true;
-        }
+    pub fn denies_path(&self, catalog: &str, path: &str) -> bool {
         if self.paths.is_empty() {
             return false;
         }
@@ -110,41 +121,11 @@ impl Denylist {
         let mut above = full.match_indices('/').map(|(at, _)| full.split_at(at + 1).0);
         self.paths.contains(&full) || above.any(|folder| self.paths.contains(folder))
     }
-}
 
-/// The list in force, and what it was found to mean in the catalogs that are followed.
-#[derive(Debug, Default)]
-pub struct Denied {
-    list: RwLock<Arc<Denylist>>,
-    found: Mutex<BTreeMap<CatalogId, BTreeSet<BlobId>>>,
-}
-
-impl Denied {
-    /// With this list from now on; whether that changes anything.
-    pub fn replace(&self, list: Arc<Denylist>) -> bool {
-        let mut present = self.list.write().unwrap_or_else(PoisonError::into_inner);
-        let differs = *present != list;
-        *present = list;
-        differs
-    }
-
-    /// The list.
+    /// Whether an artifact is denied: by a hash, its path, or a folder above it.
     #[must_use]
-    pub fn list(&self) -> Arc<Denylist> {
-        Arc::clone(&self.list.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Notes what a whole pass over a catalog found denied.
-    pub fn found(&self, catalog: CatalogId, blobs: BTreeSet<BlobId>) {
-        let kept = blobs.into_iter().take(FOUND_MAX).collect();
-        self.found.lock().unwrap_or_else(PoisonError::into_inner).insert(catalog, kept);
-    }
-
-    /// Whether content may not be served under its own name: it is on the list, or something of that content is.
-    #[must_use]
-    pub fn denies_blob(&self, blob: &BlobId) -> bool {
-        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        found.values().any(|blobs| blobs.contains(blob)) || self.list().denies_blob(blob)
+    pub fn denies(&self, catalog: &str, path: &str, entry: &Entry) -> bool {
+        self.denies_content(&entry.blob, Some(&entry.sha256)) || self.denies_path(catalog, path)
     }
 }
 

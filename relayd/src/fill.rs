@@ -5,20 +5,21 @@
 //! readable while the rest arrives. Nothing is stored, and so nothing is served, that did not verify.
 
 mod course;
+mod job;
 mod origin_turns;
 mod transfer;
 
+pub use job::Job;
 pub(crate) use transfer::stripe_of;
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use odi_manifest::{ArtifactPath, BlobId, CHUNK_BYTES, Clock, Entry, HeadId, Pin, PublicKey};
+use odi_manifest::{BlobId, CHUNK_BYTES, Clock, PublicKey};
 use odi_store::{BlobReader, IngestError, PartialError, Store, StoreError};
-use odi_wire::fetch::{Fetch, FetchError, FetchLimits, Fetcher, Party, Source as Place, Wanted};
+use odi_wire::fetch::{Fetch, FetchError, FetchLimits, Fetcher, Party};
 use odi_wire::message::RATE_UNNAMED;
 use odi_wire::off_worker::off_worker;
-use odi_wire::sync::RetainedHead;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -26,7 +27,7 @@ use url::Url;
 use self::origin_turns::OriginTurns;
 use crate::admission::MissBudget;
 use crate::bell::{Bell, Ear};
-use crate::catalog::Catalog;
+use crate::denylist::Denied;
 use crate::directories::Directories;
 use crate::flight::{Flights, Waiter};
 use crate::following::propagate;
@@ -38,70 +39,6 @@ use crate::sources::Sources;
 const WORKERS: [(usize, &[Lane]); 3] = [(8, Lane::WAITED_FOR), (32, Lane::UP_TO_SMALL), (8, Lane::LARGE)];
 /// Stripes of all blobs that are fetched at once, apart from those that other relays wait for.
 const STRIPES_AT_ONCE: usize = 8;
-
-/// A blob to fetch, and how it is known.
-#[derive(Clone, Debug)]
-pub struct Job {
-    /// The catalog that names it.
-    pub catalog: Arc<Catalog>,
-    /// The head under which it was looked up.
-    pub pin: Pin,
-    /// Base URLs of that head's origins, as signed.
-    pub origins: Vec<Url>,
-    /// Where else the catalog says that this path may be pulled from.
-    pub pulls: Vec<Place>,
-    /// Its path under that head.
-    pub path: ArtifactPath,
-    /// What the catalog says about it.
-    pub wanted: Wanted,
-    /// Whether only a client asked for it: it counts against [`MissBudget`] from the moment it is queued.
-    stranger: bool,
-}
-
-impl Job {
-    /// A job for an entry of a head.
-    #[must_use]
-    pub fn new(catalog: &Arc<Catalog>, head: &RetainedHead, path: ArtifactPath, entry: &Entry) -> Self {
-        let origin =
-            |text: &String| Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-        let pulls = catalog.settings.now().pull_sources(&path).collect();
-        Self {
-            catalog: Arc::clone(catalog),
-            pin: head.pin,
-            pulls,
-            origins: head.head.origins.iter().filter_map(origin).collect(),
-            path,
-            wanted: Wanted { blob: entry.blob, size: entry.size, sha256: Some(entry.sha256) },
-            stranger: false,
-        }
-    }
-
-    /// Where the maintainers themselves have it: where they say it may be pulled from, their tree, what they keep of it.
-    fn at_origins(&self) -> Vec<Place> {
-        let at_path = self.origins.iter().map(|origin| Place::artifact(origin, &self.path));
-        let kept = self.origins.iter().map(|origin| Place::kept_blob(origin, &self.wanted.blob));
-        self.pulls.iter().cloned().chain(at_path).chain(kept).collect()
-    }
-
-    /// Whether somebody is the maintainers' server, whose files may change without anybody lying.
-    fn is_origin(&self, party: &Party) -> bool {
-        let pulls = self.pulls.iter().map(|place| &place.url);
-        self.origins.iter().chain(pulls).any(|url| Party::of(url) == *party)
-    }
-
-    /// Whether the catalog has withdrawn the entry since the job was made.
-    fn is_withdrawn(&self) -> bool {
-        let state = self.catalog.state();
-        let revoked = state.revocations();
-        revoked
-            .is_some_and(|list| list.revokes(self.path.as_str(), &self.wanted.blob, self.pin.seq()).is_some())
-    }
-
-    /// The head under which the blob was looked up, for as long as it is served.
-    fn head(&self) -> Option<HeadId> {
-        self.catalog.state().pinned(&self.pin).map(|head| head.id)
-    }
-}
 
 /// Why a client's miss is not filled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +55,7 @@ pub struct Fill {
     peers: Arc<Peers>,
     me: PublicKey,
     directories: Arc<Directories>,
+    denied: Arc<Denied>,
     rate: AtomicU64,
     clock: Arc<dyn Clock>,
     queue: Mutex<FillQueue<Job>>,
@@ -148,6 +86,8 @@ pub struct FillParts {
     pub me: PublicKey,
     /// The directories, which have chunk lists.
     pub directories: Arc<Directories>,
+    /// What the operator denies.
+    pub denied: Arc<Denied>,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
     /// The limits of filling for strangers.
@@ -158,7 +98,7 @@ impl Fill {
     /// An idle filler; [`Fill::work`] does the work.
     #[must_use]
     pub fn new(parts: FillParts) -> Self {
-        let FillParts { store, network, peers, me, directories, clock, misses } = parts;
+        let FillParts { store, network, peers, me, directories, denied, clock, misses } = parts;
         Self {
             store,
             fetcher: Fetcher::new(Arc::clone(&network), FetchLimits::default()),
@@ -166,6 +106,7 @@ impl Fill {
             peers,
             me,
             directories,
+            denied,
             rate: AtomicU64::new(RATE_UNNAMED),
             clock,
             queue: Mutex::default(),
@@ -338,6 +279,19 @@ impl Fill {
     }
 
     async fn fill(&self, job: &Job) -> bool {
+        // It may have been queued, or been under way, when the list was another.
+        if job.is_denied(&self.denied.list()) {
+            return false;
+        }
+        let landed = self.land(job).await;
+        if landed && job.is_denied(&self.denied.list()) {
+            self.purge(&job.wanted.blob).await;
+            return false;
+        }
+        landed
+    }
+
+    async fn land(&self, job: &Job) -> bool {
         if self.store.contains(&job.wanted.blob) {
             return true;
         }
@@ -377,6 +331,14 @@ impl Fill {
                 tracing::error!(%blob, error = &error as &dyn std::error::Error, "cannot take a blob in again");
                 false
             }
+        }
+    }
+
+    /// Lets go of what landed although it is denied. An entry that is not, of the same content, has it fetched again.
+    async fn purge(&self, blob: &BlobId) {
+        let (store, blob) = (self.store.clone(), *blob);
+        if let Err(error) = off_worker(move || store.purge(&blob)).await {
+            tracing::error!(%blob, error = &error as &dyn std::error::Error, "denied content is refused, and still on disk");
         }
     }
 

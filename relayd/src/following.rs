@@ -3,7 +3,7 @@
 //! Beside the long poll the other directories, and rarely the origins, are asked too: a directory that keeps silent about a new head
 //! delays it, and hides it from nobody.
 //! Whoever is asked, only what the catalog's own keys signed is adopted, and the former state serves on through every failure.
-//! With each catalog goes its [`Scan`]; both end with the relay.
+//! With each catalog go its [`Scan`] and its [`Look`]; all end with the relay.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::catalog::Catalog;
+use crate::denying::Look;
 use crate::relay::Relay;
 use crate::scan::Scan;
 use crate::{chain, settings};
@@ -105,9 +106,14 @@ impl Courses {
                 announce: Arc::clone(&relay.announce),
                 denied: Arc::clone(&relay.denied),
             };
-            let (scanning, following) =
-                (scan.run(stop.clone()), follow(Arc::clone(relay), catalog, stop.clone()));
-            let task = self.tasks.spawn(async { _ = tokio::join!(scanning, following) });
+            let look = Look {
+                catalog: Arc::clone(&catalog),
+                store: relay.store.clone(),
+                denied: Arc::clone(&relay.denied),
+            };
+            let (scanning, looking) = (scan.run(stop.clone()), look.run(stop.clone()));
+            let following = follow(Arc::clone(relay), catalog, stop.clone());
+            let task = self.tasks.spawn(async { _ = tokio::join!(scanning, looking, following) });
             self.running.insert(id, (stop, task));
         }
     }

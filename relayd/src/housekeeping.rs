@@ -43,11 +43,14 @@ pub async fn run(relay: Arc<Relay>, stop: CancellationToken) {
         let mut crowded = relay.fill.crowded.listen();
         let mut unneeded = relay.unneeded.listen();
         loop {
+            let wait = if relay.denied.awaits_sweep() { PAUSE_MIN } else { ROOM_EVERY };
             let why = tokio::select! {
-                () = tokio::time::sleep(ROOM_EVERY) => Why::Time,
+                () = tokio::time::sleep(wait) => Why::Time,
                 () = crowded.rung() => Why::Crowded,
                 () = unneeded.rung() => Why::Unneeded,
             };
+            let sweeps = why == Why::Time && relay.denied.awaits_sweep() && knows_its_catalogs(&relay);
+            let why = if sweeps { Why::Unneeded } else { why };
             let now = relay.clock.now();
             for catalog in relay.catalogs.all() {
                 catalog.followed.expire(now).await;
@@ -112,7 +115,7 @@ enum Why {
     Time,
     /// Something did not fit.
     Crowded,
-    /// A catalog is wanted no longer.
+    /// A catalog is wanted no longer, or nobody can say of what is unneeded whether it is denied.
     Unneeded,
 }
 
@@ -129,7 +132,7 @@ async fn make_room(relay: &Relay, why: Why) {
         }
         return;
     }
-    let me = relay.identity.public_key();
+    let (me, denied) = (relay.identity.public_key(), relay.denied.list());
     let needed = Needed::new(relay.catalogs.all(), &relay.peers, &me, relay.clock.now());
     let (store, need) = (relay.store.clone(), if short && assigned { percent * ROOM_PERCENT.1 } else { 0 });
     // Behind a damaged node lies what could not be marked: nothing goes until the tree has been fetched again.
@@ -138,6 +141,9 @@ async fn make_room(relay: &Relay, why: Why) {
         Ok(None) => tracing::warn!("no room is made while a tree is damaged"),
         Ok(Some(reclaimed)) => {
             tracing::info!(?reclaimed, "made room");
+            if knows_its_catalogs(relay) {
+                relay.denied.swept(&denied);
+            }
             fit(relay, relay.store.usage().1 >= need);
             if reclaimed.evicted > 0 {
                 // A pass each finds out what is announced no longer, and asks for what there is room for now.
@@ -146,6 +152,13 @@ async fn make_room(relay: &Relay, why: Why) {
         }
         Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "cannot make room"),
     }
+}
+
+/// Whether every catalog that is wanted has a state here. Before, what nobody names may merely not be named yet.
+fn knows_its_catalogs(relay: &Relay) -> bool {
+    let wanted = relay.directories.wanted();
+    let has_state = |id| relay.catalogs.get(id).is_some_and(|catalog| catalog.state().newest().is_some());
+    !wanted.is_empty() && wanted.iter().all(|(id, _)| has_state(id))
 }
 
 /// Takes as much of the assignment as turns out to fit.

@@ -27,6 +27,7 @@ pub mod transfer;
 pub mod bell;
 pub mod catalog;
 pub mod catalogs;
+pub mod denying;
 pub mod directories;
 pub mod directory;
 pub mod directory_api;

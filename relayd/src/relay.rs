@@ -108,6 +108,10 @@ impl Relay {
         let terms = Arc::new(config.terms.clone());
         if self.denied.replace(Arc::clone(&terms.denied)) {
             self.catalogs.all().iter().for_each(|catalog| catalog.changed.ring());
+            // Of what no head names nobody can say whether it is denied.
+            if self.denied.awaits_sweep() {
+                self.unneeded.ring();
+            }
         }
         *self.terms.write().unwrap_or_else(PoisonError::into_inner) = terms;
         self.terms_changed.ring();

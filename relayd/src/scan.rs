@@ -5,7 +5,6 @@
 //! missing; then only a new head, a new assignment or a loss starts another. So no list of missing blobs is ever kept.
 //! What has been withdrawn is neither asked for nor missed: without it a catalog is whole.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -128,7 +127,6 @@ impl Scan {
             self.ask_for_news(state, head, assigned, *former).await?;
         }
         let mut missing_bytes = 0_u64;
-        let mut denied = BTreeSet::new();
         let mut after = None;
         loop {
             let batch = self.batch(state, head, assigned, after).await?;
@@ -137,11 +135,10 @@ impl Scan {
                     counting.retains(blob);
                 }
             }
-            for blob in batch.denied {
+            for blob in &batch.denied {
                 if let Some(counting) = self.catalog.accounts().counting() {
-                    counting.excludes(&blob);
+                    counting.excludes(blob);
                 }
-                denied.insert(blob);
             }
             for (path, entry) in batch.missing {
                 missing_bytes = missing_bytes.saturating_add(entry.size);
@@ -162,7 +159,6 @@ impl Scan {
                 break;
             }
         }
-        self.denied.found(*self.catalog.id(), denied);
         self.count_replaced(state).await?;
         self.catalog.accounts().end_pass(missing_bytes);
         Ok(if missing_bytes == 0 { Pass::Complete } else { Pass::LeftMissing })
@@ -233,9 +229,6 @@ impl Scan {
                 let withdrawn = state.revokes(path.as_str(), &entry, seq).is_some();
                 let refused = denied.denies(name.as_str(), path.as_str(), &entry);
                 if refused {
-                    if denied.denies_content(&entry) {
-                        drop_content(&store, &entry.blob);
-                    }
                     batch.denied.push(entry.blob);
                 }
                 let unwanted = withdrawn || refused || !assigned.covers(&entry.blob);
@@ -285,14 +278,5 @@ impl Scan {
             held.iter().for_each(|blob| counting.retains(blob));
         }
         Ok(())
-    }
-}
-
-/// What is denied by its content is not kept either; what cannot be dropped now is refused all the same.
-fn drop_content(store: &Store, blob: &BlobId) {
-    if store.contains(blob)
-        && let Err(error) = store.purge(blob)
-    {
-        tracing::error!(%blob, error = &error as &dyn std::error::Error, "denied content is refused, and still on disk");
     }
 }

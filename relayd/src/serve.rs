@@ -11,6 +11,9 @@ mod notified;
 mod pulled;
 mod signed;
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use odi_manifest::{BLOB_BYTES_MAX, BlobId, CHUNK_BYTES};
 use odi_wire::file_response::{Caching, FileMeta};
 use odi_wire::layout::LayoutPath;
@@ -20,12 +23,15 @@ use odi_wire::refusal::Refusal;
 use odi_wire::route::{self, ApiRoute, Route};
 use odi_wire::serve::{Request, Response, Service};
 
+use crate::catalog::Catalog;
 use crate::relay::Relay;
 
 pub(crate) use documents::status_document;
 
 /// The longest chunk list, which the largest blob has.
 const CHUNK_LIST_BYTES_MAX: u64 = BLOB_BYTES_MAX.div_ceil(CHUNK_BYTES) * 32;
+/// When to ask by content again, while it is looked up what is denied.
+const DENIED_UNKNOWN: Duration = Duration::from_secs(10);
 
 impl Service for Relay {
     async fn call(&self, mut request: Request) -> Response {
@@ -69,9 +75,7 @@ impl Relay {
 
     /// A blob by its content: what is held, and nothing else, because nothing says what else might be meant.
     async fn blob(&self, request: &Request, blob: &BlobId) -> Result<Response, Refusal> {
-        if self.denied.denies_blob(blob) {
-            return Err(Refusal::LegallyRefused);
-        }
+        self.unless_denied(blob)?;
         // Withdrawn by one catalog, it is served for the sake of another's entry only.
         if self.catalogs.revokes_blob(blob) && !self.withdrawn.stands(blob) {
             return Err(Refusal::Gone);
@@ -88,10 +92,24 @@ impl Relay {
         Ok(body::from_store(request, &meta, reader, || None))
     }
 
-    async fn chunk_list(&self, blob: &BlobId) -> Result<Response, Refusal> {
+    /// Lets content be served by its own name only once it is known that the operator does not deny it under another.
+    fn unless_denied(&self, blob: &BlobId) -> Result<(), Refusal> {
         if self.denied.denies_blob(blob) {
             return Err(Refusal::LegallyRefused);
         }
+        let known = |catalog: &Arc<Catalog>| {
+            self.denied.knows(catalog.id(), catalog.state().retained().iter().map(|head| &head.id))
+        };
+        if self.denied.awaits_sweep() || !self.catalogs.all().iter().all(known) {
+            let reason =
+                "this relay does not know of all content yet whether its operator denies it; ask by path";
+            return Err(Refusal::unavailable(reason, DENIED_UNKNOWN));
+        }
+        Ok(())
+    }
+
+    async fn chunk_list(&self, blob: &BlobId) -> Result<Response, Refusal> {
+        self.unless_denied(blob)?;
         let (store, blob) = (self.store.clone(), *blob);
         let list = self.chunk_lists.answer(blob, CHUNK_LIST_BYTES_MAX, async || {
             let list = off_worker(move || store.chunk_list(&blob).map(|list| list.to_bytes())).await;

@@ -274,6 +274,8 @@ fn open(config: Config, clock: Arc<dyn Clock>, throttle: Arc<Throttle>) -> Resul
         user_agent: concat!("odi-relayd/", env!("CARGO_PKG_VERSION")).to_owned(),
         ..ClientPolicy::default()
     })?;
+    let denied = Arc::new(Denied::default());
+    denied.replace(Arc::clone(&config.terms.denied));
     let peers = Arc::new(Peers::default());
     let fill = Arc::new(Fill::new(FillParts {
         store: store.clone(),
@@ -281,6 +283,7 @@ fn open(config: Config, clock: Arc<dyn Clock>, throttle: Arc<Throttle>) -> Resul
         peers: Arc::clone(&peers),
         me,
         directories: Arc::clone(&directories),
+        denied: Arc::clone(&denied),
         clock: Arc::clone(&clock),
         misses: MissBudget::for_disk(config.disk.0),
     }));
@@ -288,8 +291,6 @@ fn open(config: Config, clock: Arc<dyn Clock>, throttle: Arc<Throttle>) -> Resul
     let terms = config.terms.clone();
     let budget = terms.transfer.map(|transfer| transfer.0);
     let meter = Meter::open(&config.data_dir, budget, &throttle, started)?;
-    let denied = Arc::new(Denied::default());
-    denied.replace(Arc::clone(&terms.denied));
     let urls: Vec<url::Url> = config.public_urls.iter().map(|url| url.to_url()).collect();
     Ok(Relay {
         config,

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use odi_manifest::BlobId;
+use odi_manifest::{ArtifactPath, BlobId};
 use odi_relayd::config::{Config, PrivateAddresses};
 use odi_relayd::denylist::Denylist;
+use odi_relayd::fill::Job;
+use odi_wire::layout::LayoutPath;
 
 use crate::lab::{Lab, Relay, noise};
+use crate::web::Behaviour;
 
 impl Relay {
     /// As a SIGHUP does after the operator has edited a file.
@@ -54,6 +57,87 @@ async fn what_the_operator_denies_is_refused_at_once_dropped_and_told_to_directo
     relay.deny("");
     relay.until("whole again", |_| relay.server.relay().store.contains(&BlobId::of(&bad))).await;
     assert_eq!(status("sample/bad").await, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn until_it_is_known_what_a_path_means_nothing_is_served_by_its_content() {
+    let (secret, good) = (noise(72, 700_000), noise(73, 1000));
+    let lab = Lab::start(&[("inner/secret", &secret), ("good", &good)]).await;
+    let relay = lab.relay().await;
+    relay.until_full(1).await;
+    let by_content = |bytes: &[u8]| format!("{}/blake3/{}", relay.url, BlobId::of(bytes));
+    assert_eq!(lab.get(&by_content(&secret)).await.status, 200);
+
+    // The moment between the operator's word and the look at the catalog.
+    let shared = relay.server.relay();
+    shared.denied.replace(Arc::new(Denylist::parse("/sample/inner/\n").unwrap()));
+    for bytes in [&secret, &good] {
+        let got = lab.get(&by_content(bytes)).await;
+        assert_eq!((got.status.as_u16(), got.header("retry-after")), (503, "10"));
+    }
+    let chunks = LayoutPath::Chunks(BlobId::of(&secret));
+    let chunks = format!("{}/odi/v1/catalogs/{}/{chunks}", relay.url, lab.publisher.id());
+    assert_eq!(lab.get(&chunks).await.status, 503);
+    assert_eq!(lab.get(&format!("{}/sample/good", relay.url)).await.status, 200);
+    shared.catalogs.all().iter().for_each(|catalog| catalog.changed.ring());
+    shared.unneeded.ring();
+    let knows = |_: &_| !shared.denied.awaits_sweep() && shared.denied.denies_blob(&BlobId::of(&secret));
+    relay.until("sure", knows).await;
+    assert_eq!(lab.get(&by_content(&secret)).await.status, 451);
+    assert_eq!(lab.get(&by_content(&good)).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_a_former_head_names_is_looked_at_too() {
+    let (secret, bad) = (noise(74, 1000), noise(75, 1000));
+    let mut lab = Lab::start(&[("inner/secret", &secret), ("bad", &bad), ("good", b"good")]).await;
+    let relay = lab.relay().await;
+    relay.until_full(1).await;
+    lab.publish(&[("inner/secret", None), ("bad", None)]);
+    relay.until_full(2).await;
+    relay.deny(&format!("/sample/inner/secret\nsha256:{}\n", odi_manifest::Sha256::of(&bad)));
+    let status = async |lab: &Lab, bytes: &[u8]| {
+        lab.get(&format!("{}/blake3/{}", relay.url, BlobId::of(bytes))).await.status.as_u16()
+    };
+    let denied = &relay.server.relay().denied;
+    relay.until("sure", |_| !denied.awaits_sweep() && denied.denies_blob(&BlobId::of(&bad))).await;
+    let now = (status(&lab, &secret).await, status(&lab, &bad).await, status(&lab, b"good").await);
+    assert_eq!(now, (451, 451, 200));
+    relay.until("rid of it", |_| !relay.server.relay().store.contains(&BlobId::of(&bad))).await;
+    // A later head is looked at too, and what was found in the former ones stays.
+    lab.publish(&[("inner/secret", Some(b"another secret"))]);
+    relay.until_full(3).await;
+    relay.until("sure again", |_| denied.denies_blob(&BlobId::of(b"another secret"))).await;
+    assert_eq!((status(&lab, &secret).await, status(&lab, b"good").await), (451, 200));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_asked_for_before_it_was_denied_is_neither_fetched_nor_kept() {
+    let (late, early) = (noise(76, 1_300_000), noise(77, 1000));
+    let lab = Lab::start(&[("late", &late), ("early", &early)]).await;
+    lab.directory.assign(odi_wire::message::IdRanges::none());
+    let relay = lab.relay().await;
+    relay.until("following", |status| status.catalogs.iter().any(|catalog| catalog.served.is_some())).await;
+    let shared = relay.server.relay();
+    let holds = |bytes: &[u8]| shared.store.contains(&BlobId::of(bytes));
+    let job = |path: &str| {
+        let catalog = shared.catalogs.named(&"sample".parse().unwrap()).unwrap();
+        let head = Arc::clone(catalog.state().newest().unwrap());
+        let path: ArtifactPath = path.parse().unwrap();
+        let entry = head.tree.get(&shared.store.nodes(), path.as_str()).unwrap().unwrap();
+        Job::new(&catalog, &head, path, &entry)
+    };
+    lab.origin.behave(Behaviour::Wait);
+    let mut on_its_way = shared.fill.ask_now(job("late")).unwrap();
+    relay.until("asked for", |_| !lab.origin.seen(|path| path.contains("late")).is_empty()).await;
+    relay.deny("/sample/late\n/sample/early\n");
+    lab.origin.behave(Behaviour::Proper);
+    assert!(!on_its_way.landed().await && !holds(&late));
+
+    assert!(!shared.fill.ask_now(job("early")).unwrap().landed().await && !holds(&early));
+    assert!(lab.origin.seen(|path| path.contains("early")).is_empty());
+    relay.deny("");
+    assert!(shared.fill.ask_now(job("late")).unwrap().landed().await && holds(&late));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 /// How requests for files outside `.odi/` are answered. The layout itself is always served right.
@@ -15,6 +15,8 @@ pub(crate) enum Behaviour {
     Proper,
     /// One bit of every body is wrong.
     Flip,
+    /// Keeps every request waiting until it is to behave otherwise.
+    Wait,
     /// Announces the whole length and closes after half of it.
     Truncate,
     /// Announces the whole length, sends half of it and then nothing.
@@ -46,6 +48,7 @@ pub(crate) struct Seen {
 struct Shared {
     files: Mutex<BTreeMap<String, Vec<u8>>>,
     behaviour: Mutex<Behaviour>,
+    told: Condvar,
     seen: Mutex<Vec<Seen>>,
     body_bytes: AtomicU64,
     stop: AtomicBool,
@@ -65,6 +68,7 @@ impl Web {
         let shared = Arc::new(Shared {
             files: Mutex::new(files),
             behaviour: Mutex::new(Behaviour::Proper),
+            told: Condvar::new(),
             seen: Mutex::new(Vec::new()),
             body_bytes: AtomicU64::new(0),
             stop: AtomicBool::new(false),
@@ -92,6 +96,7 @@ impl Web {
 
     pub(crate) fn behave(&self, behaviour: Behaviour) {
         *self.shared.behaviour.lock().unwrap() = behaviour;
+        self.shared.told.notify_all();
     }
 
     /// Adds or replaces files.
@@ -118,6 +123,7 @@ impl Web {
 impl Drop for Web {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::Relaxed);
+        self.behave(Behaviour::Proper);
         let _ = TcpStream::connect(self.addr);
     }
 }
@@ -154,7 +160,8 @@ fn connection(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
         let behaviour = if path.starts_with(".odi/") && !path.starts_with(".odi/blobs/") {
             Behaviour::Proper
         } else {
-            *shared.behaviour.lock().unwrap()
+            let behaviour = shared.behaviour.lock().unwrap();
+            *shared.told.wait_while(behaviour, |behaviour| *behaviour == Behaviour::Wait).unwrap()
         };
         let Some(file) = file else {
             stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")?;
@@ -229,7 +236,7 @@ fn answer(
             body = file.iter().cycle().skip(from).take(length).copied().collect();
         }
         Behaviour::Alternate if seen % 2 == 1 => body.iter_mut().for_each(|byte| *byte ^= 0x55),
-        Behaviour::Proper | Behaviour::IgnoreRange | Behaviour::Alternate => {}
+        Behaviour::Proper | Behaviour::Wait | Behaviour::IgnoreRange | Behaviour::Alternate => {}
     }
     stream.write_all(format!("{head}\r\n").as_bytes())?;
     if method == "HEAD" {

@@ -5,6 +5,7 @@
 //! a blob, the earliest keeps it. All doubt makes a last copy: of a claim that cannot be judged nothing is believed.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use odi_manifest::{BlobId, HeadId, PublicKey, Timestamp};
 use odi_wire::message::{ID_SPACE, prefix_of};
@@ -31,7 +32,7 @@ struct Ranges {
 impl Copies {
     /// Counts the claims of those whose word still holds.
     #[must_use]
-    pub fn new(peers: &[Peer], me: &PublicKey, now: Timestamp) -> Self {
+    pub fn new(peers: &[Arc<Peer>], me: &PublicKey, now: Timestamp) -> Self {
         let mut copies = Self::default();
         for peer in peers.iter().filter(|peer| peer.expires > now && peer.key != *me) {
             let earlier = |blob: &BlobId| comes_earlier(&peer.key, me, prefix_of(blob));
@@ -132,7 +133,7 @@ mod tests {
 
     /// Whether one of two relays that hold everything relies on the other.
     fn relies(me: u8, other: u8, number: u32) -> bool {
-        let copies = Copies::new(&[peer(other, Some(1), IdRanges::all())], &key(me), NOW);
+        let copies = Copies::new(&[Arc::new(peer(other, Some(1), IdRanges::all()))], &key(me), NOW);
         copies.kept_elsewhere(&blob(number), |_| true)
     }
 
@@ -151,7 +152,7 @@ mod tests {
         let earlier = (0..).find(|number| relies(1, 2, *number)).unwrap();
         let mut other = peer(2, Some(1), IdRanges::all());
         let kept = |other: &Peer, names: bool| {
-            Copies::new(std::slice::from_ref(other), &me, NOW).kept_elsewhere(&blob(earlier), |_| names)
+            Copies::new(&[Arc::new(other.clone())], &me, NOW).kept_elsewhere(&blob(earlier), |_| names)
         };
         assert!(kept(&other, true) && !kept(&other, false));
         other.inventory.minus = vec![blob(earlier)];
@@ -172,7 +173,8 @@ mod tests {
             number: u32,
         ) {
             let blob = blob(number);
-            let peers: Vec<Peer> = holders.iter().map(|holder| peer(*holder, Some(1), IdRanges::all())).collect();
+            let peers: Vec<Arc<Peer>> =
+                holders.iter().map(|holder| Arc::new(peer(*holder, Some(1), IdRanges::all()))).collect();
             let keeps = |holder: &&u8| {
                 !Copies::new(&peers, &key(**holder), NOW).kept_elsewhere(&blob, |_| true)
             };

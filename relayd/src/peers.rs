@@ -50,14 +50,15 @@ impl Peer {
     }
 }
 
-/// All peers, by catalog. Lists are replaced whole.
+/// All peers, by catalog. Lists are replaced whole; who is as before is shared with the former list, for an inventory may
+/// name thousands of blobs and every stripe that is fetched keeps a list of its own.
 #[derive(Debug, Default)]
-pub struct Peers(RwLock<HashMap<CatalogId, Arc<Vec<Peer>>>>);
+pub struct Peers(RwLock<HashMap<CatalogId, Arc<Vec<Arc<Peer>>>>>);
 
 impl Peers {
     /// The relays that serve a catalog, without this one.
     #[must_use]
-    pub fn of(&self, catalog: &CatalogId) -> Arc<Vec<Peer>> {
+    pub fn of(&self, catalog: &CatalogId) -> Arc<Vec<Arc<Peer>>> {
         let peers = self.0.read().unwrap_or_else(PoisonError::into_inner);
         peers.get(catalog).cloned().unwrap_or_default()
     }
@@ -65,8 +66,8 @@ impl Peers {
     /// Takes the inventories that a directory passed on for a catalog. Of one relay's several the newest counts, and a
     /// relay that another directory told of stays until its word expires.
     pub fn learn(&self, catalog: CatalogId, inventories: &[Inventory], me: &PublicKey, now: Timestamp) {
-        let mut known: BTreeMap<PublicKey, Peer> =
-            self.of(&catalog).iter().map(|peer| (peer.key, peer.clone())).collect();
+        let mut known: BTreeMap<PublicKey, Arc<Peer>> =
+            self.of(&catalog).iter().map(|peer| (peer.key, Arc::clone(peer))).collect();
         for inventory in inventories.iter().filter(|inventory| inventory.relay != *me) {
             let Some(of_catalog) = inventory.catalog(&catalog) else { continue };
             let Some(url) = inventory.urls.first() else { continue };
@@ -80,10 +81,10 @@ impl Peers {
                     bans_me: inventory.bans.contains(me),
                     inventory: of_catalog.clone(),
                 };
-                known.insert(peer.key, peer);
+                known.insert(peer.key, Arc::new(peer));
             }
         }
-        let live: Vec<Peer> = known.into_values().filter(|peer| peer.expires > now).take(PEERS_MAX).collect();
+        let live = known.into_values().filter(|peer| peer.expires > now).take(PEERS_MAX).collect();
         self.0.write().unwrap_or_else(PoisonError::into_inner).insert(catalog, Arc::new(live));
     }
 
@@ -98,5 +99,55 @@ impl Peers {
     /// Forgets a catalog that is no longer followed.
     pub fn forget(&self, catalog: &CatalogId) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).remove(catalog);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use odi_manifest::SigningKey;
+    use odi_wire::message::IdRanges;
+
+    use super::*;
+
+    const CATALOG: CatalogId = CatalogId::from_bytes([9; 32]);
+
+    fn key(seed: u8) -> PublicKey {
+        SigningKey::from_seed(&[seed; 32]).public_key()
+    }
+
+    fn inventory(seed: u8, expires: u64) -> Inventory {
+        let of_catalog = CatalogInventory {
+            cat: CATALOG,
+            served: Vec::new(),
+            full: None,
+            fills: IdRanges::all(),
+            ranges: IdRanges::none(),
+            plus: Vec::new(),
+            minus: Vec::new(),
+        };
+        Inventory {
+            v: 1,
+            relay: key(seed),
+            generation: 1,
+            t: Timestamp(0),
+            exp: Timestamp(expires),
+            bans: Vec::new(),
+            urls: vec![PublicUrl::parse("http://127.0.0.1:8500").unwrap()],
+            caps: Vec::new(),
+            catalogs: vec![of_catalog],
+        }
+    }
+
+    #[test]
+    fn who_is_as_before_is_shared_and_who_is_over_goes() {
+        let (peers, me) = (Peers::default(), key(1));
+        peers.learn(CATALOG, &[inventory(1, 50), inventory(2, 50), inventory(3, 20)], &me, Timestamp(10));
+        let before = peers.of(&CATALOG);
+        assert_eq!(before.len(), 2, "not this relay itself");
+        peers.learn(CATALOG, &[inventory(4, 60)], &me, Timestamp(30));
+        let after = peers.of(&CATALOG);
+        let find = |peers: &[Arc<Peer>], seed| peers.iter().find(|peer| peer.key == key(seed)).cloned();
+        assert!(Arc::ptr_eq(&find(&before, 2).unwrap(), &find(&after, 2).unwrap()));
+        assert!(find(&after, 3).is_none() && find(&after, 4).is_some());
     }
 }

@@ -3,6 +3,7 @@
 //! The decisions are [`sourcing`](crate::sourcing)'s; this keeps what they need to know: who failed here, who said that
 //! the bytes are coming, and since when nothing has come.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ pub(super) struct Course<'f> {
     fill: &'f Fill,
     job: &'f Job,
     stripe: u32,
-    peers: Vec<Peer>,
+    peers: Vec<Arc<Peer>>,
     order: Vec<usize>,
     holders: Vec<usize>,
     tree: bool,
@@ -60,8 +61,9 @@ impl<'f> Course<'f> {
         let sources = fill.sources();
         // Without those that lied or failed lately: were they ranked, a stripe whose first three homes lie could never
         // be filled.
-        let usable = |peer: &&Peer| peer.expires > now && !sources.is_shunned(peer.party().as_str(), now);
-        let peers: Vec<Peer> = fill.peers.of(job.catalog.id()).iter().filter(usable).cloned().collect();
+        let usable =
+            |peer: &&Arc<Peer>| peer.expires > now && !sources.is_shunned(peer.party().as_str(), now);
+        let peers: Vec<Arc<Peer>> = fill.peers.of(job.catalog.id()).iter().filter(usable).cloned().collect();
         let me = peers.len();
         let filling = (0..peers.len()).filter(|at| peers.get(*at).is_some_and(|peer| peer.fills(blob)));
         let mut candidates: Vec<usize> = filling.chain([me]).collect();
@@ -160,7 +162,7 @@ impl<'f> Course<'f> {
         }
         let usual = self.fill.fetcher.limits();
         let limits = FetchLimits { reply: PULL_HOLD + SILENCE_MAX, stall: STALL_MAX, ..usual.clone() };
-        Fetcher::new(std::sync::Arc::clone(&self.fill.network), limits)
+        Fetcher::new(Arc::clone(&self.fill.network), limits)
     }
 
     /// Runs a fetch and notes how its sources served.

@@ -11,7 +11,7 @@ use odi_store::{Ledger, Store};
 use odi_wire::client::{Client, Family};
 use odi_wire::fetch::{Fetcher, Source, Wanted};
 use odi_wire::refusal::Refusal;
-use odi_wire::route::CatalogName;
+use odi_wire::route::CatalogRef;
 use odi_wire::serve::{LargeAnswers, Request, Scheme};
 use odi_wire::sync::SyncClient;
 use tokio::sync::Notify;
@@ -92,9 +92,13 @@ impl Directory {
         self.catalogs_by_ref().find(|catalog| catalog.id() == *id).cloned()
     }
 
-    /// One catalog by this directory's name.
-    pub(crate) fn catalog_named(&self, name: &CatalogName) -> Option<Arc<Catalog>> {
-        self.catalogs_by_ref().find(|catalog| catalog.name() == name).cloned()
+    /// The catalog that a URL names.
+    pub(crate) fn catalog_named(&self, named: &CatalogRef) -> Option<Arc<Catalog>> {
+        let is_meant = |catalog: &&Arc<Catalog>| match named {
+            CatalogRef::Named(name) => catalog.name() == name,
+            CatalogRef::Id(id) => catalog.id() == *id,
+        };
+        self.catalogs_by_ref().find(is_meant).cloned()
     }
 
     /// All catalogs; the self-test's is the last.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use odi_manifest::{BlobId, CatalogId, Pin};
-use odi_wire::route::CatalogName;
+use odi_wire::route::{CatalogName, CatalogRef};
 use odi_wire::sync::{CatalogState, RetainedHead};
 
 use crate::catalog::Catalog;
@@ -25,6 +25,15 @@ impl Catalogs {
     #[must_use]
     pub fn get(&self, id: &CatalogId) -> Option<Arc<Catalog>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+
+    /// The one that a URL names.
+    #[must_use]
+    pub fn find(&self, named: &CatalogRef) -> Option<Arc<Catalog>> {
+        match named {
+            CatalogRef::Named(name) => self.named(name),
+            CatalogRef::Id(id) => self.get(id),
+        }
     }
 
     /// One by its name.

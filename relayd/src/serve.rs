@@ -50,11 +50,11 @@ impl Relay {
         match route {
             Route::Root => Ok(documents::front_page(self)),
             Route::Artifact { name, place, query } => {
-                let catalog = self.catalogs.named(&name).ok_or(Refusal::NotFound)?;
+                let catalog = self.catalogs.find(&name).ok_or(Refusal::NotFound)?;
                 artifact::newest(self, request, &catalog, &place, &query).await
             }
             Route::State { name, state, place, query } => {
-                let catalog = self.catalogs.named(&name).ok_or(Refusal::NotFound)?;
+                let catalog = self.catalogs.find(&name).ok_or(Refusal::NotFound)?;
                 artifact::redirect_to_pin(&catalog, &state, &place, &query)
             }
             Route::Pinned { pin, place, query } => {

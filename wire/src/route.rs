@@ -10,12 +10,13 @@ mod query;
 mod suffix;
 
 use std::borrow::Cow;
+use std::fmt;
 
 use http::Method;
 use odi_manifest::{ArtifactPath, BlobId, Pin};
 
 pub use api::{API_PREFIX, ApiRoute};
-pub use name::{CatalogName, NameError, StateName};
+pub use name::{CatalogName, CatalogRef, NameError, StateName};
 pub use percent::{PercentError, decode, encode_path, encode_path_plainly, encode_query};
 pub use query::Query;
 pub use suffix::Suffix;
@@ -38,8 +39,8 @@ pub enum Route {
     Root,
     /// `/{name}/{path}`: the newest served state of a catalog.
     Artifact {
-        /// The catalog, as this daemon calls it.
-        name: CatalogName,
+        /// The catalog.
+        name: CatalogRef,
         /// What of it.
         place: Place,
         /// How the caller wants it.
@@ -47,8 +48,8 @@ pub enum Route {
     },
     /// `/{name}@{seq or label}/{path}`: a state to look up, then a redirect to its pin.
     State {
-        /// The catalog, as this daemon calls it.
-        name: CatalogName,
+        /// The catalog.
+        name: CatalogRef,
         /// Which state of it.
         state: StateName,
         /// What of it.
@@ -176,7 +177,7 @@ pub fn pinned_path(pin: &Pin, place: &str) -> String {
 
 /// The path of a place in a catalog's newest state, escaped. `place` as in [`pinned_path`].
 #[must_use]
-pub fn named_path(name: &CatalogName, place: &str) -> String {
+pub fn named_path(name: &impl fmt::Display, place: &str) -> String {
     format!("/{name}/{}", encode_path(place))
 }
 

@@ -9,7 +9,7 @@ use odi_wire::listing::{Page, Row};
 use odi_wire::media_type::MediaType;
 use odi_wire::off_worker::off_worker;
 use odi_wire::refusal::Refusal;
-use odi_wire::route::{CatalogName, Place, Query, StateName, pinned_path};
+use odi_wire::route::{CatalogRef, Place, Query, StateName, pinned_path};
 use odi_wire::serve::{Request, Response};
 
 use super::redirect::{self, Errand};
@@ -45,7 +45,7 @@ struct Visit<'a> {
 pub(super) async fn newest(
     directory: &Arc<Directory>,
     request: &Request,
-    name: &CatalogName,
+    name: &CatalogRef,
     place: &Place,
     query: &Query,
 ) -> Result<Response, Refusal> {
@@ -80,7 +80,7 @@ pub(super) async fn pinned(
 /// `/{name}@{seq or label}/{path}`: to the pin.
 pub(super) fn state(
     directory: &Directory,
-    name: &CatalogName,
+    name: &CatalogRef,
     state: &StateName,
     place: &Place,
 ) -> Result<Response, Refusal> {

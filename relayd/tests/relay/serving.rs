@@ -131,6 +131,10 @@ async fn folders_are_listed_and_names_of_states_lead_to_pins_on_this_host() {
     assert_eq!(location("/sample/pool").await, (301, "./pool/".to_owned()));
     assert_eq!(location("/sample@1/pool/b.deb").await, (302, format!("/{pin}/pool/b.deb")));
     assert_eq!(location("/sample@2/pool/b.deb").await.0, 404);
+    let id = lab.publisher.id();
+    assert_eq!(location(&format!("/{id}/pool/b.deb")).await.0, 200, "an id stands where a name does");
+    assert_eq!(location(&format!("/{id}@1/pool/b.deb")).await.1, format!("/{pin}/pool/b.deb"));
+    assert_eq!(location(&format!("/{}/x", odi_manifest::CatalogId::of(b"other"))).await.0, 404);
     assert_eq!(location("/sample/absent").await.0, 404);
     assert_eq!(location("/other/pool/b.deb").await.0, 404);
     assert_eq!(

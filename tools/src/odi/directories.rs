@@ -10,7 +10,7 @@ use odi_wire::layout::API_CATALOGS;
 use odi_wire::message::{
     CatalogSummary, DOCUMENT_BYTES_MAX, DaemonKind, ServedCatalog, WellKnown, from_json,
 };
-use odi_wire::route::{self, CatalogName, Place, Route, StateName};
+use odi_wire::route::{self, CatalogName, CatalogRef, Place, Route, StateName};
 use serde::de::DeserializeOwned;
 use url::Url;
 
@@ -28,8 +28,8 @@ pub(super) struct Address {
 
 #[derive(Debug)]
 enum Named {
-    Newest(CatalogName),
-    State(CatalogName, StateName),
+    Newest(CatalogRef),
+    State(CatalogRef, StateName),
     Pin(Pin),
 }
 
@@ -73,8 +73,8 @@ impl Address {
 
     fn name(&self) -> Option<&CatalogName> {
         match &self.named {
-            Named::Newest(name) | Named::State(name, _) => Some(name),
-            Named::Pin(_) => None,
+            Named::Newest(CatalogRef::Named(name)) | Named::State(CatalogRef::Named(name), _) => Some(name),
+            Named::Newest(CatalogRef::Id(_)) | Named::State(CatalogRef::Id(_), _) | Named::Pin(_) => None,
         }
     }
 }
@@ -89,9 +89,14 @@ pub(super) async fn introduce(
     pinned: Option<CatalogId>,
     others: &[Url],
 ) -> Result<(CatalogId, Vec<Directory>), Failure> {
-    let catalog = match pinned {
-        Some(id) => id,
-        None => id_by_word(client, address).await?,
+    let catalog = match (pinned, &address.named) {
+        (Some(pinned), Named::Newest(CatalogRef::Id(id)) | Named::State(CatalogRef::Id(id), _))
+            if pinned != *id =>
+        {
+            return Err(Failure::OtherCatalog { url: address.url.to_string(), pinned });
+        }
+        (Some(id), _) => id,
+        (None, _) => id_by_word(client, address).await?,
     };
     let mut directories = Vec::new();
     let mut first_failure = None;
@@ -158,7 +163,9 @@ fn told(served: &ServedCatalog) -> String {
 async fn id_by_word(client: &Client, address: &Address) -> Result<CatalogId, Failure> {
     let base = &address.base;
     let id = match &address.named {
-        Named::Newest(name) | Named::State(name, _) => {
+        // Nobody's word: the id certifies itself.
+        Named::Newest(CatalogRef::Id(id)) | Named::State(CatalogRef::Id(id), _) => return Ok(*id),
+        Named::Newest(CatalogRef::Named(name)) | Named::State(CatalogRef::Named(name), _) => {
             let document = who_is(client, base).await?;
             if document.kind == DaemonKind::Relay {
                 return Err(Failure::Relay { base: base.to_string() });

@@ -44,6 +44,14 @@ pub(super) enum Failure {
         /// The pin.
         pin: Pin,
     },
+    /// The URL names another catalog than the caller's.
+    #[error("{url} is of another catalog than {pinned}")]
+    OtherCatalog {
+        /// The URL.
+        url: String,
+        /// The caller's catalog.
+        pinned: CatalogId,
+    },
     /// The directory knows no catalog of that name.
     #[error("{base} has no catalog `{name}`; it has {}", list(has))]
     NoSuchName {
@@ -214,6 +222,7 @@ impl Failure {
             Self::NotAnArtifact { .. }
             | Self::Relay { .. }
             | Self::OtherState { .. }
+            | Self::OtherCatalog { .. }
             | Self::UnknownPin { .. } => Exit::Usage,
             Self::NoSuchName { .. } | Self::OtherName { .. } | Self::NotCarried { .. } => Exit::NotFound,
             Self::NoDaemon { .. } => Exit::Unavailable,

@@ -4,6 +4,7 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 
+use odi_manifest::CatalogId;
 use serde::{Deserialize, Deserializer, Serialize};
 
 const NAME_BYTES_MAX: usize = 63;
@@ -82,6 +83,33 @@ impl Borrow<str> for CatalogName {
 impl<'de> Deserialize<'de> for CatalogName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// How a URL names a catalog.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum CatalogRef {
+    /// As the daemon that is asked calls it.
+    Named(CatalogName),
+    /// By its id, which means the same everywhere: what one daemon writes into a URL of another.
+    Id(CatalogId),
+}
+
+impl FromStr for CatalogRef {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        // No name reads as an id, so that neither hides the other.
+        text.parse().map(Self::Id).or_else(|_| text.parse().map(Self::Named))
+    }
+}
+
+impl fmt::Display for CatalogRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named(name) => name.fmt(f),
+            Self::Id(id) => id.fmt(f),
+        }
     }
 }
 

@@ -31,6 +31,7 @@ fn shown(target: &str) -> String {
 #[test]
 fn table_of_catalog_paths() {
     let pin = Pin::of(17, &HeadId::of(b"head"));
+    let id = CatalogId::of(b"root");
     for (target, expected) in [
         ("/", "Root".to_owned()),
         ("/debian", "debian: slashless".to_owned()),
@@ -56,6 +57,10 @@ fn table_of_catalog_paths() {
         ("/blake3", "404".to_owned()),
         ("/odi", "404".to_owned()),
         ("/odi1abc/x", "404".to_owned()),
+        (&format!("/{id}"), format!("{id}: slashless")),
+        (&format!("/{id}/pool/x"), format!("{id}: artifact \"pool/x\"")),
+        (&format!("/{id}@12/x"), format!("{id} at Seq(12): artifact \"x\"")),
+        (&format!("/{}/x", id.to_string().to_uppercase()), "404".to_owned()),
         ("/Debian/x", "404".to_owned()),
         ("/-debian/x", "404".to_owned()),
     ] {
@@ -181,6 +186,7 @@ proptest! {
         if let Ok(path) = ArtifactPath::parse(&path) {
             let name: CatalogName = "debian".parse().unwrap();
             let target = named_path(&name, path.as_str());
+            let name = CatalogRef::Named(name);
             prop_assert_eq!(
                 get(&target),
                 Ok(Route::Artifact { name, place: Place::Artifact(path), query: Query::default() })

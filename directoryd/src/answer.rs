@@ -7,6 +7,7 @@ mod full;
 mod redirect;
 mod relays;
 mod status;
+mod targets;
 
 use std::error::Error;
 use std::sync::Arc;

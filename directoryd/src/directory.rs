@@ -26,6 +26,7 @@ use crate::network::Network;
 use crate::origins::Origins;
 use crate::relays::{self, Relays};
 use crate::roster::Member;
+use crate::select::Repeats;
 use crate::selftest::SelfTest;
 use crate::throttle::{NetworkThrottle, Pace};
 
@@ -81,6 +82,7 @@ pub(crate) struct Directory {
     pub(crate) carry: Carry,
     pub(crate) origins: Origins,
     pub(crate) callers: Mutex<NetworkThrottle>,
+    pub(crate) repeats: Mutex<Repeats>,
     /// Of whole manifests, as they are sent.
     pub(crate) lengths: Lengths,
     pub(crate) large: LargeAnswers<Large>,
@@ -174,6 +176,12 @@ impl Directory {
     pub(crate) fn pace(&self, network: Network) -> Result<(), Refusal> {
         let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
         callers.take(network, self.clock.now()).map_err(|retry_after| Refusal::Busy { retry_after })
+    }
+
+    /// Which relay of its order a network is sent to that asks for a blob: the first, unless it has just been there.
+    pub(crate) fn turn(&self, network: Network, blob: &BlobId, among: usize) -> usize {
+        let mut repeats = self.repeats.lock().unwrap_or_else(PoisonError::into_inner);
+        repeats.turn(network, blob, among, self.clock.now())
     }
 
     /// Random bytes from the operating system.

@@ -15,6 +15,7 @@ mod admin;
 mod answer;
 mod carry;
 mod directory;
+pub mod documents;
 mod origins;
 mod throttle;
 

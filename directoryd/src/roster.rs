@@ -36,6 +36,7 @@ pub use trial::{Action, Event, Seen, Stage, Trial};
 use lapse::Round;
 
 use crate::network::Network;
+use crate::select::Why;
 use crate::throttle::{Pace, Throttle};
 
 /// How many challenges each host may get, by its name as URLs have it.
@@ -256,9 +257,23 @@ impl Roster {
         self.live(now).filter(|member| member.trial().has_passed())
     }
 
-    /// The relays that may be redirected to: alive, probed lately, not shut out.
+    /// The relays that may be redirected to.
     pub fn selectable(&self, now: Timestamp) -> impl Iterator<Item = &Member> {
-        self.live(now).filter(move |member| member.trial().is_selectable(now, &self.limits))
+        self.members().filter(move |member| self.shut_out(member, now).is_none())
+    }
+
+    /// Why nobody may be redirected to a relay, if so: it has to be proved, alive, tested and probed lately, and to give something.
+    #[must_use]
+    pub fn shut_out(&self, member: &Member, now: Timestamp) -> Option<Why> {
+        match member.standing(now) {
+            Standing::Unproven => Some(Why::Unproven),
+            Standing::Quarantined => Some(Why::Quarantined),
+            _ if !member.is_alive(now) => Some(Why::Silent),
+            _ if !member.trial().has_passed() => Some(Why::Untested),
+            _ if !member.trial().is_selectable(now, &self.limits) => Some(Why::Unprobed),
+            _ if member.weight().is_none() => Some(Why::Spent),
+            Standing::Probation | Standing::Ready => None,
+        }
     }
 
     /// One relay.

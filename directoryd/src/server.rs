@@ -32,6 +32,7 @@ use crate::directory::{CALLER_PACE, CALLERS_MAX, Directory};
 use crate::origins::Origins;
 use crate::relays::Relays;
 use crate::roster::{Examined, RosterLimits};
+use crate::select::Repeats;
 use crate::selftest::{SelfTest, SelfTestError};
 use crate::tend;
 use crate::throttle::NetworkThrottle;
@@ -256,6 +257,7 @@ fn open_blocking(config: Config, clock: Arc<dyn Clock>, client: Client) -> Resul
         started: now,
         carry: Carry::new(store.clone(), fetcher.clone()),
         origins: Origins::new(now),
+        repeats: Mutex::new(Repeats::new(identity::selection_seed(&identity))),
         callers: Mutex::new(NetworkThrottle::new(CALLER_PACE, CALLERS_MAX)),
         lengths: Lengths::default(),
         large: LargeAnswers::new(LARGE_ANSWERS_BYTES),

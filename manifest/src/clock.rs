@@ -33,6 +33,16 @@ impl fmt::Display for Timestamp {
     }
 }
 
+impl Timestamp {
+    /// As documents for programs write it (RFC 3339).
+    #[must_use]
+    pub fn rfc3339(self) -> String {
+        let (year, month, day) = civil(self.0 / 86_400);
+        let (hour, minute, second) = (self.0 % 86_400 / 3600, self.0 % 3600 / 60, self.0 % 60);
+        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    }
+}
+
 /// Days since 1970 as a date of the Gregorian calendar, by eras of 400 years that begin in March.
 const fn civil(days: u64) -> (u64, u64, u64) {
     let shifted = days.saturating_add(719_468);
@@ -82,6 +92,7 @@ mod tests {
         ] {
             assert_eq!(Timestamp(seconds).to_string(), shown);
         }
+        assert_eq!(Timestamp(951_782_399).rfc3339(), "2000-02-28T23:59:59Z");
         // Whatever a stranger claims is shown and never a panic.
         assert!(Timestamp(u64::MAX).to_string().ends_with(" UTC"));
     }

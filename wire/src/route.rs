@@ -18,7 +18,7 @@ use odi_manifest::{ArtifactPath, BlobId, Pin};
 pub use api::{API_PREFIX, ApiRoute};
 pub use name::{CatalogName, CatalogRef, NameError, StateName};
 pub use percent::{PercentError, decode, encode_path, encode_path_plainly, encode_query};
-pub use query::Query;
+pub use query::{ListForm, Query};
 pub use suffix::Suffix;
 
 use crate::limits::TARGET_BYTES_MAX;

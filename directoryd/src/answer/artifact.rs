@@ -1,4 +1,7 @@
-//! Artifacts and folders: from a path and the state it is asked in to bytes, a redirect, a listing or a refusal.
+//! Artifacts and folders: from a path and the state it is asked in to bytes, a redirect, a listing, a document about them, or a
+//! refusal.
+
+mod generated;
 
 use std::sync::Arc;
 
@@ -13,6 +16,7 @@ use odi_wire::route::{CatalogRef, Place, Query, StateName, pinned_path};
 use odi_wire::serve::{Request, Response};
 
 use super::redirect::{self, Errand};
+use super::targets::Caller;
 use crate::catalog::Catalog;
 use crate::catalog::resolve::{Found, Resolved, in_newest, in_state};
 use crate::catalog::view::{State, View};
@@ -123,14 +127,20 @@ const fn by_content(blob: BlobId) -> FileMeta {
 impl Visit<'_> {
     async fn answer(&self, place: &Place, state: Option<Arc<State>>) -> Result<Response, Refusal> {
         let path = place.as_str().to_owned();
-        match (self.resolve(path.clone(), state).await?, place) {
-            (Resolved::Artifact(found), Place::Artifact(_)) => self.artifact(&path, found).await,
+        match (self.resolve(path.clone(), state.clone()).await?, place) {
+            (Resolved::Artifact(found), Place::Artifact(_)) => self.artifact_or_about(&path, found).await,
             // A folder's name with its slash left out, or an artifact's with one too many.
             (Resolved::Folder(state), Place::Artifact(_)) => self.bare_folder(&path, state).await,
+            // Only where the catalog has nothing by that name.
+            (Resolved::Absent, Place::Artifact(path)) => self.generated(path, state).await,
             (Resolved::Artifact(_) | Resolved::Absent, _) => Err(Refusal::NotFound),
             (Resolved::Withdrawn, _) => Err(Refusal::Gone),
             (Resolved::Folder(state), _) => self.folder(&path, state).await,
         }
+    }
+
+    fn caller(&self) -> Caller<'_> {
+        Caller { directory: self.directory, request: self.request, query: self.query }
     }
 
     async fn resolve(&self, path: String, state: Option<Arc<State>>) -> Result<Resolved, Refusal> {
@@ -183,6 +193,15 @@ impl Visit<'_> {
         Response::redirect(StatusCode::FOUND, &format!("./{}/{query}", odi_wire::route::encode_path(last)))
     }
 
+    /// The artifact, or what the query asks to know of it.
+    async fn artifact_or_about(&self, path: &str, found: Found) -> Result<Response, Refusal> {
+        match self.query.mirrorlist {
+            Some(form) => Ok(self.mirrors_of_artifact(path, &found, form)),
+            None if self.query.explain => self.explanation(path, found).await,
+            None => self.artifact(path, found).await,
+        }
+    }
+
     async fn artifact(&self, path: &str, found: Found) -> Result<Response, Refusal> {
         let caching = if self.asked == Asked::Pinned { Caching::Pinned } else { Caching::Unpinned };
         let media = self.catalog.settings.now().media_type(path);
@@ -213,13 +232,15 @@ impl Visit<'_> {
             path,
             found: &found,
             pinned: self.asked == Asked::Pinned,
-            query: self.query,
-            request: self.request,
+            caller: self.caller(),
         };
         redirect::away(self.directory, &errand).await
     }
 
     async fn folder(&self, folder: &str, state: Arc<State>) -> Result<Response, Refusal> {
+        if let Some(form) = self.query.mirrorlist {
+            return Ok(self.mirrors_of_folder(folder, &state, form));
+        }
         let settings = self.catalog.settings.now();
         match self.index(folder, settings.index(), &state).await? {
             Some((path, found)) => self.artifact(&path, found).await,

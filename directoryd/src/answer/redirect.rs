@@ -6,18 +6,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use odi_manifest::{Entry, HeadId};
+use odi_manifest::Entry;
 use odi_wire::http::header::HeaderName;
-use odi_wire::http::{HeaderValue, StatusCode};
+use odi_wire::http::{HeaderValue, Method, StatusCode};
 use odi_wire::refusal::Refusal;
-use odi_wire::route::{Query, location, pinned_path};
-use odi_wire::serve::{Request, Response};
+use odi_wire::serve::Response;
 
 use crate::catalog::Catalog;
 use crate::catalog::resolve::Found;
 use crate::directory::Directory;
-use crate::network::Network;
-use crate::select::{Ask, Candidate, select};
+
+use super::targets::{Caller, Target};
 
 /// When to ask again for what nobody holds yet.
 pub(super) const SOON: Duration = Duration::from_secs(10);
@@ -29,8 +28,7 @@ pub(super) struct Errand<'a> {
     pub(super) found: &'a Found,
     /// Whether the URL names one state: then a relay has to serve that very one.
     pub(super) pinned: bool,
-    pub(super) query: &'a Query,
-    pub(super) request: &'a Request,
+    pub(super) caller: Caller<'a>,
 }
 
 /// Why a client goes where it goes, for people who look at headers.
@@ -53,15 +51,19 @@ impl Reason {
 
 /// The redirect, or a refusal before the first byte.
 pub(super) async fn away(directory: &Arc<Directory>, errand: &Errand<'_>) -> Result<Response, Refusal> {
-    if !errand.query.origin
-        && let Some((relay, to)) = to_relay(directory, errand)
+    let Caller { query, .. } = errand.caller;
+    if !query.origin
+        && let Some(relay) = to_relay(directory, errand)
     {
-        let response = redirect(&to, errand, Reason::Held)?;
-        let host = HeaderValue::from_str(&relay).map_err(|_| Refusal::Internal)?;
+        let response = redirect(&relay.location, errand, Reason::Held)?;
+        let host = HeaderValue::from_str(&relay.base).map_err(|_| Refusal::Internal)?;
         return Ok(response.with_header(HeaderName::from_static("x-odi-relay"), host));
     }
-    let reason = if errand.query.origin { Reason::AskedForOrigin } else { Reason::OnlyOrigin };
-    let scheme = directory.scheme_of(errand.request);
+    if query.relay.is_some() {
+        return Err(Refusal::unavailable("the relay that was asked for cannot give it now", SOON));
+    }
+    let reason = if query.origin { Reason::AskedForOrigin } else { Reason::OnlyOrigin };
+    let scheme = errand.caller.scheme();
     // Before the proof, which costs the origin a request too.
     directory
         .origins
@@ -90,34 +92,15 @@ pub(super) fn described(response: Response, entry: &Entry) -> Result<Response, R
         .with_header(HeaderName::from_static("x-odi-blake3"), blake3))
 }
 
-/// The chosen relay's base URL and the whole `Location`.
-fn to_relay(directory: &Directory, errand: &Errand<'_>) -> Option<(String, String)> {
-    let now = directory.clock.now();
-    let catalog = errand.catalog.id();
-    let own_pin = [errand.found.state.id];
-    let pins: &[HeadId] = if errand.pinned { &own_pin } else { &errand.found.named_at };
-    let ask = Ask {
-        client: Network::of(errand.request.peer.ip()),
-        scheme: directory.scheme_of(errand.request),
-        blob: errand.found.entry.blob,
-        named_at: &errand.found.named_at,
-        pins,
-        avoid: &errand.query.avoid,
-    };
-    let roster = directory.relays.roster();
-    let candidates = roster.selectable(now).filter_map(|member| {
-        let registration = member.registration()?;
-        Some(Candidate {
-            relay: member.relay(),
-            urls: &registration.urls,
-            network: member.network(),
-            weight: member.weight()?,
-            holding: member.holding(&catalog)?,
-        })
-    });
-    let choice = select(&ask, &directory.seed, candidates)?;
-    let view = errand.catalog.view();
-    let pin = view.servable().find(|state| state.id == choice.head)?.pin;
-    let to = location(&choice.url.to_url(), &pinned_path(&pin, errand.path));
-    Some((choice.url.to_string(), to))
+/// The relay that is best for the caller's network; the next one for a network that was just sent there and asks again.
+fn to_relay(directory: &Directory, errand: &Errand<'_>) -> Option<Target> {
+    let Errand { catalog, path, found, pinned, caller } = errand;
+    let mut targets = caller.of_artifact(catalog, path, found, *pinned).targets;
+    if targets.is_empty() {
+        return None;
+    }
+    // Whoever only looks is not sent anywhere.
+    let goes = caller.request.method == Method::GET && !caller.query.explain;
+    let turn = if goes { directory.turn(caller.network(), &found.entry.blob, targets.len()) } else { 0 };
+    Some(targets.swap_remove(turn))
 }

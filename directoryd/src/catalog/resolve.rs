@@ -31,6 +31,8 @@ pub struct Found {
     pub entry: Entry,
     /// The servable heads at which the path names this blob, newest first.
     pub named_at: Vec<HeadId>,
+    /// What the path names in other servable states, each once, newest first.
+    pub others: Vec<Entry>,
     /// Whether the unpinned URL may answer with the bytes: no servable state says otherwise.
     pub settled: bool,
 }
@@ -63,8 +65,8 @@ pub fn in_newest(
     };
     let found = entries.get(at).and_then(|(state, entry)| Some((Arc::clone(state), entry.clone()?)));
     let Some((state, entry)) = found else { return Ok(Resolved::Absent) };
-    let named_at = named_at(&entries, &entry.blob);
-    Ok(Resolved::Artifact(Found { state, entry, named_at, settled }))
+    let (named_at, others) = (named_at(&entries, &entry.blob), others(&entries, &entry.blob));
+    Ok(Resolved::Artifact(Found { state, entry, named_at, others, settled }))
 }
 
 /// What a path means in one state. Relays that are full at other states with the same blob count as holders.
@@ -86,8 +88,8 @@ pub fn in_state(
             for other in view.servable() {
                 entries.push((Arc::clone(other), other.tree.get(nodes, path)?));
             }
-            let named_at = named_at(&entries, &blob);
-            Ok(Resolved::Artifact(Found { state: Arc::clone(state), entry, named_at, settled: true }))
+            let (named_at, others) = (named_at(&entries, &blob), others(&entries, &blob));
+            Ok(Resolved::Artifact(Found { state: Arc::clone(state), entry, named_at, others, settled: true }))
         }
         _ => folder(Some(state), nodes, path),
     }
@@ -107,6 +109,16 @@ fn named_at(entries: &[(Arc<State>, Option<Entry>)], blob: &BlobId) -> Vec<HeadI
         .filter(|(_, entry)| entry.as_ref().is_some_and(|entry| entry.blob == *blob))
         .map(|(state, _)| state.id)
         .collect()
+}
+
+fn others(entries: &[(Arc<State>, Option<Entry>)], blob: &BlobId) -> Vec<Entry> {
+    let mut others: Vec<Entry> = Vec::new();
+    for entry in entries.iter().filter_map(|(_, entry)| entry.as_ref()) {
+        if entry.blob != *blob && others.iter().all(|known| known.blob != entry.blob) {
+            others.push(entry.clone());
+        }
+    }
+    others
 }
 
 fn folder(state: Option<&Arc<State>>, nodes: &dyn Nodes, path: &str) -> Result<Resolved, NodesError> {

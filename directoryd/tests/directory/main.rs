@@ -11,6 +11,7 @@ mod lies;
 mod mending;
 mod metrics;
 mod notices;
+mod outputs;
 mod publisher;
 mod registration;
 mod restart;

@@ -26,8 +26,9 @@ async fn clients_of(relay: &FakeRelay, world: &World) -> (u32, u32) {
     let (mut here, mut sent) = (0, 0);
     for client in 0..CLIENTS {
         let from = HeaderValue::from_str(&format!("198.51.{client}.7")).unwrap();
+        // A GET that comes again within a minute is sent to the next relay.
         let reply =
-            world.client.send(Ask::get(&world.at("/world/big")).header("x-forwarded-for", from)).await;
+            world.client.send(Ask::head(&world.at("/world/big")).header("x-forwarded-for", from)).await;
         let reply = reply.unwrap();
         let Some(location) = reply.headers.get(LOCATION) else { continue };
         sent += 1;

@@ -3,13 +3,39 @@
 use super::percent::decode;
 use crate::limits::{AVOID_MAX, QUERY_PARAMETERS_MAX};
 
+/// The form of a list of mirrors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ListForm {
+    /// A URL a line: dnf, zypper, people.
+    #[default]
+    Text,
+    /// An array of objects, each with a `url`: zypper, tools.
+    Json,
+    /// A URL a line with its priority: apt's `mirror+http` and `mirror+https`.
+    Apt,
+    /// `Server = URL$repo/os/$arch`: pacman.
+    Pacman,
+}
+
+impl ListForm {
+    /// What follows `mirrorlist=`. What is no form is the plain one: a list that cannot be read helps nobody.
+    fn parse(text: &str) -> Self {
+        match text {
+            "json" => Self::Json,
+            "apt" => Self::Apt,
+            "pacman" => Self::Pacman,
+            _ => Self::Text,
+        }
+    }
+}
+
 /// How a caller wants a path answered. Unknown or malformed parameters are passed over: package managers append
 /// their own, and a knob never decides what the bytes are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Query {
     /// `?mirrorlist`: the choice of relays as a list, instead of one redirect.
-    pub mirrorlist: bool,
-    /// `?json`: lists as JSON.
+    pub mirrorlist: Option<ListForm>,
+    /// `?json`: lists and explanations as JSON.
     pub json: bool,
     /// `?explain`: why the choice fell as it did.
     pub explain: bool,
@@ -21,9 +47,9 @@ pub struct Query {
     pub ipv4: bool,
     /// `?ipv6`: over IPv6 only.
     pub ipv6: bool,
-    /// `?relay=ID`: from this relay, if it can.
+    /// `?relay=`: from this relay only.
     pub relay: Option<String>,
-    /// `?avoid=`: not from this relay, network or country. At most eight, of at most 64 bytes each.
+    /// `?avoid=`: not from this relay. At most eight, of at most 64 bytes each.
     pub avoid: Vec<String>,
     /// `?after=NAME`: the page of a listing that begins after this name.
     pub after: Option<String>,
@@ -37,7 +63,7 @@ impl Query {
         for (key, value) in parameters(text) {
             let (avoids_max, avoid_bytes_max) = AVOID_MAX;
             match key {
-                "mirrorlist" => query.mirrorlist = true,
+                "mirrorlist" => query.mirrorlist = Some(ListForm::parse(&value)),
                 "json" => query.json = true,
                 "explain" => query.explain = true,
                 "origin" => query.origin = true,
@@ -51,6 +77,9 @@ impl Query {
                 "after" => query.after = Some(value),
                 _ => {}
             }
+        }
+        if query.json && query.mirrorlist == Some(ListForm::Text) {
+            query.mirrorlist = Some(ListForm::Json);
         }
         query
     }
@@ -74,13 +103,27 @@ mod tests {
             "countme=3&mirrorlist&json&avoid=r1&avoid=AS%20680&after=a%2Fb&&=&%zz&avoid=%zz&https=0",
         );
         let expected = Query {
-            mirrorlist: true,
+            mirrorlist: Some(ListForm::Json),
             json: true,
             avoid: vec!["r1".to_owned(), "AS 680".to_owned()],
             after: Some("a/b".to_owned()),
             ..Query::default()
         };
         assert_eq!(query, expected);
+    }
+
+    #[test]
+    fn a_list_has_a_form() {
+        for (text, form) in [
+            ("", None),
+            ("json", None),
+            ("mirrorlist", Some(ListForm::Text)),
+            ("mirrorlist=1&json", Some(ListForm::Json)),
+            ("json&mirrorlist=apt", Some(ListForm::Apt)),
+            ("mirrorlist=pacman", Some(ListForm::Pacman)),
+        ] {
+            assert_eq!(Query::parse(text).mirrorlist, form, "{text}");
+        }
     }
 
     #[test]

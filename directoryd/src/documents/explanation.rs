@@ -1,0 +1,135 @@
+//! `?explain`: what a request for an artifact is answered with now, and why.
+
+use std::fmt;
+
+use odi_manifest::{BlobId, Pin, PublicKey, Sha256};
+use serde::Serialize;
+
+/// The whole explanation. As text ([`fmt::Display`]) for people, as JSON for programs (wire/PROTOCOL.md, Explanations).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// The path.
+    pub path: String,
+    /// The state that answers.
+    pub pin: Pin,
+    /// The content that the path names there.
+    pub blake3: BlobId,
+    /// Its SHA-256.
+    pub sha256: Sha256,
+    /// Its size in bytes.
+    pub size: u64,
+    /// The network that the client counts as part of.
+    pub client: String,
+    /// `http` or `https`.
+    pub scheme: &'static str,
+    /// The status of the answer.
+    pub status: u16,
+    /// Where a redirect leads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+    /// Why there, in words.
+    pub reason: String,
+    /// The relays that qualify, in this client's order.
+    pub relays: Vec<Explained>,
+    /// All others, and what speaks against each.
+    pub passed_over: Vec<PassedOver>,
+}
+
+/// A relay that qualifies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Explained {
+    /// Its key.
+    pub relay: PublicKey,
+    /// The artifact's URL there.
+    pub url: String,
+    /// Its share beside the others'.
+    pub weight: u64,
+}
+
+/// One that does not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PassedOver {
+    /// Its key.
+    pub relay: PublicKey,
+    /// Its first base URL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// The reason, for programs.
+    pub code: &'static str,
+    /// The same in words.
+    pub words: &'static str,
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.path)?;
+        writeln!(f, "  state {}, {} bytes", self.pin, self.size)?;
+        writeln!(f, "  blake3 {}", self.blake3)?;
+        writeln!(f, "  sha256 {}", self.sha256)?;
+        writeln!(f, "You come from {} over {}.", self.client, self.scheme)?;
+        match &self.location {
+            Some(to) => writeln!(f, "The answer is {} to {to}: {}.", self.status, self.reason)?,
+            None => writeln!(f, "The answer is {}: {}.", self.status, self.reason)?,
+        }
+        if !self.relays.is_empty() {
+            writeln!(f, "Relays that have it, in the order for your network:")?;
+        }
+        let shares: u64 = self.relays.iter().map(|relay| relay.weight).fold(0, u64::saturating_add);
+        for relay in &self.relays {
+            let percent = u128::from(relay.weight) * 100 / u128::from(shares.max(1));
+            writeln!(f, "  {}  (is first for {percent} % of networks)", relay.url)?;
+        }
+        if !self.passed_over.is_empty() {
+            writeln!(f, "Passed over:")?;
+        }
+        for relay in &self.passed_over {
+            match &relay.url {
+                Some(url) => writeln!(f, "  {url}: {}", relay.words)?,
+                None => writeln!(f, "  {}: {}", relay.relay, relay.words)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use odi_manifest::{HeadId, SigningKey};
+
+    use super::*;
+    use crate::select::Why;
+
+    #[test]
+    fn it_reads_like_a_story() {
+        let relay = |n| SigningKey::from_seed(&[n; 32]).public_key();
+        let passed_over = |n, url: Option<&str>, why: Why| PassedOver {
+            relay: relay(n),
+            url: url.map(str::to_owned),
+            code: why.code(),
+            words: why.words(),
+        };
+        let explained = |n, url: &str, weight| Explained { relay: relay(n), url: url.to_owned(), weight };
+        let explanation = Explanation {
+            path: "pool/h/hello.deb".to_owned(),
+            pin: Pin::of(17, &HeadId::of(b"head")),
+            blake3: BlobId::of(b"hello"),
+            sha256: Sha256::of(b"hello"),
+            size: 5,
+            client: "192.0.2.0/24".to_owned(),
+            scheme: "http",
+            status: 302,
+            location: Some("http://r1.example/@17-abc/pool/h/hello.deb".to_owned()),
+            reason: "held by this relay".to_owned(),
+            relays: vec![
+                explained(1, "http://r1.example/@17-abc/pool/h/hello.deb", 300),
+                explained(2, "http://r2.example/@17-abc/pool/h/hello.deb", 100),
+            ],
+            passed_over: vec![
+                passed_over(3, Some("https://r3.example"), Why::OtherScheme),
+                passed_over(4, None, Why::Unproven),
+            ],
+        };
+        insta::assert_snapshot!("words", explanation.to_string());
+        insta::assert_snapshot!("json", serde_json::to_string_pretty(&explanation).unwrap());
+    }
+}

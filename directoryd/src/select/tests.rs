@@ -1,0 +1,203 @@
+//! Who qualifies, in which order, and what moves when a relay goes.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+
+use odi_manifest::{CatalogId, SigningKey};
+use odi_wire::message::IdRanges;
+
+use super::*;
+
+const SEED: [u8; 32] = [7; 32];
+
+struct Relay {
+    key: PublicKey,
+    urls: Vec<PublicUrl>,
+    network: Network,
+    weight: u64,
+    holding: CatalogInventory,
+}
+
+fn key(n: u8) -> PublicKey {
+    SigningKey::from_seed(&[n; 32]).public_key()
+}
+
+fn head(n: u8) -> HeadId {
+    HeadId::from_bytes([n; 32])
+}
+
+fn relay(n: u8, urls: &[&str], weight: u64, heads: &[HeadId]) -> Relay {
+    let urls = urls.iter().map(|url| PublicUrl::parse(url).unwrap()).collect();
+    let network = network(1000 + u32::from(n));
+    Relay { key: key(n), urls, network, weight, holding: holding(heads, IdRanges::all()) }
+}
+
+fn holding(heads: &[HeadId], ranges: IdRanges) -> CatalogInventory {
+    CatalogInventory {
+        cat: CatalogId::from_bytes([1; 32]),
+        served: heads.to_vec(),
+        full: heads.first().copied(),
+        fills: ranges.clone(),
+        ranges,
+        plus: vec![],
+        minus: vec![],
+    }
+}
+
+fn ranked<'a>(relays: &'a [Relay], ask: &Ask<'_>) -> Ranking<'a> {
+    rank(
+        ask,
+        &SEED,
+        relays.iter().map(|relay| Candidate {
+            relay: relay.key,
+            urls: &relay.urls,
+            network: relay.network,
+            shut: None,
+            weight: relay.weight,
+            holding: Some(&relay.holding),
+        }),
+    )
+}
+
+fn pick<'a>(relays: &'a [Relay], ask: &Ask<'_>) -> Option<Choice<'a>> {
+    ranked(relays, ask).choices.first().copied()
+}
+
+fn ask<'a>(named_at: &'a [HeadId], avoid: &'a [String]) -> Ask<'a> {
+    Ask {
+        client: Network::of(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        scheme: Scheme::Http,
+        wanted: Wanted::Blob { blob: BlobId::of(b"x"), named_at },
+        pins: named_at,
+        avoid,
+        only: None,
+    }
+}
+
+fn network(n: u32) -> Network {
+    Network::of(IpAddr::V4(Ipv4Addr::from(n << 8)))
+}
+
+#[test]
+fn a_redirect_never_changes_the_scheme() {
+    let relays = [relay(1, &["https://a.example"], 1, &[head(1)])];
+    assert_eq!(pick(&relays, &ask(&[head(1)], &[])), None);
+    let heads = [head(1)];
+    let https = Ask { scheme: Scheme::Https, ..ask(&heads, &[]) };
+    assert!(pick(&relays, &https).is_some());
+    let both = [relay(1, &["https://a.example", "http://a.example"], 1, &[head(1)])];
+    assert_eq!(pick(&both, &ask(&[head(1)], &[])).unwrap().url.as_str(), "http://a.example");
+}
+
+#[test]
+fn a_relay_at_an_older_head_is_pinned_there_and_only_if_the_entry_is_the_same() {
+    let relays = [relay(1, &["http://a.example"], 1, &[head(1)])];
+    assert_eq!(pick(&relays, &ask(&[head(3), head(1)], &[])).unwrap().head, head(1));
+    assert_eq!(pick(&relays, &ask(&[head(3), head(2)], &[])), None);
+}
+
+#[test]
+fn held_is_in_range_at_the_full_head_and_not_excepted() {
+    let blob = |first: u8| BlobId::from_bytes([first; 32]);
+    let mut holding = holding(&[head(1), head(2)], IdRanges::from_prefixes(0..=0x7fff));
+    holding.plus = vec![blob(0xf0)];
+    holding.minus = vec![blob(0x10)];
+    assert!(holds(&holding, &blob(0x20), &[head(2), head(1)]));
+    assert!(!holds(&holding, &blob(0x20), &[head(2)]), "the path named something else at the full head");
+    assert!(!holds(&holding, &blob(0x10), &[head(2), head(1)]), "in `minus`");
+    assert!(!holds(&holding, &blob(0x80), &[head(2), head(1)]), "out of range");
+    assert!(holds(&holding, &blob(0xf0), &[head(2)]), "in `plus`");
+    holding.full = None;
+    assert!(!holds(&holding, &blob(0x20), &[head(2), head(1)]), "nothing is full");
+}
+
+#[test]
+fn avoid_names_a_key_a_host_or_a_host_and_port() {
+    let relays = [
+        relay(1, &["http://a.example:8081"], 1, &[head(1)]),
+        relay(2, &["http://b.example:8082"], 1, &[head(1)]),
+    ];
+    let first = pick(&relays, &ask(&[head(1)], &[])).unwrap();
+    let url = first.url.to_url();
+    for word in [first.relay.to_hex(), url.host_str().unwrap().to_owned(), url.authority().to_owned()] {
+        let avoid = [word];
+        let second = pick(&relays, &ask(&[head(1)], &avoid)).unwrap();
+        assert_ne!(second.relay, first.relay);
+    }
+    let both = [key(1).to_hex(), key(2).to_hex()];
+    assert_eq!(pick(&relays, &ask(&[head(1)], &both)), None);
+}
+
+#[test]
+fn shares_follow_weights_and_a_lost_relay_moves_only_its_own() {
+    let mut relays: Vec<Relay> =
+        (1..=4).map(|n| relay(n, &["http://r.example"], u64::from(n), &[head(1)])).collect();
+    let chosen = |relays: &[Relay]| -> Vec<PublicKey> {
+        (0..4000)
+            .map(|n| pick(relays, &Ask { client: network(n), ..ask(&[head(1)], &[]) }).unwrap().relay)
+            .collect()
+    };
+    let before = chosen(&relays);
+    let mut counts: BTreeMap<PublicKey, usize> = BTreeMap::new();
+    before.iter().for_each(|relay| *counts.entry(*relay).or_default() += 1);
+    for n in 1..=4u8 {
+        let expected = 400 * usize::from(n);
+        let got = counts[&key(n)];
+        assert!(got.abs_diff(expected) < 120, "relay {n}: {got} of 4000, {expected} expected");
+    }
+    let lost = relays.remove(1).key;
+    for (was, is) in before.iter().zip(chosen(&relays)) {
+        assert!(*was == lost || *was == is, "a client moved although its relay lives");
+    }
+}
+
+#[test]
+fn a_hundred_relays_of_one_network_count_for_four() {
+    let mut relays: Vec<Relay> =
+        (1..=100).map(|n| relay(n, &["http://r.example"], 100, &[head(1)])).collect();
+    relays.iter_mut().for_each(|relay| relay.network = network(7));
+    relays.extend((101..=104).map(|n| relay(n, &["http://r.example"], 100, &[head(1)])));
+    let honest: Vec<PublicKey> = relays.iter().skip(100).map(|relay| relay.key).collect();
+    let to_honest = (0..4000)
+        .filter(|n| {
+            let heads = [head(1)];
+            let choice = pick(&relays, &Ask { client: network(*n), ..ask(&heads, &[]) }).unwrap();
+            honest.contains(&choice.relay)
+        })
+        .count();
+    assert!((1880..2120).contains(&to_honest), "{to_honest} of 4000, half expected");
+}
+
+#[test]
+fn every_candidate_is_ranked_or_told_why_not() {
+    let mut relays: Vec<Relay> =
+        (1..=6).map(|n| relay(n, &["http://r.example"], 5, &[head(2), head(1)])).collect();
+    relays[0].holding.ranges = IdRanges::default();
+    relays[1].holding.served = vec![head(1)];
+    relays[2].urls = vec![PublicUrl::parse("https://r.example").unwrap()];
+    let (heads, spared) = ([head(2)], [relays[3].key.to_hex()]);
+    let ask = Ask { avoid: &spared, ..ask(&heads, &[]) };
+    let ranking = ranked(&relays, &ask);
+    let why: Vec<Why> = ranking.passed_over.iter().map(|(_, why)| *why).collect();
+    assert_eq!(why, [Why::NotHeld, Why::OtherState, Why::OtherScheme, Why::Avoided]);
+    assert_eq!(ranking.choices.len(), 2);
+    let fifth = relays[4].key.to_hex();
+    let only = ranked(&relays, &Ask { only: Some(&fifth), ..ask });
+    assert_eq!(only.choices.iter().map(|choice| choice.relay).collect::<Vec<_>>(), [relays[4].key]);
+    assert!(
+        only.passed_over
+            .iter()
+            .any(|(candidate, why)| { candidate.relay == relays[5].key && *why == Why::NotAskedFor })
+    );
+}
+
+#[test]
+fn only_who_holds_everything_is_the_base_of_many_urls() {
+    let mut relays: Vec<Relay> = (1..=3).map(|n| relay(n, &["http://r.example"], 5, &[head(1)])).collect();
+    relays[0].holding.ranges = IdRanges::from_prefixes(0..=0x7fff);
+    relays[1].holding.minus = vec![BlobId::of(b"hole")];
+    let heads = [head(1)];
+    let ranking = ranked(&relays, &Ask { wanted: Wanted::Whole, ..ask(&heads, &[]) });
+    assert_eq!(ranking.choices.iter().map(|choice| choice.relay).collect::<Vec<_>>(), [relays[2].key]);
+    assert!(ranking.passed_over.iter().all(|(_, why)| *why == Why::NotWhole));
+}

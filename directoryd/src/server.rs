@@ -257,7 +257,7 @@ fn open_blocking(config: Config, clock: Arc<dyn Clock>, client: Client) -> Resul
         started: now,
         carry: Carry::new(store.clone(), fetcher.clone()),
         origins: Origins::new(now),
-        repeats: Mutex::new(Repeats::new(identity::selection_seed(&identity))),
+        repeats: Mutex::new(Repeats::new(&selection_seed(&identity))),
         callers: Mutex::new(NetworkThrottle::new(CALLER_PACE, CALLERS_MAX)),
         lengths: Lengths::default(),
         large: LargeAnswers::new(LARGE_ANSWERS_BYTES),

@@ -32,9 +32,11 @@ struct Slot {
 }
 
 impl Repeats {
-    /// None yet.
+    /// None yet. `seed` is the directory's own secret.
     #[must_use]
-    pub fn new(seed: [u8; 32]) -> Self {
+    pub fn new(seed: &[u8; 32]) -> Self {
+        // Its own key: what is hashed here has the form of what the ranking hashes.
+        let seed = blake3::derive_key("ODI 2026-11 repeats seed v1", seed);
         Self { seed, slots: vec![Slot { tag: 0, until: Timestamp(0), times: 0 }; SLOTS] }
     }
 
@@ -64,7 +66,7 @@ mod tests {
 
     #[test]
     fn who_asks_again_goes_round_and_nobody_else_does() {
-        let mut repeats = Repeats::new([7; 32]);
+        let mut repeats = Repeats::new(&[7; 32]);
         let (blob, other) = (BlobId::of(b"one"), BlobId::of(b"two"));
         let now = Timestamp(1000);
         let turns: Vec<usize> = (0..5).map(|_| repeats.turn(network(1), &blob, 9, now)).collect();

@@ -7,6 +7,7 @@
 mod course;
 mod job;
 mod origin_turns;
+mod ranks;
 mod transfer;
 
 pub use job::Job;
@@ -25,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use self::origin_turns::OriginTurns;
+use self::ranks::Ranks;
 use crate::admission::MissBudget;
 use crate::bell::{Bell, Ear};
 use crate::denylist::Denied;
@@ -187,6 +189,17 @@ impl Fill {
                 Err(MissRefused::Budget)
             }
         }
+    }
+
+    /// Whether another relay may make this one fetch a stripe from the origin: only if it is among the first for it in this
+    /// relay's own view, for anybody can ask.
+    ///
+    /// The views of honest relays differ a little: one knows of a relay that another has yet to hear of, or leaves out one
+    /// that failed it. There is no margin for that, since it would be as many copies more for whoever asks everybody. Who
+    /// is refused hears that the bytes are coming, and they are: from the home that this relay takes for the right one.
+    #[must_use]
+    pub fn serves_as_home(&self, job: &Job, stripe: u32) -> bool {
+        Ranks::of(self, job, stripe).serve_as_home()
     }
 
     /// Notes what this relay tells the others that it gives, in bytes per second: they rank it by that, and so must it.

@@ -4,7 +4,6 @@
 //! the bytes are coming, and since when nothing has come.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use odi_manifest::CHUNK_BYTES;
@@ -14,11 +13,10 @@ use odi_wire::fetch::{
 use odi_wire::route::pinned_path;
 use tokio::time::Instant;
 
+use super::ranks::Ranks;
 use super::{Fill, Job};
 use crate::peers::Peer;
-use crate::sourcing::{
-    HOLDERS_TRIED_MAX, Outlook, Ranked, Ranking, Step, better_first, is_outcast, patience,
-};
+use crate::sourcing::{HOLDERS_TRIED_MAX, Outlook, Step, better_first, patience};
 
 /// How long a relay that is asked may be silent, beyond the time for which it may hold its answer.
 const SILENCE_MAX: Duration = Duration::from_secs(2);
@@ -57,28 +55,9 @@ impl<'f> Course<'f> {
     }
 
     fn new(fill: &'f Fill, job: &'f Job, stripe: u32, tree: bool) -> Self {
-        let (now, blob, head) = (fill.clock.now(), &job.wanted.blob, job.head());
+        let (blob, head) = (&job.wanted.blob, job.head());
+        let Ranks { peers, order } = Ranks::of(fill, job, stripe);
         let sources = fill.sources();
-        // Without those that lied or failed lately: were they ranked, a stripe whose first three homes lie could never
-        // be filled.
-        let usable =
-            |peer: &&Arc<Peer>| peer.expires > now && !sources.is_shunned(peer.party().as_str(), now);
-        let peers: Vec<Arc<Peer>> = fill.peers.of(job.catalog.id()).iter().filter(usable).cloned().collect();
-        let me = peers.len();
-        let filling = (0..peers.len()).filter(|at| peers.get(*at).is_some_and(|peer| peer.fills(blob)));
-        let mut candidates: Vec<usize> = filling.chain([me]).collect();
-        let rank = |at: &usize| match peers.get(*at) {
-            Some(peer) => Ranked { key: *peer.key.as_bytes(), rate: peer.rate },
-            None => Ranked { key: *fill.me.as_bytes(), rate: fill.rate.load(Ordering::Relaxed) },
-        };
-        let ranked: Vec<Ranked> = candidates.iter().map(rank).collect();
-        let mut ranking = Ranking::of(blob, stripe, &ranked);
-        let mine = candidates.len() - 1;
-        let banned_by = peers.iter().filter(|peer| peer.bans_me).count();
-        if is_outcast(banned_by, peers.len()) {
-            ranking = ranking.with_last(mine);
-        }
-        candidates = ranking.order().iter().filter_map(|at| candidates.get(*at).copied()).collect();
         let holds =
             |at: &usize| head.is_some_and(|head| peers.get(*at).is_some_and(|peer| peer.holds(blob, &head)));
         let holders: Vec<usize> = (0..peers.len()).filter(holds).collect();
@@ -92,7 +71,7 @@ impl<'f> Course<'f> {
             job,
             stripe,
             peers,
-            order: candidates,
+            order,
             holders,
             tree,
             homes_failed: 0,

@@ -50,9 +50,11 @@ pub(super) async fn answer(
     let first = u32::try_from(wanted.start / CHUNK_BYTES).map_err(|_| Refusal::NotFound)?;
     let failed = || Refusal::unavailable("no source has it now", RETRY);
     let waiter = match pull {
-        Pull::Home => Some(relay.fill.ask_as_home(job, Some(stripe_of(first))).map_err(|_| failed())?),
+        Pull::Home if relay.fill.serves_as_home(&job, stripe_of(first)) => {
+            Some(relay.fill.ask_as_home(job, Some(stripe_of(first))).map_err(|_| failed())?)
+        }
         Pull::List => Some(relay.fill.ask_as_home(job, None).map_err(|_| failed())?),
-        Pull::Held => begun(relay, meta, deadline).await,
+        Pull::Home | Pull::Held => begun(relay, meta, deadline).await,
     };
     let Some(mut waiter) = waiter else { return Ok(coming()) };
     match timeout_at(deadline, waiter.readable()).await {

@@ -1,7 +1,7 @@
 //! Filling: from origins and peers of any honesty, never storing or serving a wrong byte.
 
 use odi_manifest::{BlobId, SigningKey};
-use odi_wire::message::{CatalogInventory, IdRanges, PublicUrl, RelayStatus};
+use odi_wire::message::{IdRanges, PublicUrl, RelayStatus};
 
 use crate::lab::{Lab, Relay, noise};
 use crate::web::{Behaviour, Web};
@@ -100,15 +100,7 @@ async fn a_peer_that_lies_is_banned_and_costs_no_byte() {
     let files = [("large", &large), ("small", &small)];
     let liar = Web::start(files.map(|(path, bytes)| (format!("{pin}/{path}"), bytes.clone())).into());
     liar.behave(Behaviour::Flip);
-    let claim = CatalogInventory {
-        cat: lab.publisher.id(),
-        served: vec![lab.publisher.head().id()],
-        full: Some(lab.publisher.head().id()),
-        fills: IdRanges::all(),
-        ranges: IdRanges::all(),
-        plus: Vec::new(),
-        minus: Vec::new(),
-    };
+    let claim = lab.publisher.claim(IdRanges::all());
     let url = PublicUrl::parse(&liar.url()).unwrap();
     lab.directory.plant_inventory(&SigningKey::from_seed(&[66; 32]), url.clone(), claim);
 
@@ -140,15 +132,7 @@ async fn two_peers_that_lie_alike_stop_nothing_and_one_caught_is_banned() {
             let pin = lab.publisher.pin();
             let liar = Web::start(files.map(|(path, bytes)| (format!("{pin}/{path}"), bytes.clone())).into());
             liar.behave(Behaviour::Flip);
-            let claim = CatalogInventory {
-                cat: lab.publisher.id(),
-                served: vec![lab.publisher.head().id()],
-                full: Some(lab.publisher.head().id()),
-                fills: IdRanges::all(),
-                ranges: IdRanges::all(),
-                plus: Vec::new(),
-                minus: Vec::new(),
-            };
+            let claim = lab.publisher.claim(IdRanges::all());
             let url = PublicUrl::parse(&liar.url()).unwrap();
             lab.directory.plant_inventory(&SigningKey::from_seed(&[seed; 32]), url, claim);
             liar

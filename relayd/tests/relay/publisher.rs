@@ -8,6 +8,7 @@ use odi_manifest::{
     encode_diff, encode_full,
 };
 use odi_wire::layout::{LayoutPath, ORIGIN_FOLDER};
+use odi_wire::message::{CatalogInventory, IdRanges};
 
 pub(crate) struct Publisher {
     key: SigningKey,
@@ -53,6 +54,20 @@ impl Publisher {
 
     pub(crate) fn id(&self) -> CatalogId {
         *self.trust.catalog()
+    }
+
+    /// What a relay says that fills all of the newest head and holds what is in `ranges`.
+    pub(crate) fn claim(&self, ranges: IdRanges) -> CatalogInventory {
+        let head = self.head().id();
+        CatalogInventory {
+            cat: self.id(),
+            served: vec![head],
+            full: Some(head),
+            fills: IdRanges::all(),
+            ranges,
+            plus: Vec::new(),
+            minus: Vec::new(),
+        }
     }
 
     pub(crate) fn head(&self) -> &Verified<Head> {

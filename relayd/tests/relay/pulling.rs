@@ -1,12 +1,13 @@
 //! Pulls: what a relay answers to another one that fills too (wire/PROTOCOL.md § Pulls).
 
-use odi_manifest::{CHUNK_BYTES, Pin};
+use odi_manifest::{BlobId, CHUNK_BYTES, Pin, SigningKey};
+use odi_relayd::sourcing::{ORIGIN_RANKS, Ranked, Ranking};
 use odi_wire::client::Ask;
 use odi_wire::fetch::{PULL, Pull};
-use odi_wire::message::IdRanges;
+use odi_wire::message::{IdRanges, PublicUrl, RATE_UNNAMED};
 
 use crate::lab::{Got, Lab, Relay, noise};
-use crate::web::Behaviour;
+use crate::web::{Behaviour, Web};
 
 const CHUNK: usize = 256 << 10;
 
@@ -80,6 +81,50 @@ async fn what_is_held_is_given_whole_and_a_later_state_is_waited_for() {
     assert_eq!((got.status.as_u16(), got.header("odi-pull")), (503, "coming"), "a head that it will hear of");
     let plain = lab.get(&format!("{}/{later}/small", relay.url)).await;
     assert_eq!(plain.status, 404, "to others it is no state");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_makes_a_relay_ask_the_origin_that_is_not_among_the_first_for_a_stripe() {
+    let files: Vec<(String, Vec<u8>)> =
+        (0..40_u8).map(|n| (format!("file-{n:02}"), noise(100 + n, 1000))).collect();
+    let named: Vec<(&str, &[u8])> =
+        files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())).collect();
+    let lab = Lab::start(&named).await;
+    lab.directory.assign(IdRanges::none());
+    let pin = lab.publisher.pin();
+    // Twelve other relays, with whom everything is only ever coming.
+    let others =
+        Web::start(files.iter().map(|(path, bytes)| (format!("{pin}/{path}"), bytes.clone())).collect());
+    others.behave(Behaviour::Coming);
+    let keys: Vec<SigningKey> = (1..=12).map(|seed| SigningKey::from_seed(&[seed; 32])).collect();
+    for key in &keys {
+        let claim = lab.publisher.claim(IdRanges::none());
+        lab.directory.plant_inventory(key, PublicUrl::parse(&others.url()).unwrap(), claim);
+    }
+    let relay = lab.relay().await;
+    let shared = relay.server.relay();
+    relay.until("known to it", |_| shared.peers.of(&lab.publisher.id()).len() == keys.len()).await;
+    lab.directory.assign(IdRanges::all());
+    relay.until("assigned", |status| status.catalogs.iter().any(|catalog| catalog.assigned)).await;
+
+    let ranked: Vec<Ranked> = [relay.key()]
+        .into_iter()
+        .chain(keys.iter().map(SigningKey::public_key))
+        .map(|key| Ranked { key: *key.as_bytes(), rate: RATE_UNNAMED })
+        .collect();
+    let rank = |bytes: &[u8]| Ranking::of(&BlobId::of(bytes), 0, &ranked).rank(0).unwrap();
+    let far = files.iter().filter(|(_, bytes)| rank(bytes) >= ORIGIN_RANKS);
+    for (path, _) in far.take(3) {
+        let got = pull(&lab, &relay, &pin, path, Pull::Home, 0..1000).await;
+        assert_eq!((got.status.as_u16(), got.header("odi-pull")), (503, "coming"), "{path}");
+        assert!(lab.origin.seen(|seen| seen == path).is_empty(), "{path}");
+    }
+    let (near, bytes) = files.iter().find(|(_, bytes)| rank(bytes) < ORIGIN_RANKS).unwrap();
+    let mut got = pull(&lab, &relay, &pin, near, Pull::Home, 0..1000).await;
+    while got.header("odi-pull") == "coming" {
+        got = pull(&lab, &relay, &pin, near, Pull::Home, 0..1000).await;
+    }
+    assert!(got.is(bytes), "{}", got.status);
 }
 
 /// The pin of a state that nobody has published yet.

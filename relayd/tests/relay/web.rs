@@ -29,6 +29,8 @@ pub(crate) enum Behaviour {
     Endless,
     /// 503 for everything.
     Refuse,
+    /// A relay's word that the bytes are coming, for everything.
+    Coming,
     /// A redirect to this machine's own port 1.
     RedirectInward,
     /// Right bytes from another place of the file.
@@ -212,6 +214,12 @@ fn answer(
         Behaviour::Gzip => head.push_str("Content-Encoding: gzip\r\n"),
         Behaviour::Refuse => {
             stream.write_all(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")?;
+            return Ok(0);
+        }
+        Behaviour::Coming => {
+            stream.write_all(
+                b"HTTP/1.1 503 Service Unavailable\r\nOdi-Pull: coming\r\nContent-Length: 0\r\n\r\n",
+            )?;
             return Ok(0);
         }
         Behaviour::RedirectInward => {

@@ -23,6 +23,9 @@ pub const SHUN_MIN_SECONDS: u64 = 20;
 /// The longest that it is, and how long it has to serve well until its failures are forgotten.
 pub const SHUN_MAX_SECONDS: u64 = 300;
 
+/// After so many refusals in a row of what it said that it fills or holds, and others gave, a party is left alone.
+pub const REFUSALS_MAX: u32 = 3;
+
 /// The most blobs for which accusations are remembered.
 const ACCUSED_MAX: usize = 1024;
 
@@ -44,6 +47,8 @@ pub struct Record {
     /// Until when it is left alone because it failed, and how often it has.
     shunned_until: Option<Timestamp>,
     strikes: u32,
+    /// Since it last gave anything.
+    refusals: u32,
 }
 
 /// All parties, by `scheme://host:port`.
@@ -102,6 +107,17 @@ impl Sources {
         record.shunned_until = Some(now.plus(Duration::from_secs(seconds)));
     }
 
+    /// A party refused what its announcements promise, while there was somebody who had it. Once may be a matter of time;
+    /// again and again it does not serve.
+    pub fn refused(&mut self, party: &str, now: Timestamp) {
+        let record = self.record(party);
+        record.refusals = record.refusals.saturating_add(1);
+        if record.refusals >= REFUSALS_MAX {
+            record.refusals = 0;
+            self.shun(party, now);
+        }
+    }
+
     /// A request to a party begins.
     pub fn began(&mut self, party: &str) {
         let record = self.record(party);
@@ -116,6 +132,7 @@ impl Sources {
         record.wasted = record.wasted.saturating_add(received.saturating_sub(bytes));
         if bytes > 0 {
             record.service.transferred(bytes, took);
+            record.refusals = 0;
         }
         if failed {
             record.failures = record.failures.saturating_add(1);
@@ -252,6 +269,26 @@ mod tests {
             then = then.plus(Duration::from_secs(SHUN_MAX_SECONDS));
             assert!(!sources.is_shunned("http://a", then));
         }
+    }
+
+    #[test]
+    fn whoever_refuses_again_and_again_is_left_alone() {
+        let mut sources = Sources::default();
+        let refused = |sources: &mut Sources| {
+            sources.refused("http://a", NOW);
+            sources.is_shunned("http://a", NOW)
+        };
+        for _ in 0..4 {
+            assert!((1..REFUSALS_MAX).all(|_| !refused(&mut sources)));
+            sources.ended("http://a", 1000, 1000, Duration::from_secs(1), false);
+        }
+        assert!((1..REFUSALS_MAX).all(|_| !refused(&mut sources)) && refused(&mut sources));
+        assert!(!sources.is_banned("http://a", NOW));
+        let later = NOW.plus(Duration::from_secs(SHUN_MIN_SECONDS));
+        assert!(!sources.is_shunned("http://a", later));
+        (0..REFUSALS_MAX).for_each(|_| sources.refused("http://a", later));
+        let again = later.plus(Duration::from_secs(SHUN_MIN_SECONDS));
+        assert!(sources.is_shunned("http://a", again), "longer than the first time");
     }
 
     #[test]

@@ -12,7 +12,8 @@ use odi_manifest::BlobId;
 
 /// What one rendezvous decision covers: 32 chunks.
 pub const STRIPE_BYTES: u64 = 8 << 20;
-/// The first so many relays of a ranking may ask the origin.
+/// The first so many relays of a ranking may ask the origin before anybody else does; the others once so many homes failed
+/// them.
 pub const ORIGIN_RANKS: usize = 3;
 /// The least time that a home is given which says that the bytes are coming, before the next one is tried. It may have
 /// more to fetch at once than it has turns at the origin.
@@ -28,13 +29,15 @@ pub const SLICE_CHUNKS: u32 = 4;
 pub const CLIMB_AFTER: u32 = 3;
 /// How many relays each relay of a tree feeds, below the home.
 pub const FAN_OUT: usize = 4;
+/// The most that an announced rate counts, in bytes per second: 10 Gbit/s, as with directories. It is a relay's own word.
+pub const RATE_MAX: u64 = 1_250_000_000;
 /// A relay as the ranking sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ranked {
     /// Its Ed25519 public key: who it is, whatever its URLs.
     pub key: [u8; 32],
     /// Its announced rate in bytes per second. Only the power of two counts, so that relays which heard slightly
-    /// different announcements still agree.
+    /// different announcements still agree, and no more than [`RATE_MAX`].
     pub rate: u64,
 }
 
@@ -92,7 +95,7 @@ fn score(blob: &BlobId, stripe: u32, relay: &Ranked) -> f64 {
     let mut draw = [0; 8];
     hasher.finalize_xof().fill(&mut draw);
     let uniform = ((u64::from_be_bytes(draw) >> 11) as f64 + 1.0) / (1_u64 << 53) as f64;
-    let weight = f64::from(relay.rate.max(1).ilog2() + 1);
+    let weight = f64::from(relay.rate.clamp(1, RATE_MAX).ilog2() + 1);
     -uniform.ln() / weight.exp2()
 }
 
@@ -147,7 +150,7 @@ pub struct Outlook<'a> {
 }
 
 impl Outlook<'_> {
-    /// The next step for a slice ([`SLICE_CHUNKS`]); nothing if there is nobody left who may be asked.
+    /// The next step for a slice ([`SLICE_CHUNKS`]); nothing if this relay itself is not among the ranked.
     ///
     /// Requests cannot travel in circles: what is asked of a holder or of a relay above makes it do nothing, and a home
     /// asks the origin alone.
@@ -157,11 +160,9 @@ impl Outlook<'_> {
             return Some(Step::Holder(*holder));
         }
         let home = self.order.first()?;
-        if *home == self.me || self.asked_as_home {
+        // However many relays claim to fill what they never have: the bytes come, if only from the last resort.
+        if *home == self.me || self.asked_as_home || self.homes_failed >= ORIGIN_RANKS {
             return Some(Step::Origin);
-        }
-        if self.homes_failed >= ORIGIN_RANKS {
-            return None;
         }
         let above = if self.tree { above(self.order, self.me, slice) } else { Vec::new() };
         let climbed = usize::try_from(self.coming / CLIMB_AFTER).unwrap_or(usize::MAX);
@@ -296,6 +297,17 @@ mod tests {
         assert!((1850..2150).contains(&second), "two thirds of 3000, got {second}");
     }
 
+    #[test]
+    fn a_huge_rate_is_no_more_than_a_great_one() {
+        let mut relays = relays(20, RATE_MAX);
+        let order = |relays: &[Ranked]| -> Vec<Vec<usize>> {
+            (0..50).map(|n| Ranking::of(&blob(n), 0, relays).order().to_vec()).collect()
+        };
+        let honest = order(&relays);
+        relays[7].rate = u64::MAX;
+        assert_eq!(order(&relays), honest);
+    }
+
     fn outlook<'a>(order: &'a [usize], me: usize, holders: &'a [usize]) -> Outlook<'a> {
         Outlook { me, order, holders, homes_failed: 0, asked_as_home: false, coming: 0, tree: true }
     }
@@ -320,7 +332,8 @@ mod tests {
         // The two before it failed.
         assert_eq!(Outlook { homes_failed: 2, ..outlook(&[0, 3, 1], 0, &[]) }.next(0), Some(Step::Origin));
         assert_eq!(Outlook { homes_failed: 2, ..outlook(&[3, 0, 1], 0, &[]) }.next(0), Some(Step::Home(3)));
-        assert_eq!(Outlook { homes_failed: 3, ..outlook(&[3, 0, 1], 0, &[]) }.next(0), None);
+        // So are all before any other: it comes to that only where homes do not do what they say.
+        assert_eq!(Outlook { homes_failed: 3, ..outlook(&[3, 4, 0, 1], 0, &[]) }.next(0), Some(Step::Origin));
     }
 
     #[test]

@@ -25,6 +25,9 @@ const STALL_MAX: Duration = Duration::from_secs(2);
 /// The longest that a busy relay is left alone before it, or another, is asked again.
 const BUSY_PAUSE: Duration = Duration::from_secs(1);
 
+/// After so many answers in a row that it is busy, a home is given up for the next one.
+const BUSY_MAX: u32 = 8;
+
 /// See the module.
 pub(super) struct Course<'f> {
     fill: &'f Fill,
@@ -36,7 +39,10 @@ pub(super) struct Course<'f> {
     tree: bool,
     homes_failed: usize,
     coming: u32,
+    busy: u32,
     came_on: Instant,
+    /// Who refused what it announced; that counts once somebody else had it.
+    refused: Vec<Party>,
     asked: usize,
     origin_failed: bool,
     /// Who had other bytes than the catalog says.
@@ -76,7 +82,9 @@ impl<'f> Course<'f> {
             tree,
             homes_failed: 0,
             coming: 0,
+            busy: 0,
             came_on: Instant::now(),
+            refused: Vec::new(),
             asked: 0,
             origin_failed: false,
             wrong: Vec::new(),
@@ -184,8 +192,9 @@ impl<'f> Course<'f> {
         self.convict(&fetched.report);
         if fetched.report.delivered.iter().any(|bytes| *bytes > 0) {
             self.came_on = Instant::now();
-            self.coming = 0;
-            let mut sources = self.fill.sources();
+            (self.coming, self.busy) = (0, 0);
+            let (mut sources, now) = (self.fill.sources(), self.fill.clock.now());
+            self.refused.drain(..).for_each(|party| sources.refused(party.as_str(), now));
             for (place, _) in places.iter().zip(&fetched.report.delivered).filter(|(_, bytes)| **bytes > 0) {
                 sources.acquit(&self.job.wanted.blob, Party::of(&place.url).as_str());
             }
@@ -211,14 +220,18 @@ impl<'f> Course<'f> {
             }
             (Some(relay), Some(SourceFault::Coming)) => self.wait_for(step, relay),
             (Some(relay), Some(SourceFault::Busy { retry_after })) => {
-                let pause = retry_after.unwrap_or(BUSY_PAUSE).min(BUSY_PAUSE);
-                self.wait_for(step, relay);
-                tokio::time::sleep(pause).await;
+                self.busy += 1;
+                if self.busy >= BUSY_MAX {
+                    self.was_refused(step, relay);
+                } else {
+                    let pause = retry_after.unwrap_or(BUSY_PAUSE).min(BUSY_PAUSE);
+                    self.wait_for(step, relay);
+                    tokio::time::sleep(pause).await;
+                }
             }
-            (Some(relay), fault) => {
-                if fault.is_some_and(|fault| !matches!(fault, SourceFault::Absent(_)))
-                    && let Some(peer) = self.peers.get(relay)
-                {
+            (Some(relay), None | Some(SourceFault::Absent(_))) => self.was_refused(step, relay),
+            (Some(relay), Some(_)) => {
+                if let Some(peer) = self.peers.get(relay) {
                     self.fill.sources().shun(peer.party().as_str(), self.fill.clock.now());
                 }
                 self.give_up(step, relay);
@@ -245,13 +258,19 @@ impl<'f> Course<'f> {
         }
     }
 
+    /// It said that it fills or holds this, and says now that it does not, or nothing of use for long.
+    fn was_refused(&mut self, step: Step, relay: usize) {
+        self.refused.extend(self.peers.get(relay).map(|peer| peer.party()));
+        self.give_up(step, relay);
+    }
+
     fn give_up(&mut self, step: Step, relay: usize) {
         self.holders.retain(|holder| *holder != relay);
         if matches!(step, Step::Holder(_)) {
             return;
         }
         self.order.retain(|ranked| *ranked != relay);
-        self.coming = 0;
+        (self.coming, self.busy) = (0, 0);
         if matches!(step, Step::Home(_)) {
             self.homes_failed += 1;
             self.came_on = Instant::now();

@@ -1,6 +1,7 @@
 //! Filling: from origins and peers of any honesty, never storing or serving a wrong byte.
 
-use odi_manifest::{BlobId, SigningKey};
+use odi_manifest::{BlobId, Clock, SigningKey, SystemClock};
+use odi_wire::fetch::Party;
 use odi_wire::message::{IdRanges, PublicUrl, RelayStatus};
 
 use crate::lab::{Lab, Relay, noise};
@@ -231,4 +232,31 @@ fn flip(folder: &std::path::Path, bytes: &[u8]) {
         }
     }
     assert_eq!(flipped, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn relays_that_fill_nothing_are_left_alone_and_the_origin_is_the_last_resort() {
+    let files: Vec<(String, Vec<u8>)> =
+        (0..20_u8).map(|n| (format!("file-{n:02}"), noise(200 + n, 1000))).collect();
+    let named: Vec<(&str, &[u8])> =
+        files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())).collect();
+    let lab = Lab::start(&named).await;
+    // More of them than may be asked as homes; every answer is 404.
+    let idlers: Vec<Web> = (80..86)
+        .map(|seed| {
+            let idler = Web::start(Default::default());
+            let url = PublicUrl::parse(&idler.url()).unwrap();
+            let claim = lab.publisher.claim(IdRanges::none());
+            lab.directory.plant_inventory(&SigningKey::from_seed(&[seed; 32]), url, claim);
+            idler
+        })
+        .collect();
+    let relay = lab.relay().await;
+    let is_shunned = |idler: &Web| {
+        let party = Party::of(&idler.url().parse().unwrap());
+        relay.server.relay().fill.sources().is_shunned(party.as_str(), SystemClock.now())
+    };
+    relay.until("tired of one", |_| idlers.iter().any(is_shunned)).await;
+    relay.until_full(1).await;
+    assert!(relay.status().await.sources.iter().all(|source| source.banned_until.is_none()));
 }

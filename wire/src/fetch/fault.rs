@@ -16,7 +16,7 @@ pub enum SourceFault {
     /// No header of an answer in time.
     #[error("the source does not answer")]
     NoReply,
-    /// 404 or 410: it does not have this.
+    /// 404, 410 or 451: it does not have this, or has it for nobody.
     #[error("the source does not have it ({0})")]
     Absent(StatusCode),
     /// 429 or 503: it has no room for us now.

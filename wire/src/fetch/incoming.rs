@@ -80,7 +80,7 @@ fn next_hop(from: &Url, headers: &HeaderMap) -> Option<Url> {
 fn judge(reply: Reply, bytes_max: u64, limits: &FetchLimits) -> Result<Answer, SourceFault> {
     match reply.status.as_u16() {
         200 | 204 | 206 => {}
-        404 | 410 => return Err(SourceFault::Absent(reply.status)),
+        404 | 410 | 451 => return Err(SourceFault::Absent(reply.status)),
         503 if Pull::is_coming(&reply.headers) => return Err(SourceFault::Coming),
         429 | 503 => return Err(SourceFault::Busy { retry_after: retry_after(&reply.headers) }),
         _ => return Err(SourceFault::Status(reply.status)),

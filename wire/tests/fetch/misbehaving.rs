@@ -32,6 +32,8 @@ async fn each_misbehaviour_has_its_name_and_the_next_source_takes_over() {
     let limits = FetchLimits::default;
     let fault = fault_of(limits(), |_, _| Script::absent()).await;
     assert!(matches!(fault, SourceFault::Absent(_)), "{fault}");
+    let fault = fault_of(limits(), |_, _| Script::status(451, "not here")).await;
+    assert!(matches!(fault, SourceFault::Absent(_)), "its operator's list is no failure: {fault}");
     let fault = fault_of(limits(), |_, _| Script::status(503, "").with("Retry-After: 7")).await;
     assert!(matches!(fault, SourceFault::Busy { retry_after: Some(wait) } if wait.as_secs() == 7), "{fault}");
     let fault = fault_of(limits(), |_, _| Script::status(500, "oops")).await;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use odi_wire::admin::Examined;
+use odi_wire::message::Lifetime;
 use odi_wire::metrics::Metric;
 use odi_wire::serve::Load;
 
@@ -39,6 +40,10 @@ impl Examined for Measured {
             .iter()
             .filter_map(|catalog| Some((catalog.name.clone(), catalog.served.as_ref()?)));
         let heads: Vec<_> = heads.collect();
+        let lifetimes = |is: fn(Lifetime) -> bool| {
+            let known = status.catalogs.iter().filter_map(|catalog| Some((catalog, catalog.lifetime?)));
+            known.map(move |(catalog, lifetime)| (catalog.name.clone(), is(lifetime).into()))
+        };
         let connections = self.load.open_connections() as u64;
         vec![
             Metric::gauge(
@@ -50,6 +55,18 @@ impl Examined for Measured {
                 .by("state", relays.map(|(state, count)| (state.to_owned(), count.into()))),
             Metric::gauge("odi_directory_catalog_seq", "Sequence number of the served head.", 0)
                 .by("catalog", heads.iter().map(|(name, head)| (name.clone(), head.pin.seq()))),
+            Metric::gauge(
+                "odi_directory_catalog_ending",
+                "1 if the newest head or root of trust has a third of its life left, or less.",
+                0,
+            )
+            .by("catalog", lifetimes(|lifetime| lifetime >= Lifetime::Ending)),
+            Metric::gauge(
+                "odi_directory_catalog_stale",
+                "1 if the newest head or root of trust has expired.",
+                0,
+            )
+            .by("catalog", lifetimes(|lifetime| lifetime == Lifetime::Ended)),
             Metric::gauge(
                 "odi_directory_carried_bytes",
                 "Bytes of small artifacts carried.",

@@ -2,6 +2,7 @@
 
 pub(crate) mod follow;
 pub(crate) mod kept;
+pub(crate) mod lifetime;
 pub mod resolve;
 pub mod view;
 mod withdrawn;
@@ -34,6 +35,8 @@ pub struct Catalog {
     /// Entries that the list of this name takes back, for probes; looked for when one is first needed.
     samples: Mutex<Option<(RevId, Arc<[Sample]>)>>,
     standing: Mutex<Standing>,
+    /// What the operator has been told of its dates.
+    told: Mutex<lifetime::Told>,
     /// Asks the follower to look at the origin now.
     pub(crate) wake: Notify,
     /// Held by whoever advances the catalog: its poll, or a push.
@@ -61,6 +64,7 @@ impl Catalog {
             withdrawn: Mutex::default(),
             samples: Mutex::default(),
             standing: Mutex::default(),
+            told: Mutex::default(),
             wake: Notify::new(),
             advancing: tokio::sync::Mutex::default(),
         }

@@ -1,5 +1,5 @@
 //! The task that tends relays and states: sends challenges, self-tests and probes that fall due, lets states be served when the rules
-//! say so, and forgets what has lapsed.
+//! say so, forgets what has lapsed, and warns of what will.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::catalog::lifetime;
 use crate::catalog::view::State;
 use crate::challenge;
 use crate::directory::Directory;
@@ -100,6 +101,7 @@ pub(crate) async fn tend(directory: Arc<Directory>, stop: CancellationToken) {
         if let Err(error) = directory.selftest.keep_fresh(&directory).await {
             tracing::error!(error = &error as &dyn std::error::Error, "the self-test catalog grows old");
         }
+        directory.catalogs().iter().for_each(|catalog| lifetime::look(catalog, now));
         serve_ready_states(&directory).await;
     }
     errands.shutdown().await;

@@ -9,6 +9,7 @@ use odi_wire::message::{
 use odi_wire::serve::Response;
 
 use crate::catalog::Catalog;
+use crate::catalog::lifetime::Terms;
 use crate::catalog::view::State;
 use crate::directory::Directory;
 use crate::roster::Standing;
@@ -53,7 +54,7 @@ pub(super) fn catalogs(directory: &Directory) -> Response {
             entries: state.tree.entries,
             bytes: state.tree.bytes,
             expires: state.head.expires,
-            stale: state.head.expires <= now,
+            stale: catalog.believed().is_stale(now),
             tags: state.head.meta.tags.iter().cloned().collect(),
             title: state.head.meta.title.clone(),
             clients: catalog
@@ -113,13 +114,17 @@ fn count_relays(directory: &Directory, now: Timestamp) -> RelayCounts {
 fn catalog_status(directory: &Directory, catalog: &Catalog, now: Timestamp) -> DirectoryCatalog {
     let view = catalog.view();
     let standing = catalog.standing();
+    let believed = catalog.believed();
+    let terms = Terms::of(&believed, now);
     DirectoryCatalog {
         name: catalog.name().to_string(),
         id: catalog.id(),
         adopted: view.adopted().map(|state| head_status(state)),
         served: view.newest().map(|state| head_status(state)),
         polled: standing.polled,
-        stale: view.adopted().is_some_and(|state| state.head.expires <= now),
+        stale: believed.is_stale(now),
+        lifetime: terms.nearest(),
+        root_expires: terms.root.map(|root| root.expires),
         relays: u32::try_from(directory.inventories_of(&catalog.id(), now).len()).unwrap_or(u32::MAX),
         fault: standing.fault,
         settings_fault: catalog.settings.fault(),

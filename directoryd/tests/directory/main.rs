@@ -8,6 +8,7 @@ mod fake_relay;
 mod holders;
 mod kills;
 mod lies;
+mod lifetimes;
 mod mending;
 mod metrics;
 mod notices;

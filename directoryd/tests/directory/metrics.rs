@@ -18,7 +18,7 @@ impl World {
         self.client.send(Ask::get(&format!("http://{addr}{path}").parse().unwrap())).await.unwrap()
     }
 
-    async fn metrics(&self) -> String {
+    pub(crate) async fn metrics(&self) -> String {
         String::from_utf8(self.admin("/metrics").await.body.collect().await.unwrap().to_vec()).unwrap()
     }
 }

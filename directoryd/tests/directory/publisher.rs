@@ -2,18 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use odi_fixtures::{Script, ScriptedServer};
 use odi_manifest::{
     ArtifactPath, BlobHasher, CatalogId, Entry, Floor, Head, HeadBuilder, HeadId, HeadMeta, MemoryNodes, Pin,
-    Reason, RevId, Revocation, RevocationList, Revoked, RootBuilder, SigningKey, Tree, TrustRoot, Verified,
-    encode_full,
+    Reason, RevId, Revocation, RevocationList, Revoked, RootBuilder, SigningKey, Timestamp, Tree, TrustRoot,
+    Verified, encode_full,
 };
 use odi_wire::layout::LayoutPath;
 use odi_wire::message::Push;
 
 use crate::world::START;
+
+/// Far enough ahead for every test that does not say otherwise.
+const FAR: Timestamp = Timestamp(START.0 + (1 << 30));
 
 type Files = BTreeMap<String, Vec<u8>>;
 
@@ -27,14 +29,21 @@ pub(crate) struct Publisher {
     origins: Vec<String>,
     revoked: Option<RevId>,
     pub(crate) title: Option<String>,
+    /// When the next head is made and when it expires.
+    pub(crate) times: (Timestamp, Timestamp),
     /// What the origin has, by target.
     files: Arc<Mutex<Files>>,
 }
 
 impl Publisher {
     pub(crate) fn new() -> Self {
+        Self::under_a_root_until(FAR)
+    }
+
+    /// The same with a root of trust that expires.
+    pub(crate) fn under_a_root_until(expires: Timestamp) -> Self {
         let key = SigningKey::from_seed(&[1; 32]);
-        let root = RootBuilder::first("world", START, START.plus(Duration::from_secs(1 << 30)))
+        let root = RootBuilder::first("world", START, expires)
             .root_keys(1, [key.public_key()])
             .release_keys(1, [key.public_key()])
             .build()
@@ -54,6 +63,7 @@ impl Publisher {
             origins: vec![],
             revoked: None,
             title: None,
+            times: (START, FAR),
             files,
         }
     }
@@ -76,7 +86,7 @@ impl Publisher {
         let mut nodes = MemoryNodes::new();
         let tree = Tree::build(sorted, &mut nodes).unwrap();
         let mut builder = HeadBuilder::after(&self.trust, self.newest.as_ref())
-            .times(START, START.plus(Duration::from_secs(1 << 30)))
+            .times(self.times.0, self.times.1)
             .tree(tree.root, tree.entries, tree.bytes)
             .meta(HeadMeta { title: self.title.clone(), ..HeadMeta::default() })
             .origins(self.origins.clone());
@@ -124,7 +134,7 @@ impl Publisher {
 
     /// Opens an epoch that goes on from `floor` with the number `next`, and voids every state after it.
     pub(crate) fn open_epoch(&mut self, floor: &Verified<Head>, next: u64) {
-        let root = RootBuilder::after(self.trust.root(), START, START.plus(Duration::from_secs(1 << 30)))
+        let root = RootBuilder::after(self.trust.root(), START, FAR)
             .new_epoch(Floor { seq: floor.seq, head: floor.id(), next })
             .build()
             .unwrap()

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use odi_manifest::{Clock, SystemClock, Timestamp};
 use odi_wire::client::{Ask, Client, ClientPolicy};
-use odi_wire::message::{DirectoryStatus, RelayStatus};
+use odi_wire::message::{DirectoryCatalog, DirectoryStatus, Lifetime, RelayStatus};
 use tokio::time::Instant;
 use url::Url;
 
@@ -113,9 +113,23 @@ fn directory(out: &mut String, status: &DirectoryStatus) -> std::fmt::Result {
         if let Some(head) = catalog.adopted.as_ref().filter(|head| Some(*head) != catalog.served.as_ref()) {
             writeln!(out, "          has adopted {}, which relays are fetching", head.pin)?;
         }
+        if catalog.lifetime == Some(Lifetime::Ending) {
+            writeln!(out, "          ENDS SOON: {}", last_day(catalog))?;
+        }
         fault(out, catalog.stale, catalog.fault.as_deref())?;
     }
     Ok(())
+}
+
+/// The date on which a catalog goes stale if its maintainers do nothing.
+fn last_day(catalog: &DirectoryCatalog) -> String {
+    let head = catalog.adopted.as_ref().map(|head| head.expires);
+    match (head, catalog.root_expires) {
+        (Some(head), Some(root)) if root < head => format!("its root of trust is good till {root}"),
+        (Some(head), _) => format!("its newest head is good till {head}"),
+        (None, Some(root)) => format!("its root of trust is good till {root}"),
+        (None, None) => String::new(),
+    }
 }
 
 fn relay(out: &mut String, status: &RelayStatus, now: Timestamp) -> std::fmt::Result {
@@ -162,7 +176,7 @@ fn relay(out: &mut String, status: &RelayStatus, now: Timestamp) -> std::fmt::Re
 
 fn fault(out: &mut String, stale: bool, fault: Option<&str>) -> std::fmt::Result {
     if stale {
-        writeln!(out, "          STALE: its newest head has expired")?;
+        writeln!(out, "          STALE: its newest head or its root of trust has expired")?;
     }
     fault.map_or(Ok(()), |fault| writeln!(out, "          last fault: {fault}"))
 }

@@ -49,8 +49,14 @@ pub struct DirectoryCatalog {
     /// When a head was last asked for with success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub polled: Option<Timestamp>,
-    /// Whether the newest head has expired.
+    /// Whether its newest head, or its newest root of trust, has expired.
     pub stale: bool,
+    /// How much is left of the life of its newest head or root, whichever is nearer to its end; absent before the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lifetime: Option<Lifetime>,
+    /// When its newest root of trust expires; absent before the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root_expires: Option<Timestamp>,
     /// How many live relays announce it.
     pub relays: u32,
     /// Why the last attempt to follow it failed, if it did.
@@ -59,6 +65,19 @@ pub struct DirectoryCatalog {
     /// Why its settings file is not what holds, if so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings_fault: Option<String>,
+}
+
+/// How much is left of a statement's life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Lifetime {
+    /// More than a third.
+    #[default]
+    Good,
+    /// A third or less: its maintainers should sign the next one.
+    Ending,
+    /// Nothing: it has expired.
+    Ended,
 }
 
 /// A head in a status document.
@@ -137,7 +156,7 @@ pub struct RelayCatalog {
     pub missing_blobs: u64,
     /// Their bytes.
     pub missing_bytes: u64,
-    /// Whether the newest head has expired.
+    /// Whether its newest head, or its newest root of trust, has expired.
     pub stale: bool,
     /// Entries that two sources could not satisfy.
     pub bad_entries: u64,

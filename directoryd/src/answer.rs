@@ -70,7 +70,7 @@ async fn api(directory: &Arc<Directory>, request: Request, route: ApiRoute) -> R
         ApiRoute::Register => relays::register(directory, request).await,
         ApiRoute::Inventory => relays::announce(directory, request).await,
         ApiRoute::Leave => relays::leave(directory, request).await,
-        ApiRoute::Assignment { relay } => relays::assignment(directory, &relay),
+        ApiRoute::Assignment { relay } => relays::assignment(directory, &relay).await,
         ApiRoute::Notify => Err(Refusal::NotFound),
     }
 }

@@ -23,6 +23,9 @@ const POLL: Duration = Duration::from_secs(300);
 /// How much of the small artifacts a directory keeps unless the operator says otherwise.
 const CARRY: Size = Size(10_000_000_000);
 
+/// How many copies of everything there are to be unless the operator says otherwise.
+const COPIES: usize = 3;
+
 /// A configuration that can be run.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -44,6 +47,8 @@ pub struct Config {
     pub proxies: Vec<IpNet>,
     /// The most bytes of small artifacts that it keeps itself.
     pub carry: Size,
+    /// How many copies of everything its relays are to have, in different networks, where their disks suffice.
+    pub copies: usize,
     /// The catalogs that it follows.
     pub catalogs: Vec<CatalogConfig>,
     /// Other directories.

@@ -17,13 +17,14 @@ use odi_wire::sync::SyncClient;
 use tokio::sync::Notify;
 
 use crate::answer::Lengths;
-use crate::assignment::Offer;
 use crate::carry::Carry;
 use crate::catalog::Catalog;
 use crate::catalog::view::{State, View};
 use crate::config::Config;
 use crate::network::Network;
 use crate::origins::Origins;
+use crate::placement::Offer;
+use crate::placing::Placing;
 use crate::relays::{self, Relays};
 use crate::roster::Member;
 use crate::select::Repeats;
@@ -73,6 +74,7 @@ pub(crate) struct Directory {
     pub(crate) configured: BTreeMap<CatalogId, Arc<Catalog>>,
     pub(crate) selftest: SelfTest,
     pub(crate) relays: Arc<Relays>,
+    pub(crate) placing: Placing,
     /// Something about relays may be due.
     pub(crate) relays_due: Notify,
     /// Relays may have something to hear: a newer head, or other relays and so other assignments.

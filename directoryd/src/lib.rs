@@ -24,10 +24,11 @@ pub mod catalog;
 pub mod state_rules;
 
 // Relays.
-pub mod assignment;
 mod challenge;
 mod network;
 mod notify;
+pub mod placement;
+mod placing;
 mod probe;
 mod probing;
 mod relay_records;

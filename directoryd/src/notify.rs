@@ -42,7 +42,7 @@ pub(crate) async fn tell(directory: Arc<Directory>, stop: CancellationToken) {
         loop {
             directory.news.notified().await;
             tokio::time::sleep(GAP).await;
-            let notices = notices(&directory, &mut last);
+            let notices = notices(&directory, &mut last).await;
             let errands =
                 notices.into_iter().map(|(registration, notice)| notify(&directory, registration, notice));
             futures_util::stream::iter(errands).buffer_unordered(AT_ONCE).collect::<()>().await;
@@ -57,7 +57,8 @@ fn heads(directory: &Directory) -> BTreeMap<CatalogId, HeadId> {
 }
 
 /// Whom to tell what.
-fn notices(directory: &Directory, last: &mut Told) -> Vec<(Registration, Notify)> {
+async fn notices(directory: &Directory, last: &mut Told) -> Vec<(Registration, Notify)> {
+    let plan = directory.plan().await;
     let now = directory.clock.now();
     let heads = heads(directory);
     let changed: BTreeSet<CatalogId> =
@@ -74,12 +75,11 @@ fn notices(directory: &Directory, last: &mut Told) -> Vec<(Registration, Notify)
             })
             .collect()
     };
-    let offers = directory.offers();
     let former = std::mem::take(&mut last.assignments);
     let mut notices = Vec::new();
     for (registration, catalogs) in live {
         let relay = registration.relay;
-        let assignment_gen = directory.relays.assignment_generation(&relay, &offers, now);
+        let assignment_gen = plan.generation(&relay);
         last.assignments.insert(relay, assignment_gen);
         let reassigned = former.get(&relay).is_some_and(|former| *former != assignment_gen);
         if reassigned || !catalogs.is_empty() {

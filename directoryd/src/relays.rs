@@ -1,51 +1,23 @@
-//! The roster at work: one short lock around the pure state machine, proved registrations durable before they count, and
-//! the assignments that follow from them.
+//! The roster at work: one short lock around the pure state machine, and proved registrations durable before they count.
 
-use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use odi_manifest::{PublicKey, SigningKey, Timestamp};
-use odi_wire::message::{Assign, AssignedCatalog, StateError, state};
+use odi_manifest::{PublicKey, Timestamp};
 use odi_wire::off_worker::off_worker;
 
-use crate::assignment::{self, Offer};
+use crate::placement::Offer;
 use crate::relay_records::RelayRecords;
 use crate::roster::{Event, Examined, Lapsed, Registration, Roster, RosterLimits, Stage};
-
-/// For how long a relay keeps an assignment when it hears nothing more.
-const ASSIGNMENT_LIFE: Duration = Duration::from_secs(7 * 86_400);
 
 /// The relays that this directory knows.
 #[derive(Debug)]
 pub(crate) struct Relays {
     roster: Mutex<Roster>,
     records: RelayRecords,
-    assigned: Mutex<HashMap<PublicKey, Assigned>>,
     /// Held while a record is written, so that an older one never follows a newer.
     writing: tokio::sync::Mutex<()>,
-}
-
-/// What a relay was last assigned, under which generation, and from what that follows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Assigned {
-    generation: u64,
-    catalogs: Vec<AssignedCatalog>,
-    basis: Basis,
-}
-
-/// All that an assignment follows from, beside the relay's key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Basis {
-    /// The registration's generation: it says what the relay wants.
-    registered: u64,
-    /// Bytes that may be assigned.
-    room: u64,
-    /// A digest of what there is to assign.
-    offers: u64,
 }
 
 impl Relays {
@@ -61,8 +33,7 @@ impl Relays {
         for (registration, network, stage) in records.load()? {
             roster.restore(registration, network, stage, now);
         }
-        let (assigned, writing) = (Mutex::default(), tokio::sync::Mutex::default());
-        Ok(Self { roster: Mutex::new(roster), records, assigned, writing })
+        Ok(Self { roster: Mutex::new(roster), records, writing: tokio::sync::Mutex::default() })
     }
 
     /// The roster. Hold it for look-ups and transitions only, never across a wait.
@@ -125,72 +96,10 @@ impl Relays {
                 if let Err(error) = relays.records.remove(&relay) {
                     tracing::warn!(%error, %relay, "the record of a forgotten relay stays on disk");
                 }
-                relays.assigned().remove(&relay);
             }
         })
         .await;
     }
-
-    fn assigned(&self) -> MutexGuard<'_, HashMap<PublicKey, Assigned>> {
-        self.assigned.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The generation of what a relay is asked to hold; 0 while its self-test has not passed.
-    pub(crate) fn assignment_generation(&self, relay: &PublicKey, offers: &[Offer], now: Timestamp) -> u64 {
-        self.assign(relay, offers, now).map_or(0, |assigned| assigned.generation)
-    }
-
-    /// The signed assignment of a relay whose self-test has passed.
-    pub(crate) fn assignment(
-        &self,
-        relay: &PublicKey,
-        offers: &[Offer],
-        identity: &SigningKey,
-        now: Timestamp,
-    ) -> Option<Result<Vec<u8>, StateError>> {
-        let assigned = self.assign(relay, offers, now)?;
-        let assignment = Assign {
-            v: 1,
-            dir: identity.public_key(),
-            relay: *relay,
-            generation: assigned.generation,
-            exp: now.plus(ASSIGNMENT_LIFE),
-            catalogs: assigned.catalogs,
-        };
-        Some(state(assignment, identity))
-    }
-
-    fn assign(&self, relay: &PublicKey, offers: &[Offer], now: Timestamp) -> Option<Assigned> {
-        let (registration, room) = {
-            let roster = self.roster();
-            let member = roster.member(relay)?;
-            let registration = member.registration().filter(|_| member.trial().has_passed())?;
-            (registration.clone(), assignment::room(registration.disk, member.trial().stage()))
-        };
-        let basis = Basis { registered: registration.generation, room, offers: digest(offers) };
-        let former = self.assigned().get(relay).cloned();
-        if let Some(same) = former.filter(|former| former.basis == basis) {
-            return Some(same);
-        }
-        let wanted: Vec<&Offer> = offers.iter().filter(|offer| wants(&registration, offer)).collect();
-        let catalogs = assignment::assign(relay, &wanted, room);
-        let mut assigned = self.assigned();
-        let last = assigned.get(relay);
-        let generation = match last {
-            Some(last) if last.catalogs == catalogs => last.generation,
-            // The clock carries generations over restarts, where the last one is not known any more.
-            _ => now.0.max(last.map_or(0, |last| last.generation) + 1),
-        };
-        let fresh = Assigned { generation, catalogs, basis };
-        assigned.insert(*relay, fresh.clone());
-        Some(fresh)
-    }
-}
-
-fn digest(offers: &[Offer]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    offers.hash(&mut hasher);
-    hasher.finish()
 }
 
 /// Whether a relay asked for a catalog. With neither names nor tags it asks for everything (docs/relay.md).
@@ -202,7 +111,7 @@ pub(crate) fn wants(registration: &Registration, offer: &Offer) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use odi_manifest::CatalogId;
+    use odi_manifest::{CatalogId, SigningKey};
     use odi_wire::message::{CatalogPattern, DerivedKey};
 
     use super::*;

@@ -30,6 +30,7 @@ use crate::catalog::{Catalog, follow};
 use crate::config::{Config, PrivateAddresses};
 use crate::directory::{CALLER_PACE, CALLERS_MAX, Directory};
 use crate::origins::Origins;
+use crate::placing::Placing;
 use crate::relays::Relays;
 use crate::roster::{Examined, RosterLimits};
 use crate::select::Repeats;
@@ -266,6 +267,7 @@ fn open_blocking(config: Config, clock: Arc<dyn Clock>, client: Client) -> Resul
         news: Notify::new(),
         nodes: store.nodes(),
         relays: Arc::new(relays),
+        placing: Placing::default(),
         config,
         clock,
         identity,

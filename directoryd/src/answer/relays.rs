@@ -93,10 +93,10 @@ pub(super) async fn announce(directory: &Directory, mut request: Request) -> Res
     let relay = inventory.relay;
     let announcement = Announcement { inventory: Arc::new((*inventory).clone()), envelope: body };
     let announced = directory.relays.roster().announce(&relay, announcement, now).map_err(refused)?;
-    Ok(json(StatusCode::OK, to_json(&lease_reply(directory, &relay, announced, now))))
+    Ok(json(StatusCode::OK, to_json(&lease_reply(directory, &relay, announced).await)))
 }
 
-fn lease_reply(directory: &Directory, relay: &PublicKey, announced: Announced, now: Timestamp) -> LeaseReply {
+async fn lease_reply(directory: &Directory, relay: &PublicKey, announced: Announced) -> LeaseReply {
     let roster_gen = directory.relays.roster().revision();
     let nothing =
         |state| LeaseReply { state, lease_until: Timestamp(0), assignment_gen: 0, roster_gen, reason: None };
@@ -110,7 +110,7 @@ fn lease_reply(directory: &Directory, relay: &PublicKey, announced: Announced, n
         }
         Announced::Lease { standing, until } => (standing, until),
     };
-    let assignment_gen = directory.relays.assignment_generation(relay, &directory.offers(), now);
+    let assignment_gen = directory.plan().await.generation(relay);
     let reason =
         directory.relays.roster().member(relay).and_then(|member| member.reason().map(str::to_owned));
     // A relay that waits for its first probe has something to show now.
@@ -130,12 +130,9 @@ pub(super) async fn leave(directory: &Directory, mut request: Request) -> Result
     Ok(json(StatusCode::OK, to_json(&reply)))
 }
 
-pub(super) fn assignment(directory: &Directory, relay: &[u8; 32]) -> Result<Response, Refusal> {
+pub(super) async fn assignment(directory: &Directory, relay: &[u8; 32]) -> Result<Response, Refusal> {
     let relay = PublicKey::from_bytes(relay).map_err(|_| Refusal::NotFound)?;
-    let signed = directory
-        .relays
-        .assignment(&relay, &directory.offers(), &directory.identity, directory.clock.now())
-        .ok_or(Refusal::NotFound)?;
+    let signed = directory.assignment(&relay).await.ok_or(Refusal::NotFound)?;
     let envelope = signed.map_err(|error| super::internal(&error))?;
     Ok(Response::ok(CBOR, envelope).with_header("cache-control", HeaderValue::from_static("no-store")))
 }

@@ -8,12 +8,14 @@ use toml::Spanned;
 use url::Url;
 
 use super::raw::{RawCatalog, RawConfig, RawPeer};
-use super::{CARRY, CatalogConfig, Config, POLL, PeerConfig};
+use super::{CARRY, COPIES, CatalogConfig, Config, POLL, PeerConfig};
 
 /// Nobody's origin wants to be asked more often than this.
 const POLL_MIN: Duration = Duration::from_secs(1);
 /// Past a day, a poll would no longer carry a revocation to anybody in time.
 const POLL_MAX: Duration = Duration::from_secs(86_400);
+/// More copies of everything than this are no insurance any more.
+const COPIES_MAX: usize = 16;
 
 pub(super) fn config(judge: &mut Judge<'_>, raw: RawConfig) -> Option<Config> {
     let tls = RawTls::judge(judge, raw.tls.as_ref(), raw.listen_plain.len());
@@ -26,6 +28,7 @@ pub(super) fn config(judge: &mut Judge<'_>, raw: RawConfig) -> Option<Config> {
     let extra_roots = judge.extra_roots(&raw.extra_roots);
     let proxies = raw.proxies.iter().filter_map(|text| judge.parsed(text)).collect();
     let carry = raw.carry.as_ref().and_then(|text| judge.amount(text, Size::parse));
+    let copies = raw.copies.as_ref().and_then(|copies| copies_of(judge, copies));
     let catalogs = raw.catalog.iter().filter_map(|raw| catalog(judge, raw)).collect();
     judge.distinct(raw.catalog.iter().flat_map(|catalog| [&catalog.name, &catalog.id]));
     let peers = raw.peer.iter().filter_map(|raw| peer(judge, raw)).collect();
@@ -39,6 +42,7 @@ pub(super) fn config(judge: &mut Judge<'_>, raw: RawConfig) -> Option<Config> {
         public_urls,
         proxies,
         carry: carry.unwrap_or(CARRY),
+        copies: copies.unwrap_or(COPIES),
         catalogs,
         peers,
         private_addresses: judge.private_addresses(),
@@ -65,6 +69,14 @@ fn poll(judge: &mut Judge<'_>, text: &Spanned<String>) -> Option<Duration> {
         judge.fault(text, "poll: between 1s and 1d");
     }
     Some(poll)
+}
+
+fn copies_of(judge: &mut Judge<'_>, copies: &Spanned<usize>) -> Option<usize> {
+    if (1..=COPIES_MAX).contains(copies.get_ref()) {
+        return Some(*copies.get_ref());
+    }
+    judge.fault(copies, format!("copies: between 1 and {COPIES_MAX}"));
+    None
 }
 
 fn peer(judge: &mut Judge<'_>, raw: &RawPeer) -> Option<PeerConfig> {
@@ -110,6 +122,7 @@ url = "https://shasta.example.org"
         assert_eq!(config.catalogs[0].origin.as_ref().unwrap().as_str(), "https://ftp.example.org/debian/");
         assert_eq!(config.catalogs[0].poll, Duration::from_secs(300));
         assert_eq!(config.peers.len(), 1);
+        assert_eq!(config.copies, 3);
         assert_eq!(config.admin, None);
     }
 
@@ -144,6 +157,7 @@ url = "https://shasta.example.org"
             ("\"debian\"", "\"odi-selftest\"", "own catalog"),
             ("[tls]", "[tls]\ncertificate = \"/etc/ssl/a.pem\"", "belong together"),
             ("[tls]", "extra_roots = [\"/etc/lab.pem\"]\n[tls]", "--allow-private-addresses"),
+            ("carry = \"10 GB\"", "copies = 0", "copies: between 1 and 16"),
             ("odi1aaaa", "odi2aaaa", "catalog id"),
             ("\"debian\"", "\"blake3\"", "is not a catalog name"),
             ("[\"https://everest.example.org\"]", "[]", "public_urls: at least one"),

@@ -181,6 +181,14 @@ impl Member {
         now < self.lease_until
     }
 
+    /// Whether what it holds is still left to it: it may be silent for so long. After a start of the directory nobody has been
+    /// heard of yet; whoever says farewell is counted on no more.
+    #[must_use]
+    pub fn is_counted_on(&self, started: Timestamp, silent: Duration, now: Timestamp) -> bool {
+        let left = self.lease_until == Timestamp(0) && self.inventory_generation > 0;
+        !left && now.since(self.lease_until.max(started)) <= silent
+    }
+
     /// Until when it counts as alive.
     #[must_use]
     pub const fn lease_until(&self) -> Timestamp {

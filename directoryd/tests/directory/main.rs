@@ -13,6 +13,7 @@ mod mending;
 mod metrics;
 mod notices;
 mod outputs;
+mod placing;
 mod publisher;
 mod registration;
 mod restart;

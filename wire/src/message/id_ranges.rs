@@ -65,11 +65,18 @@ impl IdRanges {
         let mut values: Vec<u16> = prefixes.into_iter().collect();
         values.sort_unstable();
         values.dedup();
+        Self::joined(values.into_iter().map(|value| (value, value)))
+    }
+
+    /// The set of ascending, disjoint ranges, both ends included; those that touch become one, and too many are closed from the
+    /// right.
+    #[must_use]
+    pub fn joined(ascending: impl IntoIterator<Item = (u16, u16)>) -> Self {
         let mut ranges: Vec<(u16, u16)> = Vec::new();
-        for value in values {
+        for (lo, hi) in ascending {
             match ranges.last_mut() {
-                Some((_, hi)) if u32::from(*hi) + 1 == u32::from(value) => *hi = value,
-                _ => ranges.push((value, value)),
+                Some((_, end)) if u32::from(*end) + 1 == u32::from(lo) => *end = hi,
+                _ => ranges.push((lo, hi)),
             }
         }
         ranges.truncate(ID_RANGES_MAX);

@@ -1,0 +1,90 @@
+//! The parts of a catalog, sets of them, and how highly a relay draws each.
+
+use odi_manifest::{CatalogId, PublicKey};
+use odi_wire::message::IdRanges;
+
+/// A catalog is placed in so many equal parts: few of its heads change how many fit, and a relay of a 256th of it is of use.
+pub const PARTS: usize = 256;
+/// Values of the top 16 bits of a blob's id in a part.
+const WIDTH: u16 = 256;
+
+/// What so many parts hold of a catalog of so many bytes: ids are uniform.
+pub(super) fn bytes_of(catalog_bytes: u64, parts: usize) -> u64 {
+    let held = u128::from(catalog_bytes) * parts as u128 / PARTS as u128;
+    u64::try_from(held).unwrap_or(u64::MAX)
+}
+
+/// A set of parts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Parts([u64; PARTS / 64]);
+
+impl Parts {
+    pub(super) const ALL: Self = Self([u64::MAX; PARTS / 64]);
+
+    pub(super) fn has(&self, part: u8) -> bool {
+        self.0.get(usize::from(part) / 64).is_some_and(|word| word >> (part % 64) & 1 == 1)
+    }
+
+    pub(super) fn insert(&mut self, part: u8) {
+        if let Some(word) = self.0.get_mut(usize::from(part) / 64) {
+            *word |= 1 << (part % 64);
+        }
+    }
+
+    pub(super) fn remove(&mut self, part: u8) {
+        if let Some(word) = self.0.get_mut(usize::from(part) / 64) {
+            *word &= !(1 << (part % 64));
+        }
+    }
+
+    /// Ascending.
+    pub(super) fn iter(&self) -> impl Iterator<Item = u8> {
+        (0..=u8::MAX).filter(|part| self.has(*part))
+    }
+
+    /// The blob ids of these parts.
+    pub(super) fn ranges(&self) -> IdRanges {
+        if *self == Self::ALL {
+            return IdRanges::all();
+        }
+        IdRanges::joined(self.iter().map(|part| {
+            let first = u16::from(part) * WIDTH;
+            (first, first + (WIDTH - 1))
+        }))
+    }
+}
+
+/// What a relay draws for each part of a catalog: the higher, the more it is that relay's to hold.
+#[derive(Clone, Debug)]
+pub(super) struct Draw(Box<[u32; PARTS]>);
+
+impl Draw {
+    pub(super) fn of(relay: &PublicKey, catalog: &CatalogId) -> Self {
+        let mut hasher = blake3::Hasher::new_derive_key("ODI 2026-11 placement v1");
+        hasher.update(relay.as_bytes()).update(catalog.as_bytes());
+        let mut reader = hasher.finalize_xof();
+        let mut draws = Box::new([0; PARTS]);
+        for draw in draws.iter_mut() {
+            let mut bytes = [0; 4];
+            reader.fill(&mut bytes);
+            *draw = u32::from_be_bytes(bytes);
+        }
+        Self(draws)
+    }
+
+    pub(super) fn for_part(&self, part: u8) -> u32 {
+        self.0.get(usize::from(part)).copied().unwrap_or(0)
+    }
+
+    /// The so many parts that are drawn highest. More contain fewer.
+    pub(super) fn highest(&self, count: usize) -> Parts {
+        if count >= PARTS {
+            return Parts::ALL;
+        }
+        let mut by_draw: Vec<u8> = (0..=u8::MAX).collect();
+        by_draw.sort_by_key(|part| (std::cmp::Reverse(self.for_part(*part)), *part));
+        let mut parts = Parts::default();
+        by_draw.into_iter().take(count).for_each(|part| parts.insert(part));
+        parts
+    }
+}

@@ -1,0 +1,67 @@
+//! What relays are asked to hold, together.
+
+use odi_manifest::BlobId;
+use odi_wire::http::StatusCode;
+use odi_wire::message::{Assign, IdRanges, RelayState, open_from, state};
+
+use crate::fake_relay::FakeRelay;
+use crate::publisher::{Publisher, large};
+use crate::world::World;
+
+/// A relay that offers so much disk and has passed its test.
+async fn join_with(world: &World, publisher: &Publisher, seed: u8, disk: u64) -> FakeRelay {
+    let mut relay = FakeRelay::start(seed).await;
+    let now = odi_manifest::Clock::now(&*world.clock);
+    let mut registration = relay.registration(world.id(), now);
+    registration.disk = disk;
+    let envelope = state(registration, &relay.key).unwrap();
+    assert_eq!(world.post("/odi/v1/relays", envelope).await.status, StatusCode::ACCEPTED);
+    relay.until(world, RelayState::Probation).await;
+    relay.announce(world, &publisher.id, &[]).await;
+    let passed = async || assigned(world, &relay).await.is_some();
+    world.until(passed).await;
+    relay
+}
+
+/// The ranges of the catalog that a relay is asked to hold.
+async fn assigned(world: &World, relay: &FakeRelay) -> Option<IdRanges> {
+    let reply = world.get(&format!("/odi/v1/relays/{}/assignment", relay.key.public_key().to_hex())).await;
+    if reply.status != StatusCode::OK {
+        return None;
+    }
+    let assigned = open_from::<Assign>(&reply.body.collect().await.unwrap(), &world.id()).unwrap();
+    Some(assigned.catalogs.first().map_or_else(IdRanges::none, |catalog| catalog.ranges.clone()))
+}
+
+/// Of all parts of the catalog, how many are held by nobody, by one, by two.
+fn copies(relays: &[IdRanges]) -> [usize; 3] {
+    let mut copies = [0; 3];
+    for part in 0..=u8::MAX {
+        let mut id = [0; 32];
+        id[0] = part;
+        let blob = BlobId::from_bytes(id);
+        copies[relays.iter().filter(|ranges| ranges.contains(&blob)).count()] += 1;
+    }
+    copies
+}
+
+#[tokio::test]
+async fn two_small_relays_hold_the_whole_catalog_between_them() {
+    let mut publisher = Publisher::new();
+    let files: Vec<Vec<u8>> = (1..=4).map(large).collect();
+    let names = ["a", "b", "c", "d"];
+    let artifacts: Vec<(&str, &[u8])> =
+        names.iter().zip(&files).map(|(name, bytes)| (*name, bytes.as_slice())).collect();
+    publisher.publish(&artifacts);
+    let origin = publisher.serve().await;
+    let world = World::start_with(&publisher.id, Some(&origin.url()), "copies = 2").await;
+    world.until(async || world.adopted().await == Some(1)).await;
+    let bytes: u64 = files.iter().map(|file| file.len() as u64).sum();
+
+    let first = join_with(&world, &publisher, 31, bytes * 3 / 4).await;
+    let alone = assigned(&world, &first).await.unwrap();
+    assert_eq!(copies(std::slice::from_ref(&alone))[1], 163, "85 % of three quarters");
+    let second = join_with(&world, &publisher, 32, bytes * 3 / 4).await;
+    let both = [assigned(&world, &first).await.unwrap(), assigned(&world, &second).await.unwrap()];
+    assert_eq!(copies(&both), [0, 186, 70], "nothing is left out, and the rest twice");
+}

@@ -13,6 +13,7 @@ use odi_wire::fetch::{
 use odi_wire::route::pinned_path;
 use tokio::time::Instant;
 
+use super::origin_turns::Turn;
 use super::ranks::Ranks;
 use super::{Fill, Job};
 use crate::peers::Peer;
@@ -152,15 +153,19 @@ impl<'f> Course<'f> {
         Fetcher::new(Arc::clone(&self.fill.network), limits)
     }
 
+    /// Waits until these places may be asked, if origins are among them.
+    pub(super) async fn turn(&self, places: &[Place], is_stripe: bool) -> Option<Turn<'f>> {
+        let to_origin = places.iter().any(|place| self.job.is_origin(&Party::of(&place.url)));
+        if to_origin { Some(self.fill.origin_turns.take(is_stripe).await) } else { None }
+    }
+
     /// Runs a fetch and notes how its sources served.
     pub(super) async fn measured<T, F>(&self, places: &[Place], fetch: impl FnOnce() -> F) -> Fetched<T>
     where
         F: Future<Output = Fetched<T>>,
     {
         let parties: Vec<Party> = places.iter().map(|place| Party::of(&place.url)).collect();
-        let to_origin = parties.iter().any(|party| self.job.is_origin(party));
-        let is_stripe = self.job.wanted.size > CHUNK_BYTES;
-        let _turn = if to_origin { Some(self.fill.origin_turns.take(is_stripe).await) } else { None };
+        let _turn = self.turn(places, self.job.wanted.size > CHUNK_BYTES).await;
         if let Some(first) = parties.first() {
             self.fill.sources().began(first.as_str());
         }

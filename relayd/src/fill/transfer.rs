@@ -97,7 +97,10 @@ async fn take_list(fill: &Fill, job: &Job, fetch: &BlobFetch) -> Result<bool, Fe
             Step::Origin => origin_lists(fill, job),
             _ => course.places(step, Pull::List),
         };
+        // A list is small, but it is a request like any other; how fast it comes says nothing of its source.
+        let turn = course.turn(&places, false).await;
         let fetched = course.fetcher(step).chunk_list(&job.wanted, &places).await;
+        drop(turn);
         let Some(list) = course.learn(step, &places, fetched).await? else { continue };
         let partial = fetch.partial().clone();
         off_worker(move || partial.set_list(list)).await?;

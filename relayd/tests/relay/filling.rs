@@ -260,3 +260,23 @@ async fn relays_that_fill_nothing_are_left_alone_and_the_origin_is_the_last_reso
     relay.until_full(1).await;
     assert!(relay.status().await.sources.iter().all(|source| source.banned_until.is_none()));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chunk_lists_are_asked_of_origins_in_turn_too() {
+    let files: Vec<(String, Vec<u8>)> =
+        (0..12_u8).map(|n| (format!("file-{n:02}"), noise(220 + n, 300_000))).collect();
+    let named: Vec<(&str, &[u8])> =
+        files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())).collect();
+    let lab = Lab::start(&named).await;
+    lab.origin.behave(Behaviour::Wait);
+    let relay = lab.relay().await;
+    let lists = || lab.origin.seen(|path| path.contains("/chunks/")).len();
+    let under_way = || format!("{:?}", relay.server.relay().fill).contains("in_flight: 12");
+    relay.until("asking for lists", |_| under_way() && lists() >= 4).await;
+    for _ in 0..3 {
+        relay.status().await;
+        assert_eq!(lists(), 4, "as many as an origin is asked for at once");
+    }
+    lab.origin.behave(Behaviour::Proper);
+    relay.until_full(1).await;
+}

@@ -15,7 +15,7 @@ pub(crate) enum Behaviour {
     Proper,
     /// One bit of every body is wrong.
     Flip,
-    /// Keeps every request waiting until it is to behave otherwise.
+    /// Keeps every request waiting until it is to behave otherwise, those for chunk lists too.
     Wait,
     /// Announces the whole length and closes after half of it.
     Truncate,
@@ -159,11 +159,14 @@ fn connection(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
             range: range.clone(),
         });
         let file = shared.files.lock().unwrap().get(&path).cloned();
-        let behaviour = if path.starts_with(".odi/") && !path.starts_with(".odi/blobs/") {
+        let is_layout = path.starts_with(".odi/") && !path.starts_with(".odi/blobs/");
+        let behaviour = if is_layout && !path.contains("/chunks/") {
             Behaviour::Proper
         } else {
             let behaviour = shared.behaviour.lock().unwrap();
-            *shared.told.wait_while(behaviour, |behaviour| *behaviour == Behaviour::Wait).unwrap()
+            let told = shared.told.wait_while(behaviour, |behaviour| *behaviour == Behaviour::Wait);
+            let told = *told.unwrap();
+            if is_layout { Behaviour::Proper } else { told }
         };
         let Some(file) = file else {
             stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")?;

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use crate::relay::Relay;
-use crate::transfer::{Month, Standing, standing};
+use crate::transfer::{Month, Standing, own_part, standing};
 
 /// Between two looks at the clock: for windows, for the end of a month, and for what is to be announced.
 const TICK: Duration = Duration::from_secs(10);
@@ -73,6 +73,32 @@ struct Count {
 impl Count {
     const fn used(&self, throttle_sent: u64) -> u64 {
         self.sent.saturating_add(throttle_sent.saturating_sub(self.since))
+    }
+}
+
+/// What may be sent before the next look.
+enum Grant {
+    Unlimited,
+    Step(u64),
+    /// Files have had theirs. What is left is for refusals, which wait for no ceiling.
+    RefusalsOnly(u64),
+}
+
+impl Grant {
+    fn of(budget: Option<u64>, left: u64) -> Self {
+        let Some(budget) = budget else { return Self::Unlimited };
+        let for_files = left.saturating_sub(own_part(budget));
+        let step = (budget / STEP.0).clamp(STEP.1, STEP.2).min(for_files);
+        // A piece may never fit again, and whoever waits for one would wait until the month ends.
+        if step < 2 * PACE_PIECE_BYTES { Self::RefusalsOnly(left) } else { Self::Step(step) }
+    }
+
+    /// What is made durable beforehand as sent.
+    const fn bytes(&self) -> u64 {
+        match self {
+            Self::Unlimited => 0,
+            Self::Step(bytes) | Self::RefusalsOnly(bytes) => *bytes,
+        }
     }
 }
 
@@ -160,15 +186,13 @@ impl Meter {
         if former.admits && !count.standing.admits {
             tracing::warn!(used, ends = %count.month.ends(), "the monthly transfer is spent; new downloads are refused");
         }
-        let step =
-            budget.map_or(0, |budget| (budget / STEP.0).clamp(STEP.1, STEP.2).min(count.standing.left));
-        self.write(count.month, used.saturating_add(step))?;
+        let grant = Grant::of(budget, count.standing.left);
+        self.write(count.month, used.saturating_add(grant.bytes()))?;
         *self.count() = count;
-        match budget {
-            None => throttle.allow_up_to(u64::MAX),
-            // A piece may never fit again, and whoever waits for one would wait until the month ends.
-            Some(_) if step < 2 * PACE_PIECE_BYTES => throttle.spend(),
-            Some(_) => throttle.allow_up_to(throttle_sent.saturating_add(step)),
+        match grant {
+            Grant::Unlimited => throttle.allow_up_to(u64::MAX),
+            Grant::Step(step) => throttle.allow_up_to(throttle_sent.saturating_add(step)),
+            Grant::RefusalsOnly(_) => throttle.spend(),
         }
         Ok(())
     }

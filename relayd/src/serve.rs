@@ -21,7 +21,7 @@ use odi_wire::media_type::MediaType;
 use odi_wire::off_worker::off_worker;
 use odi_wire::refusal::Refusal;
 use odi_wire::route::{self, ApiRoute, Route};
-use odi_wire::serve::{Request, Response, Service};
+use odi_wire::serve::{Body, Request, Response, Service};
 
 use crate::catalog::Catalog;
 use crate::relay::Relay;
@@ -109,12 +109,13 @@ impl Relay {
     }
 
     async fn chunk_list(&self, blob: &BlobId) -> Result<Response, Refusal> {
+        self.meter.admit(self.clock.now())?;
         self.unless_denied(blob)?;
         let (store, blob) = (self.store.clone(), *blob);
         let list = self.chunk_lists.answer(blob, CHUNK_LIST_BYTES_MAX, async || {
             let list = off_worker(move || store.chunk_list(&blob).map(|list| list.to_bytes())).await;
             list.ok_or(Refusal::NotFound)
         });
-        Ok(Response::ok("application/octet-stream", list.await?))
+        Ok(Response::ok("application/octet-stream", Body::content(list.await?)))
     }
 }

@@ -14,9 +14,11 @@ use odi_manifest::Timestamp;
 pub const WHOLE: u16 = 1000;
 /// The last part of a budget, over which the announced capacity goes to nothing: one in so many.
 const TAIL: u64 = 20;
-/// What is kept for open downloads: one part in so many, within these bytes. The least is what is given up in the end because
-/// no piece fits in it.
-const RESERVE: (u64, u64, u64) = (200, 512 << 10, 8 << 30);
+/// What is kept for open downloads: one part in so many, within these bytes. The least is [`OWN`]'s, and what is given up in
+/// the end because no piece fits in it.
+const RESERVE: (u64, u64, u64) = (200, 1 << 20, 8 << 30);
+/// What is kept of that for what the relay says for itself: refusals, and how it is.
+const OWN: (u64, u64, u64) = (2000, 512 << 10, 1 << 30);
 
 /// A calendar month of UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,6 +86,12 @@ pub fn standing(budget: Option<u64>, used: u64, month: Month, now: Timestamp) ->
     Standing { share: against_time.min(tail).min(WHOLE), admits: usable > 0, left }
 }
 
+/// What of a budget is kept for refusals and the like, once files have had theirs.
+#[must_use]
+pub fn own_part(budget: u64) -> u64 {
+    (budget / OWN.0).clamp(OWN.1, OWN.2).min(budget)
+}
+
 /// `a * b / (c * d)` in thousandths, at most all.
 fn parts(a: u64, b: u64, c: u64, d: u64) -> u16 {
     let over = u128::from(a) * u128::from(b) * u128::from(WHOLE);
@@ -147,6 +155,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_download_that_is_admitted_has_more_left_than_is_kept(budget in 1_u64..1 << 50, used in any::<u64>()) {
+            let used = used % (budget * 2);
+            let got = standing(Some(budget), used, november(), on_day(1));
+            prop_assert!(!got.admits || got.left > own_part(budget) + 2 * odi_wire::limits::PACE_PIECE_BYTES);
+        }
+
         #[test]
         fn more_use_never_means_more_capacity(
             budget in 1_u64..1 << 50, a in any::<u64>(), b in any::<u64>(), second in 0_u64..31 * DAY

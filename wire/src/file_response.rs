@@ -158,7 +158,7 @@ impl Plan {
     #[must_use]
     pub fn respond_with(self, bytes: Bytes) -> Response {
         debug_assert_eq!(self.body_len(), bytes.len() as u64, "exactly the bytes of the range");
-        Response { status: self.status, headers: self.headers, body: bytes.into() }
+        Response { status: self.status, headers: self.headers, body: Body::content(bytes) }
     }
 
     /// The response, with the file's bytes from memory.

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::file_response::Caching;
 use crate::route::{encode_path, encode_path_plainly};
-use crate::serve::Response;
+use crate::serve::{Body, Response};
 
 /// What a folder's page may do: show itself. No script, no frame, nothing from elsewhere.
 pub const LISTING_SECURITY_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; \
@@ -65,9 +65,9 @@ impl Page {
     pub fn respond(&self, request: &HeaderMap, wants_json: bool, caching: Caching) -> Response {
         let accept = request.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let response = if wants_json || prefers_json(accept) {
-            Response::ok("application/json", self.to_json())
+            Response::ok("application/json", Body::content(self.to_json()))
         } else {
-            Response::ok("text/html; charset=utf-8", self.to_html())
+            Response::ok("text/html; charset=utf-8", Body::content(self.to_html()))
         };
         response
             .with_header(VARY, HeaderValue::from_static("accept"))

@@ -14,7 +14,7 @@ use odi_wire::http::header::{HeaderMap, HeaderValue, RANGE};
 use odi_wire::http::{Method, StatusCode};
 use odi_wire::off_worker::off_worker;
 use odi_wire::refusal::Refusal;
-use odi_wire::serve::{Request, Response};
+use odi_wire::serve::{Body, Request, Response};
 use tokio::time::{Instant, timeout_at};
 
 use super::body;
@@ -145,13 +145,13 @@ async fn part(
 async fn held_list(relay: &Relay, meta: &FileMeta) -> Result<Response, Refusal> {
     let (store, blob) = (relay.store.clone(), meta.blob);
     let list = off_worker(move || store.chunk_list(&blob)).await.ok_or(Refusal::NotFound)?;
-    Ok(Response::ok("application/octet-stream", list.to_bytes()))
+    Ok(Response::ok("application/octet-stream", Body::content(list.to_bytes())))
 }
 
 async fn list_of(fetch: &BlobFetch, deadline: Instant) -> Result<Response, Refusal> {
     loop {
         if let Some(list) = fetch.partial().list() {
-            return Ok(Response::ok("application/octet-stream", list.to_bytes()));
+            return Ok(Response::ok("application/octet-stream", Body::content(list.to_bytes())));
         }
         if Instant::now() >= deadline {
             return Ok(coming());

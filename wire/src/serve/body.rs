@@ -17,8 +17,10 @@ pub enum Body {
     /// Nothing.
     #[default]
     Empty,
-    /// Bytes that are in memory.
+    /// Bytes that are in memory, and that the server says for itself: refusals, redirects, how it is.
     Full(Bytes),
+    /// Bytes that are in memory, and that the caller came for: they keep within the server's budget, however few they are.
+    Content(Bytes),
     /// Bytes that come while they are sent.
     Stream {
         /// Exactly how many bytes `stream` yields. Fewer, or an error, cut the connection; so do more.
@@ -58,12 +60,18 @@ impl Body {
         Self::Stream { len, stream: stream.boxed() }
     }
 
+    /// A body of content that is in memory.
+    pub fn content(bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
+        if bytes.is_empty() { Self::Empty } else { Self::Content(bytes) }
+    }
+
     /// How many bytes it has.
     #[must_use]
     pub fn len(&self) -> u64 {
         match self {
             Self::Empty => 0,
-            Self::Full(bytes) => bytes.len() as u64,
+            Self::Full(bytes) | Self::Content(bytes) => bytes.len() as u64,
             Self::Stream { len, .. } => *len,
         }
     }
@@ -174,7 +182,9 @@ impl SizedBody {
     fn poll_given(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
         let piece = match &mut self.body {
             Body::Empty => None,
-            Body::Full(bytes) => Some(Ok(std::mem::take(bytes))).filter(|_| self.given == 0),
+            Body::Full(bytes) | Body::Content(bytes) => {
+                Some(Ok(std::mem::take(bytes))).filter(|_| self.given == 0)
+            }
             Body::Stream { stream, .. } => loop {
                 match std::task::ready!(stream.poll_next_unpin(cx)) {
                     Some(Ok(empty)) if empty.is_empty() => {}

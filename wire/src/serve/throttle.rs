@@ -20,7 +20,8 @@ use super::body::Body;
 use super::pacer::{Pacer, Ticket};
 use crate::limits::PACE_PIECE_BYTES;
 
-/// An answer in memory up to this size is sent beyond the allowance: refusals, redirects, status, what directories ask.
+/// What a server says for itself is sent beyond the allowance up to this size, and counted: refusals, redirects, status, what
+/// directories ask.
 const UNMETERED_BYTES_MAX: usize = 64 * 1024;
 
 /// What a server may send, and what it has sent. One for all listeners of a daemon; no limit until one is set.
@@ -236,7 +237,7 @@ impl Flow {
         let metered = match body {
             Body::Empty => false,
             Body::Full(bytes) => bytes.len() > UNMETERED_BYTES_MAX,
-            Body::Stream { .. } => true,
+            Body::Content(_) | Body::Stream { .. } => true,
         };
         let lane = network_of(caller);
         let mut flow =
@@ -311,6 +312,19 @@ impl Drop for Flow {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn content_keeps_within_the_allowance_however_small_and_what_the_server_says_is_counted() {
+        let throttle = Arc::new(Throttle::default());
+        throttle.allow_up_to(1000);
+        let caller = IpAddr::from([192, 0, 2, 1]);
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut pass = |body: &Body, bytes| Flow::begin(&throttle, caller, 0, body).poll_pass(&mut cx, bytes);
+        assert_eq!(pass(&Body::content(vec![0; 900]), 900), Poll::Ready(Ok(900)));
+        assert!(pass(&Body::content(vec![0; 200]), 200).is_pending());
+        assert_eq!(pass(&Body::from(vec![0; 200]), 200), Poll::Ready(Ok(200)));
+        assert_eq!((throttle.sent(), throttle.left()), (1100, 0));
+    }
 
     #[tokio::test]
     async fn what_passed_before_a_limit_was_set_counts_and_what_comes_after_keeps_to_it() {

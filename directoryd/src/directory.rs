@@ -21,6 +21,7 @@ use crate::carry::Carry;
 use crate::catalog::Catalog;
 use crate::catalog::view::{State, View};
 use crate::config::Config;
+use crate::heat::{Heat, Hot};
 use crate::network::Network;
 use crate::origins::Origins;
 use crate::placement::Offer;
@@ -75,6 +76,7 @@ pub(crate) struct Directory {
     pub(crate) selftest: SelfTest,
     pub(crate) relays: Arc<Relays>,
     pub(crate) placing: Placing,
+    pub(crate) heat: Mutex<Heat>,
     /// Something about relays may be due.
     pub(crate) relays_due: Notify,
     /// Relays may have something to hear: a newer head, or other relays and so other assignments.
@@ -184,6 +186,17 @@ impl Directory {
     pub(crate) fn turn(&self, network: Network, blob: &BlobId, among: usize) -> usize {
         let mut repeats = self.repeats.lock().unwrap_or_else(PoisonError::into_inner);
         repeats.turn(network, blob, among, self.clock.now())
+    }
+
+    /// Notes that somebody wants a blob that is not carried here.
+    pub(crate) fn note_wish(&self, catalog: &CatalogId, entry: &Entry, network: Network) {
+        let mut heat = self.heat.lock().unwrap_or_else(PoisonError::into_inner);
+        heat.note(*catalog, entry.blob, entry.size, network, self.clock.now());
+    }
+
+    /// What many want now, the hottest first.
+    pub(crate) fn hot(&self) -> Vec<Hot> {
+        self.heat.lock().unwrap_or_else(PoisonError::into_inner).hot(self.clock.now())
     }
 
     /// Random bytes from the operating system.

@@ -25,6 +25,7 @@ pub mod state_rules;
 
 // Relays.
 mod challenge;
+pub mod heat;
 mod network;
 mod notify;
 pub mod placement;

@@ -11,6 +11,7 @@
 //! - The same relays and catalogs give the same placement, in whatever order they come.
 
 mod floor;
+mod further;
 mod parts;
 mod room;
 
@@ -19,12 +20,13 @@ use std::collections::HashMap;
 use odi_manifest::{CatalogId, PublicKey};
 use odi_wire::message::{ASSIGNED_CATALOGS_MAX, AssignedCatalog};
 
+use crate::heat::Hot;
 use crate::network::Network;
 
 use floor::{Holder, raise};
 use parts::Draw;
 pub use parts::PARTS;
-pub use room::room;
+pub use room::{hot_room, room};
 
 /// A catalog to be held.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -48,6 +50,8 @@ pub struct Bearer<'a> {
     pub network: Network,
     /// How many bytes it may be asked to hold.
     pub room: u64,
+    /// How many more it may be asked to hold of what is hot.
+    pub hot_room: u64,
     /// The catalogs that it wants.
     pub wanted: Vec<&'a Offer>,
 }
@@ -66,10 +70,10 @@ impl<'a> Share<'a> {
     }
 }
 
-/// What each relay is asked to hold, ascending by catalog; `copies` of everything where that is possible, and more where
-/// there is room.
+/// What each relay is asked to hold, ascending by catalog; `copies` of everything where that is possible, more where
+/// there is room, and further ones of what is hot.
 #[must_use]
-pub fn place(bearers: &[Bearer<'_>], copies: usize) -> HashMap<PublicKey, Vec<AssignedCatalog>> {
+pub fn place(bearers: &[Bearer<'_>], copies: usize, hot: &[Hot]) -> HashMap<PublicKey, Vec<AssignedCatalog>> {
     let mut bearers: Vec<&Bearer<'_>> = bearers.iter().collect();
     bearers.sort_by_key(|bearer| bearer.relay);
     let mut shares: HashMap<CatalogId, Share<'_>> = HashMap::new();
@@ -94,6 +98,7 @@ pub fn place(bearers: &[Bearer<'_>], copies: usize) -> HashMap<PublicKey, Vec<As
             placed.entry(*relay).or_default().push(assigned);
         }
     }
+    further::add(&mut placed, &bearers, hot);
     placed.values_mut().for_each(|catalogs| catalogs.sort_by_key(|catalog| catalog.cat));
     placed
 }

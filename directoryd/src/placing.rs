@@ -11,8 +11,9 @@ use odi_wire::message::{Assign, AssignedCatalog, StateError, state};
 use odi_wire::off_worker::off_worker;
 
 use crate::directory::Directory;
+use crate::heat::Hot;
 use crate::network::Network;
-use crate::placement::{Bearer, Offer, place, room};
+use crate::placement::{Bearer, Offer, hot_room, place, room};
 use crate::relays::wants;
 
 /// For how long a relay keeps an assignment when it hears nothing more.
@@ -50,6 +51,7 @@ struct Applicant {
     relay: PublicKey,
     network: Network,
     room: u64,
+    hot_room: u64,
     /// Positions among the offers.
     wanted: Vec<usize>,
 }
@@ -60,6 +62,7 @@ struct Basis {
     offers: Vec<Offer>,
     applicants: Vec<Applicant>,
     copies: usize,
+    hot: Vec<Hot>,
 }
 
 impl Plan {
@@ -127,12 +130,13 @@ impl Directory {
                 relay: member.relay(),
                 network: member.network(),
                 room: room(registration.disk, member.trial().stage()),
+                hot_room: hot_room(registration.disk, member.trial().stage()),
                 wanted: wanted.collect(),
             })
         });
         let applicants = applicants.collect();
         drop(roster);
-        Basis { offers, applicants, copies: self.config.copies }
+        Basis { offers, applicants, copies: self.config.copies, hot: self.hot() }
     }
 }
 
@@ -153,10 +157,11 @@ impl Basis {
                 relay: applicant.relay,
                 network: applicant.network,
                 room: applicant.room,
+                hot_room: applicant.hot_room,
                 wanted: applicant.wanted.iter().filter_map(|at| self.offers.get(*at)).collect(),
             })
             .collect();
-        place(&bearers, self.copies)
+        place(&bearers, self.copies, &self.hot)
     }
 }
 

@@ -29,6 +29,7 @@ use crate::carry::Carry;
 use crate::catalog::{Catalog, follow};
 use crate::config::{Config, PrivateAddresses};
 use crate::directory::{CALLER_PACE, CALLERS_MAX, Directory};
+use crate::heat::Heat;
 use crate::origins::Origins;
 use crate::placing::Placing;
 use crate::relays::Relays;
@@ -268,6 +269,7 @@ fn open_blocking(config: Config, clock: Arc<dyn Clock>, client: Client) -> Resul
         nodes: store.nodes(),
         relays: Arc::new(relays),
         placing: Placing::default(),
+        heat: Mutex::new(Heat::new(&selection_seed(&identity))),
         config,
         clock,
         identity,

@@ -76,6 +76,7 @@ async fn run(directory: Arc<Directory>, due: Due, _turn: Option<OwnedSemaphorePe
 pub(crate) async fn tend(directory: Arc<Directory>, stop: CancellationToken) {
     let mut errands = JoinSet::new();
     let turns = Turns::new(AT_ONCE);
+    let mut known_hot = Vec::new();
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -103,6 +104,12 @@ pub(crate) async fn tend(directory: Arc<Directory>, stop: CancellationToken) {
         }
         directory.catalogs().iter().for_each(|catalog| lifetime::look(catalog, now));
         serve_ready_states(&directory).await;
+        let hot = directory.hot();
+        if hot != known_hot {
+            // Relays that are to hold it hear of it now, not when they announce themselves next.
+            directory.news.notify_one();
+            known_hot = hot;
+        }
     }
     errands.shutdown().await;
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use odi_manifest::Entry;
 use odi_wire::http::header::HeaderName;
-use odi_wire::http::{HeaderValue, Method, StatusCode};
+use odi_wire::http::{HeaderValue, StatusCode};
 use odi_wire::refusal::Refusal;
 use odi_wire::serve::Response;
 
@@ -52,6 +52,9 @@ impl Reason {
 /// The redirect, or a refusal before the first byte.
 pub(super) async fn away(directory: &Arc<Directory>, errand: &Errand<'_>) -> Result<Response, Refusal> {
     let Caller { query, .. } = errand.caller;
+    if errand.caller.goes() {
+        directory.note_wish(&errand.catalog.id(), &errand.found.entry, errand.caller.network());
+    }
     if !query.origin
         && let Some(relay) = to_relay(directory, errand)
     {
@@ -99,8 +102,7 @@ fn to_relay(directory: &Directory, errand: &Errand<'_>) -> Option<Target> {
     if targets.is_empty() {
         return None;
     }
-    // Whoever only looks is not sent anywhere.
-    let goes = caller.request.method == Method::GET && !caller.query.explain;
-    let turn = if goes { directory.turn(caller.network(), &found.entry.blob, targets.len()) } else { 0 };
+    let turn =
+        if caller.goes() { directory.turn(caller.network(), &found.entry.blob, targets.len()) } else { 0 };
     Some(targets.swap_remove(turn))
 }

@@ -1,6 +1,7 @@
 //! From the roster to the relays that a request may be sent to, as whole URLs: what redirects, lists and explanations share.
 
 use odi_manifest::{HeadId, PublicKey};
+use odi_wire::http::Method;
 use odi_wire::route::{CatalogRef, Query, location, named_path, pinned_path};
 use odi_wire::serve::{Request, Scheme};
 
@@ -56,6 +57,11 @@ impl Caller<'_> {
 
     pub(super) fn network(&self) -> Network {
         Network::of(self.request.peer.ip())
+    }
+
+    /// Whether the caller is about to follow the answer: whoever only looks moves and heats nothing.
+    pub(super) fn goes(&self) -> bool {
+        self.request.method == Method::GET && !self.query.explain
     }
 
     /// The relays for an artifact. Pinned, they have to serve the very state that was found.

@@ -8,6 +8,9 @@ use crate::roster::Stage;
 const PROBATION_PERCENT: u64 = 10;
 /// On probation, so much is assigned at least if the relay has it: many catalogs are smaller.
 const PROBATION_BYTES_MIN: u64 = 1 << 30;
+/// Of the disk that a relay offers, the part that is for what is hot, in percent, beside what is assigned.
+const HOT_PERCENT: u64 = 5;
+
 /// How many bytes a relay that offers so much disk may be assigned; none before it is tested.
 #[must_use]
 pub fn room(disk: u64, stage: Stage) -> u64 {
@@ -16,6 +19,15 @@ pub fn room(disk: u64, stage: Stage) -> u64 {
         Stage::Ready => most,
         Stage::Probation { .. } => most.min((disk / 100 * PROBATION_PERCENT).max(PROBATION_BYTES_MIN)),
         Stage::Untested | Stage::Quarantined { .. } => 0,
+    }
+}
+
+/// How many bytes of what is hot it may be asked to hold beside that; none before it is ready.
+#[must_use]
+pub const fn hot_room(disk: u64, stage: Stage) -> u64 {
+    match stage {
+        Stage::Ready => disk / 100 * HOT_PERCENT,
+        Stage::Probation { .. } | Stage::Untested | Stage::Quarantined { .. } => 0,
     }
 }
 

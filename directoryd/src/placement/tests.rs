@@ -31,6 +31,7 @@ fn bearers<'a>(rooms: &[u64], offers: &'a [Offer]) -> Vec<Bearer<'a>> {
         relay: relay(n),
         network: network(n),
         room: *room,
+        hot_room: 0,
         wanted: offers.iter().collect(),
     };
     rooms.iter().enumerate().map(bearer).collect()
@@ -69,7 +70,7 @@ fn moved(from: &IdRanges, to: &IdRanges) -> u32 {
 #[test]
 fn small_catalogs_go_whole_and_the_large_one_takes_the_rest() {
     let offers = [offer(3, 10_000), offer(1, 10), offer(2, 200)];
-    let placed = place(&bearers(&[1000], &offers), COPIES);
+    let placed = place(&bearers(&[1000], &offers), COPIES, &[]);
     let held = &placed[&relay(0)];
     assert!(held[..2].iter().all(|catalog| catalog.ranges == IdRanges::all()));
     let large = held[2].ranges.expected_bytes(10_000);
@@ -82,7 +83,7 @@ fn every_part_has_its_copies_where_the_room_suffices() {
     let offers = [offer(1, 1 << 40)];
     let rooms: Vec<u64> = (1..=32).map(|n| (1u64 << 40) / 10 * (1 + n % 2) * 2 / 3).collect();
     let bearers = bearers(&rooms, &offers);
-    let placed = place(&bearers, COPIES);
+    let placed = place(&bearers, COPIES, &[]);
     let least = networks(&bearers, &placed, &offers[0].id).iter().map(BTreeSet::len).min();
     assert!(least >= Some(COPIES), "{least:?}");
 }
@@ -94,7 +95,7 @@ fn two_relays_of_a_network_count_for_one_copy() {
     for (n, bearer) in bearers.iter_mut().enumerate() {
         bearer.network = network(n / 4);
     }
-    let placed = place(&bearers, COPIES);
+    let placed = place(&bearers, COPIES, &[]);
     let least = networks(&bearers, &placed, &offers[0].id).iter().map(BTreeSet::len).min();
     assert_eq!(least, Some(COPIES), "of four networks");
 }
@@ -104,7 +105,7 @@ fn where_there_is_too_little_room_it_is_spread_evenly() {
     let offers = [offer(1, 1 << 40)];
     let bearers = bearers(&[1 << 38; 6], &offers);
     let counts: Vec<usize> =
-        networks(&bearers, &place(&bearers, COPIES), &offers[0].id).iter().map(BTreeSet::len).collect();
+        networks(&bearers, &place(&bearers, COPIES, &[]), &offers[0].id).iter().map(BTreeSet::len).collect();
     assert!(counts.iter().all(|count| (1..=2).contains(count)), "room for one and a half: {counts:?}");
 }
 
@@ -113,8 +114,8 @@ fn a_relay_that_comes_or_goes_moves_little_of_the_others() {
     let offers = [offer(1, 1 << 40)];
     let rooms = [1 << 38; 24];
     let all = bearers(&rooms, &offers);
-    let before = place(&all, COPIES);
-    let after = place(&all[1..], COPIES);
+    let before = place(&all, COPIES, &[]);
+    let after = place(&all[1..], COPIES, &[]);
     let moved: u32 = all[1..]
         .iter()
         .map(|bearer| moved(&ranges(&before, &bearer.relay), &ranges(&after, &bearer.relay)))
@@ -126,10 +127,34 @@ fn a_relay_that_comes_or_goes_moves_little_of_the_others() {
 #[test]
 fn growing_keeps_what_is_held() {
     let offers = [offer(1, 1 << 40)];
-    let of = |room| ranges(&place(&bearers(&[room], &offers), 1), &relay(0));
+    let of = |room| ranges(&place(&bearers(&[room], &offers), 1, &[]), &relay(0));
     let (less, more) = (of(1 << 36), of(1 << 37));
     assert_eq!((less.share(), more.share()), (65_536 / 16, 65_536 / 8));
     assert_eq!(moved(&more, &less), 0);
+}
+
+#[test]
+fn what_is_hot_gets_further_holders_within_the_room_for_that() {
+    let offers = [offer(1, 1 << 40)];
+    let mut bearers = bearers(&[1 << 38; 12], &offers);
+    bearers.iter_mut().for_each(|bearer| bearer.hot_room = 100);
+    bearers[0].hot_room = 0;
+    let blob = odi_manifest::BlobId::of(b"hot");
+    let of = |placed: &Placed| -> (usize, usize) {
+        let all = || placed.values().flatten();
+        let anyway = all().filter(|held| held.ranges.contains(&blob)).count();
+        let further = all().filter(|held| held.plus == [blob]).count();
+        assert!(all().all(|held| !(held.ranges.contains(&blob) && held.plus.contains(&blob))));
+        (anyway, further)
+    };
+    let hot = |size, further| [Hot { catalog: offers[0].id, blob, size, further }];
+    let cold = of(&place(&bearers, COPIES, &[]));
+    assert_eq!(cold, (COPIES, 0));
+    assert_eq!(of(&place(&bearers, COPIES, &hot(100, 4))), (COPIES, 4));
+    let most = of(&place(&bearers, COPIES, &hot(100, 64)));
+    assert!([(COPIES, 8), (COPIES, 9)].contains(&most), "everybody who has room: {most:?}");
+    assert_eq!(of(&place(&bearers, COPIES, &hot(101, 4))), (COPIES, 0), "it fits nowhere");
+    assert!(place(&bearers, COPIES, &[]).get(&bearers[0].relay).unwrap()[0].plus.is_empty());
 }
 
 proptest! {
@@ -142,7 +167,7 @@ proptest! {
     ) {
         let offers: Vec<Offer> = (0..).zip(&sizes).map(|(n, bytes)| offer(n, *bytes)).collect();
         let bearers = bearers(&rooms, &offers);
-        let placed = place(&bearers, COPIES);
+        let placed = place(&bearers, COPIES, &[]);
         for bearer in &bearers {
             let catalogs = &placed[&bearer.relay];
             prop_assert!(catalogs.is_sorted_by(|a, b| a.cat < b.cat));
@@ -156,7 +181,7 @@ proptest! {
             prop_assert!(held <= bearer.room, "{held} of {}", bearer.room);
         }
         let backwards: Vec<Bearer<'_>> = bearers.into_iter().rev().collect();
-        prop_assert_eq!(place(&backwards, COPIES), placed);
+        prop_assert_eq!(place(&backwards, COPIES, &[]), placed);
     }
 
 }
@@ -179,7 +204,7 @@ proptest! {
         // What a network holds of a part counts once.
         let copies_possible = room_of.values().map(|parts| *parts.min(&PARTS)).sum::<usize>() / PARTS;
         let copies = copies_possible.clamp(1, COPIES);
-        let placed = place(&bearers, copies);
+        let placed = place(&bearers, copies, &[]);
         let least = networks(&bearers, &placed, &offers[0].id).iter().map(BTreeSet::len).min().unwrap();
         prop_assert!(copies_possible == 0 || least >= copies, "{least} of {copies}, {shares:?} {of_network}");
     }

@@ -1,7 +1,8 @@
 //! What relays are asked to hold, together.
 
 use odi_manifest::BlobId;
-use odi_wire::http::StatusCode;
+use odi_wire::client::Ask;
+use odi_wire::http::{HeaderValue, StatusCode};
 use odi_wire::message::{Assign, IdRanges, RelayState, open_from, state};
 
 use crate::fake_relay::FakeRelay;
@@ -23,13 +24,18 @@ async fn join_with(world: &World, publisher: &Publisher, seed: u8, disk: u64) ->
     relay
 }
 
-/// The ranges of the catalog that a relay is asked to hold.
-async fn assigned(world: &World, relay: &FakeRelay) -> Option<IdRanges> {
+async fn assignment(world: &World, relay: &FakeRelay) -> Option<Assign> {
     let reply = world.get(&format!("/odi/v1/relays/{}/assignment", relay.key.public_key().to_hex())).await;
     if reply.status != StatusCode::OK {
         return None;
     }
-    let assigned = open_from::<Assign>(&reply.body.collect().await.unwrap(), &world.id()).unwrap();
+    let signed = open_from::<Assign>(&reply.body.collect().await.unwrap(), &world.id()).unwrap();
+    Some((*signed).clone())
+}
+
+/// The ranges of the catalog that a relay is asked to hold.
+async fn assigned(world: &World, relay: &FakeRelay) -> Option<IdRanges> {
+    let assigned = assignment(world, relay).await?;
     Some(assigned.catalogs.first().map_or_else(IdRanges::none, |catalog| catalog.ranges.clone()))
 }
 
@@ -64,4 +70,62 @@ async fn two_small_relays_hold_the_whole_catalog_between_them() {
     let second = join_with(&world, &publisher, 32, bytes * 3 / 4).await;
     let both = [assigned(&world, &first).await.unwrap(), assigned(&world, &second).await.unwrap()];
     assert_eq!(copies(&both), [0, 186, 70], "nothing is left out, and the rest twice");
+}
+
+#[tokio::test]
+async fn what_a_crowd_wants_gets_further_holders_at_once() {
+    let mut publisher = Publisher::new();
+    // A twentieth of a relay's disk has room for one of them.
+    let files: Vec<Vec<u8>> = (1..=40).map(large).collect();
+    let names: Vec<String> = (1..=40).map(|name| format!("{name}")).collect();
+    let artifacts: Vec<(&str, &[u8])> =
+        names.iter().zip(&files).map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
+    let pin = publisher.publish(&artifacts);
+    let origin = publisher.serve().await;
+    let world = World::start_with(&publisher.id, Some(&origin.url()), "copies = 1").await;
+    world.until(async || world.adopted().await == Some(1)).await;
+    world.until_served(1).await;
+    let bytes: u64 = files.iter().map(|file| file.len() as u64).sum();
+    let mut relays = Vec::new();
+    for seed in 41..=44 {
+        relays.push(join_with(&world, &publisher, seed, bytes * 3 / 4).await);
+    }
+    for relay in &mut relays {
+        relay.hold(&pin, &artifacts);
+        relay.announce(&world, &publisher.id, &[publisher.newest().id()]).await;
+    }
+    for relay in &relays {
+        relay.until(&world, RelayState::Ready).await;
+    }
+    let blob = BlobId::of(&files[3]);
+    let extra = async || {
+        let mut holders = 0;
+        for relay in &relays {
+            let plus = assignment(&world, relay).await.unwrap().catalogs.remove(0).plus;
+            assert!(plus.iter().all(|hot| *hot == blob), "only what is wanted");
+            holders += plus.len();
+        }
+        holders
+    };
+    let missing = {
+        let mut missing = 0;
+        for relay in &relays {
+            missing += usize::from(!assigned(&world, relay).await.unwrap().contains(&blob));
+        }
+        missing
+    };
+    assert!(missing > 0, "the scene has somebody who lacks it");
+    assert_eq!(extra().await, 0);
+    let told: Vec<usize> = relays.iter().map(|relay| relay.notices().len()).collect();
+    for client in 0..80 {
+        let from = HeaderValue::from_str(&format!("198.51.{client}.7")).unwrap();
+        let ask = Ask::get(&world.at("/world/4")).header("x-forwarded-for", from);
+        world.client.send(ask).await.unwrap();
+    }
+    world.until(async || extra().await == missing.min(4)).await;
+    let is_told = || {
+        let now: Vec<usize> = relays.iter().map(|relay| relay.notices().len()).collect();
+        now.iter().zip(&told).filter(|(now, before)| now > before).count() >= missing.min(4)
+    };
+    world.until(async || is_told()).await;
 }

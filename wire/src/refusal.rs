@@ -32,9 +32,6 @@ pub enum Refusal {
         /// The methods that would do, as an `Allow` header spells them.
         allow: &'static str,
     },
-    /// 406: none of the forms that the caller accepts.
-    #[error("not acceptable: {0}")]
-    NotAcceptable(Cow<'static, str>),
     /// 409: it contradicts what is already known.
     #[error("conflict: {0}")]
     Conflict(Cow<'static, str>),
@@ -103,7 +100,6 @@ impl Refusal {
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
-            Self::NotAcceptable(_) => StatusCode::NOT_ACCEPTABLE,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Gone => StatusCode::GONE,
             Self::LengthRequired => StatusCode::LENGTH_REQUIRED,

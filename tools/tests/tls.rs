@@ -186,6 +186,9 @@ async fn ordered_and_renewed(challenge: &str) {
     until("it is renewed", async || fs::read(&certificate).unwrap() != first).await;
     until("curl believes the second", fetched).await;
     assert_eq!(fs::read(&account).unwrap(), first_account, "one account for all orders");
+    // A restart in between would not have ordered at once again; now that the certificate is in use, one may.
+    let attempts = || fs::read_to_string(data.join("acme/attempts.json")).unwrap();
+    until("the order is known to have served", async || attempts().contains("\"in_vain\":0")).await;
     let second = fs::read(&certificate).unwrap();
     server.drain(Duration::from_secs(5)).await.unwrap();
     // Without its authority, a restart has what it kept.

@@ -1,9 +1,10 @@
 //! Certificates from an authority that speaks ACME (RFC 8555).
 //!
 //! Account, key and chain are kept under `data_dir/acme`, 0600, so that a restart orders nothing. A failed order is tried
-//! again with growing pauses, since authorities lock out whoever insists.
+//! again with growing pauses, over restarts too.
 
 mod account;
+mod attempts;
 mod order;
 mod transport;
 
@@ -12,10 +13,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use odi_manifest::Clock;
-use tokio::time::Instant;
 use url::{Host, Url};
 use zeroize::Zeroizing;
 
+use self::attempts::Attempts;
 use super::certificate::Certificate;
 use super::certificates::Certificates;
 use crate::client::{Client, ClientError, ClientPolicy};
@@ -27,10 +28,6 @@ use crate::private_file;
 pub(super) const FOLDER: &str = "acme";
 /// Key and chain in one file, so that they are replaced together.
 const CERTIFICATE: &str = "certificate.pem";
-/// The pause after the first failure, what it grows by, and how far.
-const PAUSE: Duration = Duration::from_secs(60);
-const PAUSE_GROWTH: u32 = 4;
-const PAUSE_MAX: Duration = Duration::from_secs(6 * 3600);
 /// The longest sleep between two looks at the clock, which may jump.
 const LOOK: Duration = Duration::from_secs(600);
 
@@ -87,9 +84,7 @@ pub(super) struct Acme {
     names: Vec<String>,
     folder: PathBuf,
     client: Client,
-    failures: u32,
-    /// No order before this: what was issued last is due again already by this machine's clock, which must be wrong.
-    pausing: Option<Instant>,
+    attempts: Attempts,
 }
 
 impl Acme {
@@ -115,7 +110,8 @@ impl Acme {
             ..ClientPolicy::default()
         };
         let client = off_worker(move || Client::new(policy)).await?;
-        Ok(Self { config: config.clone(), names, folder, client, failures: 0, pausing: None })
+        let attempts = Attempts::open(&folder).await?;
+        Ok(Self { config: config.clone(), names, folder, client, attempts })
     }
 
     /// The certificate of an earlier order, if it is for our names.
@@ -130,45 +126,39 @@ impl Acme {
         loop {
             let due = certificates.current().map(|current| current.renewal_due());
             if let Some(left) = due.map(|due| due.since(clock.now())).filter(|left| !left.is_zero()) {
+                if let Err(error) = self.attempts.succeeded(&self.folder).await {
+                    tracing::warn!(error = &error as &dyn Error, "the next order may come late");
+                }
                 tokio::time::sleep(left.min(LOOK)).await;
                 continue;
             }
-            if let Some(until) = self.pausing.take() {
-                tokio::time::sleep_until(until).await;
+            let wait = self.attempts.wait(clock.now());
+            if !wait.is_zero() {
+                tokio::time::sleep(wait.min(LOOK)).await;
+                continue;
             }
-            match self.ordered(certificates).await {
-                Ok(certificate) if certificate.renewal_due().since(clock.now()).is_zero() => {
-                    let pause = self.pause();
-                    tracing::warn!(
-                        not_after = certificate.not_after().0,
-                        next_try_in_seconds = pause.as_secs(),
-                        "the certificate that was just issued is due already; is this machine's clock right?"
-                    );
-                    self.pausing = Some(Instant::now() + pause);
-                    return certificate;
-                }
+            let ordered = match self.attempts.begin(&self.folder, clock.now()).await {
+                Ok(()) => self.ordered(certificates).await,
+                Err(error) => Err(error),
+            };
+            let next_try_in_seconds = self.attempts.wait(clock.now()).as_secs();
+            match ordered {
                 Ok(certificate) => {
-                    self.failures = 0;
+                    if certificate.renewal_due().since(clock.now()).is_zero() {
+                        tracing::warn!(
+                            not_after = certificate.not_after().0,
+                            next_try_in_seconds,
+                            "the certificate that was just issued is due already; is this machine's clock right?"
+                        );
+                    }
                     return certificate;
                 }
                 Err(error) => {
-                    let pause = self.pause();
-                    tracing::warn!(
-                        error = &error as &dyn Error,
-                        next_try_in_seconds = pause.as_secs(),
-                        "no certificate was issued"
-                    );
-                    tokio::time::sleep(pause).await;
+                    let error = &error as &dyn Error;
+                    tracing::warn!(error, next_try_in_seconds, "no certificate was issued");
                 }
             }
         }
-    }
-
-    /// How long to wait after one more order that was in vain.
-    fn pause(&mut self) -> Duration {
-        let pause = PAUSE.saturating_mul(PAUSE_GROWTH.saturating_pow(self.failures)).min(PAUSE_MAX);
-        self.failures = self.failures.saturating_add(1);
-        pause
     }
 
     async fn ordered(&self, certificates: &Certificates) -> Result<Certificate, AcmeError> {

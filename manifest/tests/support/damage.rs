@@ -24,25 +24,28 @@ impl Sample {
 
 /// A way to damage bytes.
 #[derive(Clone, Debug)]
-enum Damage {
+pub(crate) enum Damage {
     Flip(Index, u8),
     Insert(Index, u8),
     Cut(Index),
     Drop(Index, Index),
     Repeat(Index, Index),
+    /// Writes the CBOR header that may be here in a longer form.
+    Lengthen(Index),
 }
 
-fn damage() -> impl Strategy<Value = Damage> {
+pub(crate) fn damage() -> impl Strategy<Value = Damage> {
     prop_oneof![
         4 => (any::<Index>(), 0..8u8).prop_map(|(at, bit)| Damage::Flip(at, bit)),
         2 => (any::<Index>(), any::<u8>()).prop_map(|(at, byte)| Damage::Insert(at, byte)),
         1 => any::<Index>().prop_map(Damage::Cut),
         1 => (any::<Index>(), any::<Index>()).prop_map(|(a, b)| Damage::Drop(a, b)),
         1 => (any::<Index>(), any::<Index>()).prop_map(|(a, b)| Damage::Repeat(a, b)),
+        2 => any::<Index>().prop_map(Damage::Lengthen),
     ]
 }
 
-fn damaged(sample: &[u8], damages: &[Damage]) -> Vec<u8> {
+pub(crate) fn damaged(sample: &[u8], damages: &[Damage]) -> Vec<u8> {
     let mut bytes = sample.to_vec();
     for damage in damages {
         let place = |index: &Index| index.index(bytes.len() + 1);
@@ -62,9 +65,26 @@ fn damaged(sample: &[u8], damages: &[Damage]) -> Vec<u8> {
                 let (a, b) = (place(a), place(b));
                 bytes.extend_from_within(a.min(b)..a.max(b));
             }
+            Damage::Lengthen(at) if !bytes.is_empty() => lengthen(&mut bytes, at),
+            Damage::Lengthen(..) => {}
         }
     }
     bytes
+}
+
+/// The next wider form of a header has as many zeros more as the present one has bytes behind the first.
+fn lengthen(bytes: &mut Vec<u8>, at: &Index) {
+    let at = at.index(bytes.len());
+    let (kind, argument) = (bytes[at] & 0xe0, bytes[at] & 0x1f);
+    match argument {
+        0..24 => drop(bytes.splice(at..=at, [kind | 24, argument])),
+        24..27 => {
+            let zeros = vec![0; 1 << (argument - 24)];
+            bytes[at] += 1;
+            drop(bytes.splice(at + 1..at + 1, zeros));
+        }
+        _ => {}
+    }
 }
 
 /// Every sample is accepted as it is.

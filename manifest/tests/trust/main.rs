@@ -10,6 +10,9 @@ mod adoption;
 mod catalog;
 #[path = "../support/cbor_like.rs"]
 mod cbor_like;
+#[path = "../support/damage.rs"]
+#[allow(dead_code, reason = "records are damaged here, and looked at without an oracle")]
+mod damage;
 mod freshness;
 mod promises;
 mod properties;

@@ -4,23 +4,11 @@
 use std::io::Cursor;
 use std::sync::Arc;
 
+use odi_fixtures::noise;
 use odi_manifest::{BlobId, CHUNK_BYTES, ChunkListBuilder};
 use odi_store::{Ingested, PartialError, RealDisk, Store, StoreOptions};
 
 const CHUNK: usize = 256 << 10;
-
-fn pattern(size: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let mut bytes = Vec::with_capacity(size + 8);
-    while bytes.len() < size {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes.extend_from_slice(&state.to_le_bytes());
-    }
-    bytes.truncate(size);
-    bytes
-}
 
 fn open(dir: &std::path::Path) -> Store {
     Store::open(Arc::new(RealDisk), dir, StoreOptions::default()).unwrap()
@@ -41,7 +29,7 @@ fn blobs_of_every_boundary_size_come_back_after_reopening() {
     let dir = tempfile::tempdir().unwrap();
     let sizes = [0, 1, 4096, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 17 * CHUNK + 3, 40 * CHUNK];
     let blobs: Vec<Vec<u8>> =
-        sizes.iter().enumerate().map(|(seed, size)| pattern(*size, seed as u64)).collect();
+        sizes.iter().enumerate().map(|(seed, size)| noise(*size, seed as u64)).collect();
     let store = open(dir.path());
     for bytes in &blobs {
         let blob = BlobId::of(bytes);
@@ -66,7 +54,7 @@ fn files_are_hashed_as_they_are_read() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     for size in [0, 10, CHUNK + 1, 16 * CHUNK, 16 * CHUNK + 1, 33 * CHUNK + 9] {
-        let bytes = pattern(size, size as u64);
+        let bytes = noise(size, size as u64);
         let blob = store.ingest_file(&mut Cursor::new(&bytes), size as u64, None).unwrap();
         assert_eq!(blob, BlobId::of(&bytes));
         assert_eq!(read(&store, &blob).as_ref(), Some(&bytes));
@@ -82,14 +70,14 @@ fn wrong_bytes_are_refused_and_leave_nothing() {
     let store = open(dir.path());
     let wrong = BlobId::of(b"wrong");
     assert!(store.ingest(&wrong, b"right").is_err());
-    assert!(store.ingest(&wrong, &pattern(CHUNK + 5, 1)).is_err());
+    assert!(store.ingest(&wrong, &noise(CHUNK + 5, 1)).is_err());
     assert!(!store.contains(&wrong));
 }
 
 #[test]
 fn a_partial_blob_takes_chunks_in_any_order_and_goes_on_after_reopening() {
     let dir = tempfile::tempdir().unwrap();
-    let bytes = pattern(9 * CHUNK + 77, 5);
+    let bytes = noise(9 * CHUNK + 77, 5);
     let size = bytes.len() as u64;
     let mut builder = ChunkListBuilder::new();
     bytes.chunks(CHUNK).for_each(|chunk| builder.push(chunk));
@@ -132,7 +120,7 @@ fn a_partial_blob_takes_chunks_in_any_order_and_goes_on_after_reopening() {
 fn a_blob_brought_by_many_at_once_is_stored_once() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
-    let bytes = pattern(3 * CHUNK, 8);
+    let bytes = noise(3 * CHUNK, 8);
     let blob = BlobId::of(&bytes);
     let new = std::thread::scope(|scope| {
         let brought: Vec<_> = (0..8).map(|_| scope.spawn(|| store.ingest(&blob, &bytes).unwrap())).collect();
@@ -166,7 +154,7 @@ fn one_process_at_a_time() {
 fn an_owned_thread_reads_for_those_who_must_not_wait() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
-    let bytes = pattern(2 * CHUNK + 1, 3);
+    let bytes = noise(2 * CHUNK + 1, 3);
     let blob = BlobId::of(&bytes);
     store.ingest(&blob, &bytes).unwrap();
     let reader = store.open_blob(&blob).unwrap().unwrap();
@@ -184,7 +172,7 @@ fn what_is_asked_for_again_stays_in_memory_whatever_is_read_once() {
     // Each of the cache's 16 parts has room for two chunks.
     let options = StoreOptions { cache_bytes: 32 * (CHUNK as u64 + 1000), ..StoreOptions::default() };
     let store = Store::open(Arc::new(RealDisk), dir.path(), options).unwrap();
-    let (hot, large) = (pattern(CHUNK, 1), pattern(200 * CHUNK, 2));
+    let (hot, large) = (noise(CHUNK, 1), noise(200 * CHUNK, 2));
     let [hot, large] = [hot, large].map(|bytes| {
         let blob = BlobId::of(&bytes);
         store.ingest(&blob, &bytes).unwrap();
@@ -207,7 +195,7 @@ fn a_chunk_in_use_is_shared_and_no_longer_than_that() {
     let dir = tempfile::tempdir().unwrap();
     let options = StoreOptions { cache_bytes: 0, ..StoreOptions::default() };
     let store = Store::open(Arc::new(RealDisk), dir.path(), options).unwrap();
-    let bytes = pattern(3 * CHUNK, 4);
+    let bytes = noise(3 * CHUNK, 4);
     let blob = BlobId::of(&bytes);
     store.ingest(&blob, &bytes).unwrap();
     let [one, other] = [(); 2].map(|()| store.open_blob(&blob).unwrap().unwrap());

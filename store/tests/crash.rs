@@ -7,22 +7,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use odi_fixtures::{Aftermath, FaultKind, FaultyDisk, Unsynced};
+use odi_fixtures::{Aftermath, FaultKind, FaultyDisk, Unsynced, noise};
 use odi_manifest::{BlobId, CHUNK_BYTES, ChunkList, ChunkListBuilder, NodeId};
 use odi_store::{Keep, Live, Partial, Store, StoreOptions};
 
 const CHUNK: usize = 256 << 10;
-
-fn pattern(size: usize, seed: u64) -> Vec<u8> {
-    let mut state = (seed + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let words = std::iter::repeat_with(|| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    });
-    words.flatten().take(size).collect()
-}
 
 fn options() -> StoreOptions {
     StoreOptions {
@@ -66,13 +55,12 @@ type Step<'a> = &'a dyn Fn(&mut Promises) -> Option<()>;
 impl World {
     fn new() -> Self {
         let sizes = [10, 3000, CHUNK, 3 * CHUNK + 5, 70_000, 5 * CHUNK + 1, 20_000, 2 * CHUNK, 90];
-        let blobs: Vec<_> =
-            sizes.iter().enumerate().map(|(seed, size)| pattern(*size, seed as u64)).collect();
+        let blobs: Vec<_> = sizes.iter().enumerate().map(|(seed, size)| noise(*size, seed as u64)).collect();
         let blobs: Vec<_> = blobs.into_iter().map(|bytes| (BlobId::of(&bytes), bytes)).collect();
         let mut builder = ChunkListBuilder::new();
         blobs[PARTIAL].1.chunks(CHUNK).for_each(|chunk| builder.push(chunk));
         let nodes =
-            (0..3).map(|seed| pattern(6000, 100 + seed)).map(|bytes| (NodeId::of(&bytes), bytes)).collect();
+            (0..3).map(|seed| noise(6000, 100 + seed)).map(|bytes| (NodeId::of(&bytes), bytes)).collect();
         Self { blobs, list: builder.finish().unwrap(), nodes }
     }
 

@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use odi_fixtures::noise;
 use odi_manifest::BlobId;
 use odi_store::{RealDisk, Store, StoreOptions};
 
@@ -17,15 +18,7 @@ const BLOBS_PER_CHILD: u64 = 1 << 20;
 
 fn numbered(number: u64) -> (BlobId, Vec<u8>) {
     let size = if number.is_multiple_of(17) { 600_000 } else { 1 + usize::try_from(number % 9000).unwrap() };
-    let mut state = (number + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let mut bytes = Vec::with_capacity(size + 8);
-    while bytes.len() < size {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes.extend_from_slice(&state.to_le_bytes());
-    }
-    bytes.truncate(size);
+    let bytes = noise(size, number);
     (BlobId::of(&bytes), bytes)
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use odi_fixtures::{Script, ScriptedServer, Seen};
+use odi_fixtures::{Script, ScriptedServer, Seen, noise};
 use odi_manifest::{BlobHasher, CHUNK_BYTES, HashedBlob};
 use odi_store::{RealDisk, Store, StoreOptions};
 use odi_wire::client::{Client, ClientPolicy};
@@ -12,18 +12,9 @@ use url::Url;
 
 pub(crate) const CHUNK: usize = CHUNK_BYTES as usize;
 
-/// Bytes without a pattern that a chunk boundary could hide in.
+/// So many bytes.
 pub(crate) fn content(size: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut bytes = Vec::with_capacity(size + 8);
-    while bytes.len() < size {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes.extend_from_slice(&state.to_le_bytes());
-    }
-    bytes.truncate(size);
-    bytes
+    noise(size, 0)
 }
 
 /// A blob, its list, a store to fetch it into, and a fetcher.

@@ -29,6 +29,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use odi_directoryd::config::Size;
 use odi_wire::client::{Client, ClientPolicy};
+use odi_wire::off_worker::off_worker;
 use url::Url;
 
 use crate::demo::DemoCatalog;
@@ -102,11 +103,11 @@ pub async fn run(args: &Args) -> Result<()> {
     let first = content::first(Size::parse(&args.content)?.0, &mut draw);
     published.add(first.clone());
     let origin = Url::parse(&format!("http://{}/", places.origin))?;
-    let begin = tokio::task::spawn_blocking(move || {
+    let begin = off_worker(move || {
         content::write(&tree, &content::State::new(), &first)?;
         DemoCatalog::begin(tree, NAME, &origin)
     });
-    let catalog = begin.await??;
+    let catalog = begin.await?;
     let client = Client::new(ClientPolicy { allow_private_addresses: true, ..ClientPolicy::default() })?;
     let mut lab = Lab::new(args, &folder, &places, &catalog.id, client)?;
     lab.start().await?;

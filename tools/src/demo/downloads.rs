@@ -10,6 +10,7 @@ use anyhow::{Context as _, bail};
 use futures_util::StreamExt as _;
 use odi_manifest::Sha256;
 use odi_wire::client::{Ask, Client};
+use odi_wire::off_worker::off_worker;
 use odi_wire::route;
 use sha2::Digest as _;
 use tokio::time::Instant;
@@ -97,7 +98,7 @@ async fn download(client: &Client, base: &Url, tree: &Path, path: &str) -> anyho
     }
     let got = Sha256::from_bytes(hasher.finalize().into());
     let file = tree.join(path);
-    let expected = tokio::task::spawn_blocking(move || sha256_of(&file)).await??;
+    let expected = off_worker(move || sha256_of(&file)).await?;
     if got != expected {
         bail!("{bytes} bytes from {server} have SHA-256 {got}, and it should be {expected}");
     }

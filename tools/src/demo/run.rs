@@ -9,6 +9,7 @@ use anyhow::{Context as _, anyhow, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use odi_manifest::CatalogId;
 use odi_wire::daemon::StopSignals;
+use odi_wire::off_worker::off_worker;
 use odi_wire::route::encode_path_plainly;
 use url::Url;
 
@@ -47,7 +48,7 @@ pub async fn run(options: &DemoOptions) -> anyhow::Result<()> {
 
     say("2. a maintainer signs it: odi-sign init, odi-sign publish")?;
     let signing = origin_url.clone();
-    let catalog = tokio::task::spawn_blocking(move || DemoCatalog::begin(tree, NAME, &signing)).await??;
+    let catalog = off_worker(move || DemoCatalog::begin(tree, NAME, &signing)).await?;
     let artifacts = paths(&catalog.tree)?;
     let count = artifacts.len();
     say(&format!("   {count} artifact{} under {}", if count == 1 { "" } else { "s" }, catalog.id))?;

@@ -17,6 +17,7 @@ use odi_store::{Ledger, RealDisk, Store, StoreOptions};
 use odi_wire::client::{Ask, Client, ClientPolicy};
 use odi_wire::fetch::{FetchLimits, Fetcher};
 use odi_wire::layout::api_base;
+use odi_wire::off_worker::off_worker;
 use odi_wire::sync::{FollowedCatalog, SyncClient, SyncSource};
 use url::Url;
 
@@ -88,9 +89,7 @@ async fn newest_state(
 ) -> Result<Newest, Failure> {
     let folder = state_folder(trust.state.as_deref())?;
     let now = SystemClock.now();
-    let opened =
-        tokio::task::spawn_blocking(move || open(&folder, catalog)).await.context("open the ledger")?;
-    let (followed, held) = opened?;
+    let (followed, held) = off_worker(move || open(&folder, catalog)).await?;
     let sync = SyncClient::new(Fetcher::new(Arc::new(client.clone()), FetchLimits::default()));
     let (mut current, mut others, mut failures) = (Vec::new(), Vec::new(), Vec::new());
     for directory in directories {

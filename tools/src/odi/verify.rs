@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use odi_manifest::{BlobHasher, HashedBlob};
+use odi_wire::off_worker::off_worker;
 
 use super::cli::VerifyArgs;
 use super::failure::Failure;
@@ -14,7 +15,7 @@ use super::lookup::look_up;
 /// Compares a file with the signed entry.
 pub(super) async fn run(args: &VerifyArgs) -> Result<(), Failure> {
     let path = args.file.clone();
-    let found = tokio::task::spawn_blocking(move || hash(&path)).await.context("hash the file")??;
+    let found = off_worker(move || hash(&path)).await?;
     let lookup = look_up(&args.url, &args.trust).await?;
     let entry = &lookup.entry;
     let what = if found.size != entry.size {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use odi_wire::client::Ask;
 use odi_wire::message::RelayStatus;
+use odi_wire::off_worker::off_worker;
 use odi_wire::route::pinned_path;
 use tokio::time::Instant;
 use url::Url;
@@ -40,8 +41,8 @@ impl Lab {
         let origin = Origin::start(tree.to_owned()).await?;
         let origin_url = Url::parse(&origin.url())?;
         let (signed, at) = (tree.to_owned(), origin_url.clone());
-        let signing = tokio::task::spawn_blocking(move || DemoCatalog::begin(signed, NAME, &at));
-        let catalog = signing.await.context("publish the tree")??;
+        let signing = off_worker(move || DemoCatalog::begin(signed, NAME, &at));
+        let catalog = signing.await.context("publish the tree")?;
         let listed = [Listed { name: NAME.to_owned(), id: catalog.id, origin: origin_url }];
         let network = Network::start(work, &listed, 1, 0).await?;
         Ok(Self { work: work.to_owned(), origin, network })

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use odi_wire::message::RelayStatus;
+use odi_wire::off_worker::off_worker;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -134,11 +135,11 @@ async fn publish(
         let next = content::next(&former, seq, &mut draw);
         world.published.add(next.clone());
         let catalog = Arc::clone(&catalog);
-        let published = tokio::task::spawn_blocking(move || {
+        let published = off_worker(move || {
             content::write(&catalog.tree, &former, &next)?;
             catalog.publish()
         });
-        published.await?.with_context(|| format!("publish head {seq}"))?;
+        published.await.with_context(|| format!("publish head {seq}"))?;
     }
 }
 
@@ -210,7 +211,7 @@ impl Events {
         let seconds = began.elapsed().as_secs_f64();
         for relay in &mut lab.relays {
             let data = relay.data.clone();
-            let disk = tokio::task::spawn_blocking(move || disk_of(&data)).await?;
+            let disk = off_worker(move || disk_of(&data)).await;
             relay.watch.disk.note(seconds, disk as f64);
         }
         if Instant::now() < self.sample_due {

@@ -1,30 +1,33 @@
-//! The programs of one round: where they run, how they are configured, and how far they are.
+//! One round: what is started, what is published when, how long it takes, and whether every byte is right afterwards.
 
-use std::fs::File;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+mod looks;
+mod places;
+mod programs;
+
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use odi_store::{RealDisk, Store, StoreOptions};
 use odi_wire::client::{Ask, Client, ClientPolicy};
-use odi_wire::message::{DirectoryStatus, RelayStatus};
+use odi_wire::message::RelayStatus;
+use odi_wire::off_worker::off_worker;
 use tokio::time::Instant;
 use url::Url;
 
-use super::gate::{COUNT, Mischief};
+use super::gate::Mischief;
 use super::namespaces::{Link, Namespaces};
 use super::{content, say};
+use places::{Places, url};
+use programs::Daemon;
+
 use crate::demo::{DemoCatalog, download_all, paths};
 
 const NAME: &str = "swarm";
 const LOOK: Duration = Duration::from_millis(200);
-const STATUS_BYTES_MAX: u64 = 8 << 20;
 /// Artifacts that are downloaded from each relay afterwards.
 const SAMPLED: usize = 24;
-const MISCHIEFS: [Mischief; 4] = [Mischief::Flip, Mischief::Truncate, Mischief::Stall, Mischief::Length];
 
 /// What a round begins with.
 #[derive(Clone, Copy, Debug)]
@@ -49,16 +52,6 @@ pub(super) struct Finish {
     pub(super) origin_bytes: u64,
     /// Bytes that honest relays received and threw away.
     pub(super) wasted: u64,
-}
-
-/// A process that ends with the bench.
-struct Daemon(Child);
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 struct RelayPlace {
@@ -97,9 +90,7 @@ impl Lab {
         let (origin_at, origin_ns) = places.place(origin_link)?;
         let origin = url(origin_at)?;
         let (begin_tree, begin_origin) = (tree.clone(), origin.clone());
-        let catalog =
-            tokio::task::spawn_blocking(move || DemoCatalog::begin(begin_tree, NAME, &begin_origin))
-                .await??;
+        let catalog = off_worker(move || DemoCatalog::begin(begin_tree, NAME, &begin_origin)).await?;
         let client = Client::new(ClientPolicy { allow_private_addresses: true, ..ClientPolicy::default() })?;
         let directory_at = places.outside()?;
         let mut lab = Self {
@@ -154,7 +145,7 @@ impl Lab {
 
     async fn publish_content(&self) -> Result<()> {
         let (tree, bytes) = (self.catalog.tree.clone(), self.start.content);
-        tokio::task::spawn_blocking(move || content::write(&tree, bytes)).await??;
+        off_worker(move || content::write(&tree, bytes)).await?;
         tokio::task::block_in_place(|| self.catalog.publish())
     }
 
@@ -239,204 +230,10 @@ impl Lab {
         self.daemons.clear();
         for relay in self.relays.iter().filter(|relay| relay.mischief.is_none()) {
             let store = relay.data.join("store");
-            bad += tokio::task::spawn_blocking(move || damaged(&store)).await??;
+            bad += off_worker(move || damaged(&store)).await?;
         }
         Ok(bad)
     }
-
-    fn place_relays(&mut self, first_port: u16) -> Result<()> {
-        let link = Link { up: self.start.link_bits, down: self.start.link_bits };
-        let mut places = Places { namespaces: self.namespaces.take(), next_port: first_port };
-        for number in 0..self.start.relays {
-            let (at, _) = places.place(link)?;
-            // Liars are spread over the list: one in four.
-            let liar = number % 4 == 3 && number / 4 < self.start.hostile;
-            let mischief = MISCHIEFS.get(number / 4 % MISCHIEFS.len()).copied().filter(|_| liar);
-            let data = self.folder.join(format!("relay-{number}"));
-            self.relays.push(RelayPlace { url: url(at)?, data, mischief });
-        }
-        self.namespaces = places.namespaces;
-        Ok(())
-    }
-
-    fn start_relays(&mut self) -> Result<()> {
-        for number in 0..self.relays.len() {
-            let Some(place) = self.relays.get(number) else { break };
-            let (public, mischief, data) = (place.url.clone(), place.mischief, place.data.clone());
-            let rate = self.namespaces.is_none().then_some(self.start.link_bits);
-            let at = address(&public)?;
-            let gated = mischief.is_some() || rate.is_some();
-            let listen = if gated { SocketAddr::new(at.ip(), at.port() + 1000) } else { at };
-            // Namespace 0 is the origin's.
-            let namespace = self.namespaces.as_ref().map(|_| number + 1);
-            if gated {
-                self.gate(at, namespace, &format!("http://{listen}/"), rate, mischief)?;
-            }
-            let config = format!(
-                "data_dir = {data:?}\nlisten = [\"{listen}\"]\npublic_urls = [\"http://{at}\"]\ndisk = \"20 GB\"\nbandwidth = \"{} Mbit/s\"\n[[directory]]\nurl = \"{}\"\ncatalogs = [\"*\"]\n",
-                self.start.link_bits / 1_000_000,
-                self.directory.as_str().trim_end_matches('/'),
-            );
-            self.daemon("odi-relayd", &format!("relay-{number}"), namespace, &config)?;
-        }
-        Ok(())
-    }
-
-    fn start_directory(&mut self, at: SocketAddr) -> Result<()> {
-        let config = format!(
-            "data_dir = {:?}\nlisten = [\"{at}\"]\npublic_urls = [\"http://{at}\"]\ncarry = \"0 B\"\n[[catalog]]\nname = \"{NAME}\"\nid = \"{}\"\norigin = \"{}\"\npoll = \"5m\"\n",
-            self.folder.join("directory"),
-            self.catalog.id,
-            self.origin,
-        );
-        self.daemon("odi-directoryd", "directory", None, &config)
-    }
-
-    fn gate(
-        &mut self,
-        at: SocketAddr,
-        namespace: Option<usize>,
-        behind: &str,
-        rate: Option<u64>,
-        mischief: Option<Mischief>,
-    ) -> Result<()> {
-        let mut command = self.command(namespace, &std::env::current_exe()?);
-        command.args(["bench", "swarm", "--gate", &at.to_string(), "--behind", behind]);
-        if let Some(rate) = rate {
-            command.args(["--gate-rate", &rate.to_string()]);
-        }
-        if let Some(mischief) = mischief {
-            command.args(["--mischief", &format!("{mischief:?}").to_lowercase()]);
-        }
-        self.spawn(command, &format!("gate-{}", at.port()))?;
-        if namespace.is_none() {
-            wait_for_port(at)?;
-        }
-        Ok(())
-    }
-
-    fn daemon(&mut self, program: &str, name: &str, namespace: Option<usize>, config: &str) -> Result<()> {
-        let file = self.folder.join(format!("{name}.toml"));
-        std::fs::write(&file, config)?;
-        let program = std::env::current_exe()?.with_file_name(program);
-        let mut command = self.command(namespace, &program);
-        command.arg("--config").arg(file).arg("--allow-private-addresses");
-        self.spawn(command, name)
-    }
-
-    fn command(&self, namespace: Option<usize>, program: &Path) -> Command {
-        match (&self.namespaces, namespace) {
-            (Some(namespaces), Some(number)) => namespaces.command(number, program),
-            _ => Command::new(program),
-        }
-    }
-
-    fn spawn(&mut self, mut command: Command, name: &str) -> Result<()> {
-        let log = File::create(self.folder.join(format!("{name}.log")))?;
-        let child = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn();
-        self.daemons.push(Daemon(child.with_context(|| format!("start {name}"))?));
-        Ok(())
-    }
-
-    async fn until<F>(&self, what: &str, holds: F) -> Result<()>
-    where
-        F: for<'l> Fn(&'l Self) -> std::pin::Pin<Box<dyn Future<Output = bool> + 'l>>,
-    {
-        let deadline = Instant::now() + self.start.patience;
-        while !holds(self).await {
-            if Instant::now() > deadline {
-                bail!("it never came true that {what}");
-            }
-            tokio::time::sleep(LOOK).await;
-        }
-        Ok(())
-    }
-
-    async fn directory_follows(&self, seq: u64) -> bool {
-        let status = self.status::<DirectoryStatus>(&self.directory).await;
-        status.is_ok_and(|status| {
-            status.catalogs.iter().any(|catalog| catalog.adopted.as_ref().is_some_and(|head| head.seq >= seq))
-        })
-    }
-
-    async fn all_hold(&self, seq: u64) -> bool {
-        for relay in &self.relays {
-            if !self.reached(relay, seq).await.1 {
-                return false;
-            }
-        }
-        true
-    }
-
-    /// Whether a relay follows a state, and whether it holds all of it.
-    async fn reached(&self, relay: &RelayPlace, seq: u64) -> (bool, bool) {
-        let Ok(status) = self.status::<RelayStatus>(&relay.url).await else { return (false, false) };
-        let ours = status.catalogs.iter().find(|catalog| catalog.name == NAME);
-        let serves = ours.and_then(|catalog| catalog.served.as_ref()).is_some_and(|head| head.seq >= seq);
-        let holds = ours.and_then(|catalog| catalog.full).is_some_and(|pin| pin.seq() >= seq);
-        (serves, holds)
-    }
-
-    async fn origin_bytes(&self) -> Result<u64> {
-        let url = self.origin.join(COUNT)?;
-        let reply = self.client.send(Ask::get(&url)).await?;
-        Ok(std::str::from_utf8(&reply.body.collect().await?)?.parse()?)
-    }
-
-    async fn status<T: serde::de::DeserializeOwned>(&self, base: &Url) -> Result<T> {
-        let url = base.join("odi/v1/status")?;
-        let reply = self.client.send(Ask::get(&url).reply_bytes_max(STATUS_BYTES_MAX)).await?;
-        Ok(serde_json::from_slice(&reply.body.collect().await?)?)
-    }
-}
-
-/// Where the next server goes.
-struct Places {
-    namespaces: Option<Namespaces>,
-    next_port: u16,
-}
-
-impl Places {
-    /// An address behind a link of its own.
-    fn place(&mut self, link: Link) -> Result<(SocketAddr, Option<usize>)> {
-        if let Some(namespaces) = &mut self.namespaces {
-            let (number, address) = namespaces.add(link)?;
-            return Ok((SocketAddr::from((address, 8500)), Some(number)));
-        }
-        self.next_port += 1;
-        Ok((SocketAddr::from((Ipv4Addr::LOCALHOST, self.next_port)), None))
-    }
-
-    /// An address without limits.
-    fn outside(&mut self) -> Result<SocketAddr> {
-        if let Some(namespaces) = &self.namespaces {
-            return Ok(SocketAddr::from((namespaces.outside(), 8400)));
-        }
-        Ok(self.place(Link { up: 0, down: 0 })?.0)
-    }
-
-    /// The rate that a gate has to keep, where nothing else does.
-    fn shaped_by_gate(&self, bits: u64) -> Option<u64> {
-        self.namespaces.is_none().then_some(bits)
-    }
-}
-
-fn url(at: SocketAddr) -> Result<Url> {
-    Ok(Url::parse(&format!("http://{at}/"))?)
-}
-
-fn address(url: &Url) -> Result<SocketAddr> {
-    Ok(format!("{}:{}", url.host_str().unwrap_or_default(), url.port().unwrap_or(80)).parse()?)
-}
-
-fn wait_for_port(at: SocketAddr) -> Result<()> {
-    for _ in 0..100 {
-        if TcpStream::connect(at).is_ok() {
-            return Ok(());
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    bail!("nothing listens at {at}")
 }
 
 /// Reads back everything in a store; how many records are damaged.

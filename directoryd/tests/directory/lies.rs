@@ -2,27 +2,14 @@
 
 use std::time::Duration;
 
-use odi_fixtures::ScriptedServer;
 use odi_manifest::{ArtifactPath, BlobId, Revoked};
 use odi_wire::http::StatusCode;
 use odi_wire::message::RelayState;
 
 use crate::fake_relay::{Conduct, FakeRelay};
+use crate::joined::joined;
 use crate::publisher::{Publisher, large};
 use crate::world::World;
-
-/// A directory with one ready relay that holds the only artifact.
-async fn joined() -> (Publisher, ScriptedServer, World, FakeRelay) {
-    let mut publisher = Publisher::new();
-    let pin = publisher.publish(&[("big", &large(1))]);
-    let origin = publisher.serve().await;
-    let world = World::start(&publisher.id, Some(&origin.url())).await;
-    world.until_served(1).await;
-    let mut relay = FakeRelay::start(11).await;
-    relay.hold(&pin, &[("big", &large(1))]);
-    relay.join(&world, &publisher.id, &[publisher.newest().id()]).await;
-    (publisher, origin, world, relay)
-}
 
 /// Lets probes fall due one after the other until the relay stands so; how many were asked for.
 async fn probed_until(

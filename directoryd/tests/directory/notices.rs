@@ -6,19 +6,13 @@ use odi_wire::message::Notify;
 use odi_wire::request_signature::{Received, Verifier};
 
 use crate::fake_relay::FakeRelay;
-use crate::publisher::{Publisher, large};
-use crate::world::{START, World};
+use crate::joined::joined;
+use crate::publisher::large;
+use crate::world::START;
 
 #[tokio::test]
 async fn a_new_head_is_told_to_the_relays_that_follow_its_catalog() {
-    let mut publisher = Publisher::new();
-    let pin = publisher.publish(&[("big", &large(1))]);
-    let origin = publisher.serve().await;
-    let world = World::start(&publisher.id, Some(&origin.url())).await;
-    world.until_served(1).await;
-    let mut relay = FakeRelay::start(11).await;
-    relay.hold(&pin, &[("big", &large(1))]);
-    relay.join(&world, &publisher.id, &[publisher.newest().id()]).await;
+    let (mut publisher, _origin, world, relay) = joined().await;
     // That it joined may have changed what is assigned to it, of which it is told too.
     let of_heads = |relay: &FakeRelay| {
         let notices = relay.notices();

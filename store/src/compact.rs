@@ -60,8 +60,15 @@ impl Store {
         let shared = self.shared();
         let _one_at_a_time = shared.compacting.lock().unwrap_or_else(PoisonError::into_inner);
         self.flush()?;
-        if shared.index.packs()?.iter().any(|(_, row)| !row.sealed && due(row)) {
-            shared.appender.seal_all()?;
+        let open: Vec<PackId> = shared
+            .index
+            .packs()?
+            .iter()
+            .filter(|(_, row)| !row.sealed && due(row))
+            .map(|(id, _)| *id)
+            .collect();
+        if !open.is_empty() {
+            shared.appender.seal_open(&open)?;
             self.flush()?;
         }
         let mut reclaimed = Reclaimed::default();

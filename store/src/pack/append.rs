@@ -175,10 +175,14 @@ impl Appender {
         }
     }
 
-    /// Seals whatever is open, so that it can be compacted.
-    pub(crate) fn seal_all(&self) -> Result<(), StoreError> {
+    /// Seals those of these packs that are open, so that they can be compacted. The others stay open: sealed before they are full, they
+    /// would lie about as small packs for as long as half of them is needed.
+    pub(crate) fn seal_open(&self, packs: &[PackId]) -> Result<(), StoreError> {
         for lane in &self.lanes {
-            self.seal(&mut lane.lock().unwrap_or_else(PoisonError::into_inner))?;
+            let mut lane = lane.lock().unwrap_or_else(PoisonError::into_inner);
+            if lane.as_ref().is_some_and(|pack| packs.contains(&pack.id)) {
+                self.seal(&mut lane)?;
+            }
         }
         Ok(())
     }

@@ -23,6 +23,8 @@ const POLL: Duration = Duration::from_secs(300);
 /// How much of the small artifacts a directory keeps unless the operator says otherwise.
 const CARRY: Size = Size(10_000_000_000);
 
+/// Memory for what is carried, unless the operator says otherwise.
+const RAM_CACHE: Size = Size(64 << 20);
 /// How many copies of everything there are to be unless the operator says otherwise.
 const COPIES: usize = 3;
 
@@ -47,6 +49,8 @@ pub struct Config {
     pub proxies: Vec<IpNet>,
     /// The most bytes of small artifacts that it keeps itself.
     pub carry: Size,
+    /// The most memory for what is carried and asked for again; tree nodes and rows take as much again each, between 8 and 64 MiB.
+    pub ram_cache: Size,
     /// How many copies of everything its relays are to have, in different networks, where their disks suffice.
     pub copies: usize,
     /// The catalogs that it follows.

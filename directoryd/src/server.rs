@@ -240,7 +240,8 @@ fn open_blocking(config: Config, clock: Arc<dyn Clock>, client: Client) -> Resul
         clock: Arc::clone(&clock),
         budget_bytes: upkeep::store_budget(config.carry),
         ..StoreOptions::default()
-    };
+    }
+    .with_ram_cache(config.ram_cache.0);
     let store = Store::open_after(&disk, &config.data_dir.join("store"), &options, LOCK_PATIENCE)?;
     let ledger = Arc::new(Ledger::open(disk, &ledger_folder(&config.data_dir))?);
     let fetcher = Fetcher::new(Arc::new(client.clone()), FetchLimits::default());

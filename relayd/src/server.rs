@@ -251,12 +251,9 @@ fn open(config: Config, clock: Arc<dyn Clock>, throttle: Arc<Throttle>) -> Resul
     // First, for its lock guards the whole data folder: what a relay that is still ending writes to its ledger must be
     // there before ours is read, and must not be swept as litter.
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-    let options = StoreOptions {
-        budget_bytes: config.disk.0,
-        cache_bytes: config.ram_cache.0,
-        clock: Arc::clone(&clock),
-        ..StoreOptions::default()
-    };
+    let options =
+        StoreOptions { budget_bytes: config.disk.0, clock: Arc::clone(&clock), ..StoreOptions::default() }
+            .with_ram_cache(config.ram_cache.0);
     let store = Store::open_after(&disk, &config.data_dir.join("store"), &options, LOCK_PATIENCE)?;
     let ledger = odi_store::Ledger::open(disk, &odi_store::ledger_folder(&config.data_dir))?;
     let identity = Identity::open(&config.data_dir, &Zeroizing::new(random()?))?;

@@ -46,7 +46,21 @@ pub struct StoreOptions {
     pub clock: Arc<dyn Clock>,
 }
 
+/// Rows and nodes are kept in at least so much memory each: below it every look-up walks the disk.
+const LOOK_UP_BYTES_MIN: u64 = 8 << 20;
+
+/// And in no more than this, however much there is for chunks.
+const LOOK_UP_BYTES_MAX: u64 = 64 << 20;
+
 impl StoreOptions {
+    /// The same with so much memory for chunks, and as much for rows and for nodes as suits that: 8 to 64 MiB each.
+    #[must_use]
+    pub fn with_ram_cache(mut self, chunk_bytes: u64) -> Self {
+        let look_ups = chunk_bytes.clamp(LOOK_UP_BYTES_MIN, LOOK_UP_BYTES_MAX);
+        (self.cache_bytes, self.row_cache_bytes, self.node_cache_bytes) = (chunk_bytes, look_ups, look_ups);
+        self
+    }
+
     /// The size at which packs are sealed under this budget.
     pub(crate) fn sealed_at(&self) -> u64 {
         let part = (self.budget_bytes / PACKS_PER_BUDGET).max(PACK_BYTES_MIN);

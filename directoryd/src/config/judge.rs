@@ -8,7 +8,7 @@ use toml::Spanned;
 use url::Url;
 
 use super::raw::{RawCatalog, RawConfig, RawPeer};
-use super::{CARRY, COPIES, CatalogConfig, Config, POLL, PeerConfig};
+use super::{CARRY, COPIES, CatalogConfig, Config, POLL, PeerConfig, RAM_CACHE};
 
 /// Nobody's origin wants to be asked more often than this.
 const POLL_MIN: Duration = Duration::from_secs(1);
@@ -28,6 +28,7 @@ pub(super) fn config(judge: &mut Judge<'_>, raw: RawConfig) -> Option<Config> {
     let extra_roots = judge.extra_roots(&raw.extra_roots);
     let proxies = raw.proxies.iter().filter_map(|text| judge.parsed(text)).collect();
     let carry = raw.carry.as_ref().and_then(|text| judge.amount(text, Size::parse));
+    let ram_cache = raw.ram_cache.as_ref().and_then(|text| judge.amount(text, Size::parse));
     let copies = raw.copies.as_ref().and_then(|copies| copies_of(judge, copies));
     let catalogs = raw.catalog.iter().filter_map(|raw| catalog(judge, raw)).collect();
     judge.distinct(raw.catalog.iter().flat_map(|catalog| [&catalog.name, &catalog.id]));
@@ -42,6 +43,7 @@ pub(super) fn config(judge: &mut Judge<'_>, raw: RawConfig) -> Option<Config> {
         public_urls,
         proxies,
         carry: carry.unwrap_or(CARRY),
+        ram_cache: ram_cache.unwrap_or(RAM_CACHE),
         copies: copies.unwrap_or(COPIES),
         catalogs,
         peers,

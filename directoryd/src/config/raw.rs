@@ -20,6 +20,7 @@ pub(super) struct RawConfig {
     #[serde(default)]
     pub(super) proxies: Vec<Spanned<String>>,
     pub(super) carry: Option<Spanned<String>>,
+    pub(super) ram_cache: Option<Spanned<String>>,
     pub(super) copies: Option<Spanned<usize>>,
     #[serde(default)]
     pub(super) extra_roots: Vec<Spanned<PathBuf>>,

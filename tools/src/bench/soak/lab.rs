@@ -257,7 +257,7 @@ fn daemon(
 
 fn directory_config(data: &Path, at: SocketAddr, id: &CatalogId, origin: SocketAddr) -> String {
     format!(
-        "data_dir = {data:?}\nlisten = [\"{at}\"]\npublic_urls = [\"http://{at}\"]\ncarry = \"4 MB\"\n\
+        "data_dir = {data:?}\nlisten = [\"{at}\"]\npublic_urls = [\"http://{at}\"]\ncarry = \"4 MB\"\nram_cache = \"8 MiB\"\n\
          [[catalog]]\nname = \"{NAME}\"\nid = \"{id}\"\norigin = \"http://{origin}/\"\npoll = \"2s\"\n"
     )
 }

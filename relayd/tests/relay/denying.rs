@@ -129,7 +129,8 @@ async fn what_was_asked_for_before_it_was_denied_is_neither_fetched_nor_kept() {
     };
     lab.origin.behave(Behaviour::Wait);
     let mut on_its_way = shared.fill.ask_now(job("late")).unwrap();
-    relay.until("asked for", |_| !lab.origin.seen(|path| path.contains("late")).is_empty()).await;
+    // First of all its chunk list.
+    relay.until("asked for", |_| !lab.origin.seen(|path| path.contains("/chunks/")).is_empty()).await;
     relay.deny("/sample/late\n/sample/early\n");
     lab.origin.behave(Behaviour::Proper);
     assert!(!on_its_way.landed().await && !holds(&late));

@@ -235,8 +235,8 @@ fn count(store: &Store) -> Result<u64, StoreError> {
     Ok(carried.into_inner().iter().filter_map(|blob| store.blob_size(blob)).sum())
 }
 
-/// The origin first: what is small costs it little. Then where the catalog says that it may be pulled from, and relays that
-/// say they hold it.
+/// The origin first: what is small costs it little. Then where the catalog says that it may be pulled from, other directories, and
+/// relays that say they hold it.
 fn sources(
     directory: &Directory,
     catalog: &Catalog,
@@ -252,6 +252,8 @@ fn sources(
         }
         sources.extend(catalog.settings.now().pull_sources(&path));
     }
+    // What they carry, they give by content alone, so that nobody asks round in a circle.
+    sources.extend(directory.peers.iter().map(|peer| Source::by_content(&peer.url, &entry.blob)));
     let roster = directory.relays.roster();
     let holders = roster.selectable(directory.clock.now()).filter(|member| {
         member.holding(&catalog.id()).is_some_and(|holding| select::holds(holding, &entry.blob, named_at))

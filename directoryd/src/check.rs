@@ -3,6 +3,7 @@
 //! What every daemon needs of its machine is looked at in [`odi_wire::check`]; here is what a directory needs beside it.
 
 mod origins;
+mod peers;
 
 use odi_manifest::Clock;
 use odi_wire::check::{DiskNeed, Site, site};
@@ -28,13 +29,9 @@ pub async fn check(config: &Config, clock: &dyn Clock) -> Vec<Finding> {
     };
     let (mut findings, client) = site(&here, clock.now()).await;
     let Some(client) = client else { return findings };
-    findings.extend(config.peers.iter().map(|peer| {
-        let words = format!(
-            "[[peer]] {} is read and does nothing yet: directories do not federate so far.",
-            peer.url
-        );
-        Finding::new(Severity::Doubtful, words)
-    }));
+    for peer in &config.peers {
+        findings.push(peers::look_at(&client, peer).await);
+    }
     if config.catalogs.is_empty() {
         let words = "there is no [[catalog]]: the directory would know of its own self-test alone.";
         findings.push(Finding::new(Severity::Doubtful, words));

@@ -24,6 +24,7 @@ use crate::config::Config;
 use crate::heat::{Heat, Hot};
 use crate::network::Network;
 use crate::origins::Origins;
+use crate::peers::Peer;
 use crate::placement::Offer;
 use crate::placing::Placing;
 use crate::relays::{self, Relays};
@@ -74,6 +75,8 @@ pub(crate) struct Directory {
     /// Those of the configuration; [`Self::catalogs`] has the self-test's too.
     pub(crate) configured: BTreeMap<CatalogId, Arc<Catalog>>,
     pub(crate) selftest: SelfTest,
+    /// Other directories, in the order of the configuration.
+    pub(crate) peers: Vec<Arc<Peer>>,
     pub(crate) relays: Arc<Relays>,
     pub(crate) placing: Placing,
     pub(crate) heat: Mutex<Heat>,
@@ -114,6 +117,15 @@ impl Directory {
 
     fn catalogs_by_ref(&self) -> impl Iterator<Item = &Arc<Catalog>> {
         self.configured.values().chain([&self.selftest.catalog])
+    }
+
+    /// Every configured catalog at every peer.
+    pub(crate) fn followed_at_peers(&self) -> Vec<(Arc<Peer>, Arc<Catalog>)> {
+        let at = |peer: &Arc<Peer>| {
+            let peer = Arc::clone(peer);
+            self.configured.values().map(move |catalog| (Arc::clone(&peer), Arc::clone(catalog)))
+        };
+        self.peers.iter().flat_map(at).collect()
     }
 
     /// The servable state that a pin names, whichever catalog it is of.

@@ -28,6 +28,7 @@ mod challenge;
 pub mod heat;
 mod network;
 mod notify;
+mod peers;
 pub mod placement;
 mod placing;
 mod probe;

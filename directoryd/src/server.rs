@@ -31,6 +31,7 @@ use crate::config::{Config, PrivateAddresses};
 use crate::directory::{CALLER_PACE, CALLERS_MAX, Directory};
 use crate::heat::Heat;
 use crate::origins::Origins;
+use crate::peers::{self, Peer};
 use crate::placing::Placing;
 use crate::relays::Relays;
 use crate::roster::{Examined, RosterLimits};
@@ -130,6 +131,13 @@ impl Server {
             tasks.spawn(async move {
                 follow::follow(directory, catalog, stop).await;
                 "follows a catalog"
+            });
+        }
+        for (peer, catalog) in directory.followed_at_peers() {
+            let (directory, stop) = (Arc::clone(&directory), stop.clone());
+            tasks.spawn(async move {
+                peers::follow(directory, catalog, peer, stop).await;
+                "follows a catalog at a peer"
             });
         }
         let (tended, stopped) = (Arc::clone(&directory), stop.clone());
@@ -268,6 +276,7 @@ fn open_blocking(config: Config, clock: Arc<dyn Clock>, client: Client) -> Resul
         upkeep_due: Notify::new(),
         news: Notify::new(),
         nodes: store.nodes(),
+        peers: config.peers.iter().map(|peer| Arc::new(Peer::new(peer))).collect(),
         relays: Arc::new(relays),
         placing: Placing::default(),
         heat: Mutex::new(Heat::new(&selection_seed(&identity))),

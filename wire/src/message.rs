@@ -46,6 +46,6 @@ pub use registration::{RelayReg, TAG_BYTES_MAX, URLS_MAX, WISHES_MAX};
 pub use roster::{LeaseReply, RegistrationReply, RelayHolding, RelayState, RelaySummary};
 pub use statement::{CBOR, StateError, Statement, StatementError, open, open_from, state};
 pub use status::{
-    BudgetStatus, DirectoryCatalog, DirectoryLink, DirectoryStatus, HeadStatus, Lifetime, RelayCatalog,
-    RelayCounts, RelayStatus, STATUS_LIST_MAX, SourceStatus,
+    BudgetStatus, DirectoryCatalog, DirectoryLink, DirectoryStatus, HeadStatus, Lifetime, PeerStatus,
+    RelayCatalog, RelayCounts, RelayStatus, STATUS_LIST_MAX, SourceStatus,
 };

@@ -91,6 +91,7 @@ pub(crate) fn status_document(directory: &Directory) -> DirectoryStatus {
         ready,
         catalogs,
         relays,
+        peers: directory.peers.iter().map(|peer| peer.status()).collect(),
         carried_bytes: directory.carry.bytes(),
         carry_budget: directory.config.carry.0,
     }

@@ -24,6 +24,7 @@ use url::Url;
 use super::view::{CHANGED_MAX, State, View};
 use super::{Catalog, Standing, withdrawn};
 use crate::directory::Directory;
+use crate::peers::Peer;
 use crate::state_rules::CARRIED_BYTES_MAX;
 
 /// Small changed artifacts that are fetched before a state is served; more come when somebody asks.
@@ -91,8 +92,9 @@ pub(crate) async fn follow(directory: Arc<Directory>, catalog: Arc<Catalog>, sto
 
 /// Fetches heads that a jump left out of the kept line; whether there may be more. What was fetched stays if it is cut.
 async fn fill_line(directory: &Directory, catalog: &Catalog) -> bool {
-    let Some(origin) = catalog.origin() else { return false };
-    let source = SyncSource::origin(origin);
+    let at_peer = |peer: &Arc<Peer>| SyncSource::directory(peer.url.clone(), &catalog.id());
+    let source = catalog.origin().map(SyncSource::origin).or_else(|| directory.peers.first().map(at_peer));
+    let Some(source) = source else { return false };
     match directory.sync.fill_line(catalog.followed(), &source, ANCESTORS_AT_ONCE).await {
         Ok(filled) => filled == ANCESTORS_AT_ONCE,
         Err(error) => {
@@ -123,7 +125,7 @@ async fn poll(directory: &Arc<Directory>, catalog: &Arc<Catalog>) -> bool {
 }
 
 /// One attempt to advance from a source. The former state stays whatever happens.
-async fn advance(
+pub(crate) async fn advance(
     directory: &Arc<Directory>,
     catalog: &Arc<Catalog>,
     source: &SyncSource,

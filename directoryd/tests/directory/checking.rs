@@ -100,7 +100,7 @@ FAILS    the identity FOLDER/data/identity.key cannot be read or made: Not a dir
 FAILS    FOLDER/data is no folder.
 FAILS    127.0.0.1:TAKEN cannot be listened on: another program has it, or another line of this file.
 warning  http://127.0.0.1:TAKEN is plain HTTP: who asks a directory by https is never sent there.
-warning  [[peer]] http://127.0.0.1:CLOSED/ is read and does nothing yet: directories do not federate so far.
+warning  [[peer]] http://127.0.0.1:CLOSED/: Connection refused (os error 111).
 FAILS    catalog world: ORIGIN/ publishes WORLD, and the configuration says odi15nyvk5admh4xit7i6rmpxodtxv3a2vb7jzqtam44qhq53xvbnz3a.
 warning  catalog unpublished: EMPTY/ answers 404 Not Found for its first root: has it been published?
 warning  catalog away: http://127.0.0.1:CLOSED/ cannot be asked: Connection refused (os error 111).

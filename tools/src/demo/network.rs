@@ -64,7 +64,10 @@ impl Network {
         let (directory_addrs, relay_addrs) = addrs.split_at(directories);
         let mut network = Self { directories: Vec::new(), relays: Vec::new(), client };
         for (number, addr) in (1..).zip(directory_addrs) {
-            network.start_directory(&folder.join(format!("directory-{number}")), *addr, catalogs).await?;
+            let peers: Vec<SocketAddr> =
+                directory_addrs.iter().filter(|peer| *peer != addr).copied().collect();
+            let data = folder.join(format!("directory-{number}"));
+            network.start_directory(&data, *addr, catalogs, &peers).await?;
         }
         for (number, addr) in (1..).zip(relay_addrs) {
             network.start_relay(&folder.join(format!("relay-{number}")), *addr).await?;
@@ -77,8 +80,9 @@ impl Network {
         data: &Path,
         addr: SocketAddr,
         catalogs: &[Listed],
+        peers: &[SocketAddr],
     ) -> anyhow::Result<()> {
-        let text = directory_config(data, addr, catalogs);
+        let text = directory_config(data, addr, catalogs, peers);
         let config =
             odi_directoryd::config::Config::parse(&text, odi_directoryd::config::PrivateAddresses::Allowed)?;
         let server = odi_directoryd::Server::bind(config, clock()).await.context("start a directory")?;
@@ -205,7 +209,7 @@ fn base_url(addr: SocketAddr) -> anyhow::Result<Url> {
     Ok(Url::parse(&format!("http://{addr}/"))?)
 }
 
-fn directory_config(data: &Path, addr: SocketAddr, catalogs: &[Listed]) -> String {
+fn directory_config(data: &Path, addr: SocketAddr, catalogs: &[Listed], peers: &[SocketAddr]) -> String {
     let mut text = format!(
         "data_dir = {data:?}\nlisten = [\"{addr}\"]\npublic_urls = [\"http://{addr}\"]\ncarry = \"1 GB\"\n"
     );
@@ -215,6 +219,9 @@ fn directory_config(data: &Path, addr: SocketAddr, catalogs: &[Listed]) -> Strin
             text,
             "[[catalog]]\nname = \"{name}\"\nid = \"{id}\"\norigin = \"{origin}\"\npoll = \"5s\"\n"
         );
+    }
+    for peer in peers {
+        let _ = write!(text, "[[peer]]\nurl = \"http://{peer}\"\n");
     }
     text
 }

@@ -27,10 +27,29 @@ pub struct DirectoryStatus {
     pub catalogs: Vec<DirectoryCatalog>,
     /// How many relays stand where.
     pub relays: RelayCounts,
+    /// The directories that it federates with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub peers: Vec<PeerStatus>,
     /// Bytes of small artifacts that it carries itself.
     pub carried_bytes: u64,
     /// How many it may carry.
     pub carry_budget: u64,
+}
+
+/// Another directory in [`DirectoryStatus`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerStatus {
+    /// Its base URL.
+    pub url: String,
+    /// Who answered there last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<PublicKey>,
+    /// When it last answered as it should, about any catalog.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heard: Option<Timestamp>,
+    /// Why it is not followed now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
 }
 
 /// One catalog in [`DirectoryStatus`].

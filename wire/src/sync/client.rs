@@ -101,6 +101,21 @@ impl SyncClient {
         adopting.adopt(candidate).await
     }
 
+    /// Whether a source shows another head than the newest one that is held, asking it to hold its answer for as long as the source
+    /// says. Nothing is judged and nothing changes: [`follow`](Self::follow) does that.
+    ///
+    /// # Errors
+    /// The source does not answer as it should.
+    pub async fn has_news(
+        &self,
+        catalog: &Arc<FollowedCatalog>,
+        source: &SyncSource,
+    ) -> Result<bool, SyncError> {
+        let asker = Asker { fetcher: &self.fetcher, source };
+        let held = catalog.state().newest().map(|head| head.seq());
+        Ok(asker.newest_head(held).await?.is_some())
+    }
+
     /// Looks once at a source and adopts what is newer there for its signatures alone: no tree is fetched. For a
     /// client that takes single entries by proof; the newest head is then the ledger's.
     ///

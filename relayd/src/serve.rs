@@ -20,7 +20,7 @@ use odi_wire::layout::LayoutPath;
 use odi_wire::media_type::MediaType;
 use odi_wire::off_worker::off_worker;
 use odi_wire::refusal::Refusal;
-use odi_wire::route::{self, ApiRoute, Route};
+use odi_wire::route::{self, ApiRoute, PageRoute, Route};
 use odi_wire::serve::{Body, Request, Response, Service};
 
 use crate::catalog::Catalog;
@@ -48,7 +48,8 @@ impl Relay {
             self.meter.admit(self.clock.now())?;
         }
         match route {
-            Route::Root => Ok(documents::front_page(self)),
+            Route::Page { page: PageRoute::Front, .. } => Ok(documents::front_page(self)),
+            Route::Page { .. } => Err(Refusal::NotFound),
             Route::Artifact { name, place, query } => {
                 let catalog = self.catalogs.find(&name).ok_or(Refusal::NotFound)?;
                 artifact::newest(self, request, &catalog, &place, &query).await

@@ -13,6 +13,7 @@ pub mod limits;
 pub mod listing;
 pub mod media_type;
 pub mod metrics;
+pub mod page;
 pub mod range;
 pub mod refusal;
 pub mod request_signature;

@@ -3,21 +3,15 @@
 //! Everything shown comes from a catalog and so from strangers: the page is escaped by construction, has no script, and
 //! is served with headers that forbid any.
 
-use http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderMap, HeaderValue, REFERRER_POLICY, VARY,
-    X_CONTENT_TYPE_OPTIONS,
-};
-use maud::{DOCTYPE, Markup, html};
+use http::header::{CACHE_CONTROL, HeaderMap};
+use maud::{Markup, html};
 use odi_manifest::{BlobId, Sha256, Timestamp};
 use serde::Serialize;
 
 use crate::file_response::Caching;
-use crate::route::{encode_path, encode_path_plainly};
-use crate::serve::{Body, Response};
-
-/// What a folder's page may do: show itself. No script, no frame, nothing from elsewhere.
-pub const LISTING_SECURITY_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; \
-                                           form-action 'none'; frame-ancestors 'none'; sandbox";
+use crate::page::{self, Form, Step};
+use crate::route::{CatalogName, PageRoute, encode_path_plainly, encode_query};
+use crate::serve::Response;
 
 /// One row of a listing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -57,24 +51,21 @@ pub struct Page {
     /// What to pass as `after` for the next page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
+    /// Whether a directory shows it, which has a page for the catalog and an explanation for each artifact.
+    #[serde(skip)]
+    pub at_directory: bool,
 }
 
 impl Page {
     /// The answer to a request for this folder: JSON if the caller accepts it sooner than HTML or `wants_json`.
     #[must_use]
     pub fn respond(&self, request: &HeaderMap, wants_json: bool, caching: Caching) -> Response {
-        let accept = request.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let response = if wants_json || prefers_json(accept) {
-            Response::ok("application/json", Body::content(self.to_json()))
-        } else {
-            Response::ok("text/html; charset=utf-8", Body::content(self.to_html()))
+        let form = page::form(request, wants_json);
+        let response = match form {
+            Form::Json => page::respond(form, self.to_json()),
+            Form::Html => page::respond(form, self.to_html()),
         };
-        response
-            .with_header(VARY, HeaderValue::from_static("accept"))
-            .with_header(CACHE_CONTROL, caching.header())
-            .with_header(CONTENT_SECURITY_POLICY, HeaderValue::from_static(LISTING_SECURITY_POLICY))
-            .with_header(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))
-            .with_header(REFERRER_POLICY, HeaderValue::from_static("no-referrer"))
+        response.with_header(CACHE_CONTROL, caching.header())
     }
 
     /// For programs.
@@ -86,78 +77,60 @@ impl Page {
     /// For people.
     #[must_use]
     pub fn to_html(&self) -> String {
-        let title = format!("{}/{}", self.catalog, self.folder);
-        html! {
-            (DOCTYPE)
-            html lang="en" {
-                head {
-                    meta charset="utf-8";
-                    meta name="viewport" content="width=device-width, initial-scale=1";
-                    meta name="color-scheme" content="light dark";
-                    title { "Index of " (title) }
-                    style { (STYLE) }
-                }
-                body {
-                    h1 { "Index of " (title) }
-                    table {
-                        thead { tr { th { "Name" } th { "Size" } th { "Modified" } th { "SHA-256" } } }
-                        tbody {
-                            @if !self.folder.is_empty() {
-                                tr { td { a href="../" { "../" } } td {} td {} td {} }
-                            }
-                            @for row in &self.children { (html_row(row)) }
-                        }
+        let folder = format!("{}/{}", self.catalog, self.folder);
+        let content = html! {
+            h1 { (folder) }
+            p.soft { "State " code { (self.pin) } ", signed by the catalog's maintainers." }
+            table.rows.listing {
+                thead { tr { th { "Name" } th.n { "Size" } th { "Modified" } th { "SHA-256" } } }
+                tbody {
+                    @if !self.folder.is_empty() {
+                        tr { td { a href="../" { "../" } } td {} td {} td {} }
                     }
-                    @if let Some(next) = &self.next {
-                        p { a rel="next" href={ "?after=" (encode_query(next)) } { "more" } }
-                    }
-                    p { "State " code { (self.pin) } ", signed by the catalog's maintainers." }
+                    @for row in &self.children { (self.row(row)) }
                 }
             }
+            @if let Some(next) = &self.next {
+                p { a rel="next" href={ "?after=" (encode_query(next)) } { "more" } }
+            }
+        };
+        let about = self.about();
+        let trail: Vec<Step<'_>> =
+            about.iter().flat_map(|at| [("directory", "/"), (self.catalog.as_str(), at.as_str())]).collect();
+        page::page(&format!("Index of {folder}"), &trail, &content)
+    }
+
+    /// Where this daemon says what it knows of the catalog.
+    fn about(&self) -> Option<String> {
+        let name: CatalogName = self.catalog.parse().ok().filter(|_| self.at_directory)?;
+        Some(PageRoute::Catalog { name: name.into() }.path())
+    }
+
+    fn row(&self, row: &Row) -> Markup {
+        match row {
+            Row::Folder { name } => html! {
+                tr { td { a href={ "./" (encode_path_plainly(name)) "/" } { (name) "/" } } td {} td {} td {} }
+            },
+            Row::Artifact { name, size, mtime, sha256, .. } => html! {
+                @let at = format!("./{}", encode_path_plainly(name));
+                tr {
+                    td {
+                        a href=(at) { (name) }
+                        @if self.at_directory { a.about href={ (at) "?explain" } { "about" } }
+                    }
+                    td.n data-l="Size" { (page::size(*size)) }
+                    td data-l="Modified" { (page::date(Timestamp(*mtime))) }
+                    td.hash { (sha256) }
+                }
+            },
         }
-        .into_string()
-    }
-}
-
-const STYLE: &str = "body{font:16px/1.4 system-ui,sans-serif;margin:1rem}table{border-collapse:collapse}\
-    th{text-align:left}td,th{padding:.1rem .8rem .1rem 0;vertical-align:top}\
-    td:nth-child(2){text-align:right;white-space:nowrap}td:nth-child(3){white-space:nowrap}\
-    td:nth-child(4){font-family:monospace;font-size:.75rem;word-break:break-all}";
-
-fn html_row(row: &Row) -> Markup {
-    match row {
-        Row::Folder { name } => html! {
-            tr { td { a href={ "./" (encode_path_plainly(name)) "/" } { (name) "/" } } td {} td {} td {} }
-        },
-        Row::Artifact { name, size, mtime, sha256, .. } => html! {
-            tr {
-                td { a href={ "./" (encode_path_plainly(name)) } { (name) } }
-                td { (size) }
-                td { (Timestamp(*mtime)) }
-                td { (sha256) }
-            }
-        },
-    }
-}
-
-/// As [`encode_path`], and with what separates parameters.
-fn encode_query(text: &str) -> String {
-    encode_path(text).replace('&', "%26").replace('+', "%2B").replace('=', "%3D").replace(';', "%3B")
-}
-
-/// Whether an `Accept` header prefers JSON to HTML: it names JSON, and HTML not at all or later.
-#[must_use]
-pub fn prefers_json(accept: &str) -> bool {
-    let at = |word: &str| accept.find(word);
-    match (at("application/json"), at("text/html")) {
-        (Some(json), Some(html)) => json < html,
-        (Some(_), None) => true,
-        (None, _) => false,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use http::header::{ACCEPT, CONTENT_SECURITY_POLICY, HeaderValue, VARY};
+
     use super::*;
 
     fn page(names: &[&str]) -> Page {
@@ -178,6 +151,7 @@ mod tests {
             pin: "@1-a".to_owned(),
             children,
             next: Some("z&z".to_owned()),
+            at_directory: true,
         }
     }
 
@@ -191,6 +165,14 @@ mod tests {
         assert!(html.contains("href=\"./R%26D%27s%20%24%28x%29\">R&amp;D's $(x)</a>"), "{html}");
         assert!(html.contains("href=\"?after=z%26z\""));
         assert!(html.contains("href=\"../\"") && html.contains("href=\"./sub/\""));
+        assert!(html.contains("href=\"./javascript:x?explain\""), "{html}");
+        assert!(html.contains("<a href=\"/odi/catalogs/debian\">debian</a>"), "{html}");
+    }
+
+    #[test]
+    fn a_relay_links_to_no_page_that_only_directories_have() {
+        let html = Page { at_directory: false, ..page(&["a"]) }.to_html();
+        assert!(!html.contains("explain") && !html.contains("/odi/"), "{html}");
     }
 
     #[test]
@@ -213,13 +195,5 @@ mod tests {
         let headers = answer("*/*", false);
         assert!(headers[CONTENT_SECURITY_POLICY].to_str().unwrap().contains("default-src 'none'"));
         assert_eq!(headers[VARY], "accept");
-    }
-
-    #[test]
-    fn json_only_for_those_who_ask() {
-        assert!(prefers_json("application/json"));
-        assert!(prefers_json("application/json, text/html;q=0.5"));
-        assert!(!prefers_json("text/html,application/xhtml+xml,*/*;q=0.8"));
-        assert!(!prefers_json("*/*") && !prefers_json(""));
     }
 }

@@ -5,6 +5,7 @@
 
 mod api;
 mod name;
+mod page;
 mod percent;
 mod query;
 mod suffix;
@@ -17,6 +18,7 @@ use odi_manifest::{ArtifactPath, BlobId, Pin};
 
 pub use api::{API_PREFIX, ApiRoute};
 pub use name::{CatalogName, CatalogRef, NameError, StateName};
+pub use page::PageRoute;
 pub use percent::{PercentError, decode, encode_path, encode_path_plainly, encode_query};
 pub use query::{ListForm, Query};
 pub use suffix::Suffix;
@@ -35,8 +37,13 @@ const READ: &str = "GET, HEAD";
 /// What a request is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
-    /// `/`: the page that says what this is.
-    Root,
+    /// `/`, `/odi/catalogs/{name}`, `/odi/relays/{key}`: about this daemon and what it knows.
+    Page {
+        /// Which page.
+        page: PageRoute,
+        /// How the caller wants it.
+        query: Query,
+    },
     /// `/{name}/{path}`: the newest served state of a catalog.
     Artifact {
         /// The catalog.
@@ -119,13 +126,16 @@ pub fn parse(method: &Method, target: &str) -> Result<Route, Refusal> {
         None => (path, None),
     };
     match (first, rest) {
-        ("", None) => reads(method, Route::Root),
+        ("", None) => reads(method, Route::Page { page: PageRoute::Front, query: Query::parse(query) }),
         (".well-known", Some("odi")) => reads(method, Route::WellKnown),
         (".well-known", Some("odi/challenge")) => match *method {
             Method::POST => Ok(Route::Challenge),
             _ => Err(Refusal::MethodNotAllowed { allow: "POST" }),
         },
-        ("odi", Some(rest)) => api::parse(method, rest, query).map(Route::Api),
+        ("odi", Some(rest)) => match PageRoute::parse(rest) {
+            Some(page) => reads(method, Route::Page { page, query: Query::parse(query) }),
+            None => api::parse(method, rest, query).map(Route::Api),
+        },
         ("blake3", Some(hex)) => {
             let blob = hex.parse().map_err(|_| Refusal::NotFound)?;
             reads(method, Route::Blob { blob })

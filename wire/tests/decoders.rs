@@ -123,6 +123,9 @@ fn requests() -> Vec<Sample> {
         format!("{base}proof?path=a%2Fb&head={head}"),
         format!("{base}push"),
         "/.well-known/odi/challenge".to_owned(),
+        "/?json".to_owned(),
+        "/odi/catalogs/debian?json".to_owned(),
+        format!("/odi/relays/{head}"),
     ];
     let asked =
         |method: u8, fields: &str| [&[method][..], &1000_u64.to_le_bytes(), fields.as_bytes()].concat();

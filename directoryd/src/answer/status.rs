@@ -175,7 +175,7 @@ pub(super) fn root(directory: &Directory) -> Response {
     Response::ok("text/html; charset=utf-8", page.into_string())
         .with_header(
             "content-security-policy",
-            HeaderValue::from_static(odi_wire::listing::LISTING_SECURITY_POLICY),
+            HeaderValue::from_static(odi_wire::page::PAGE_SECURITY_POLICY),
         )
         .with_header("cache-control", HeaderValue::from_static("no-cache"))
 }

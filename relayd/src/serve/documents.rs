@@ -110,5 +110,6 @@ pub(super) fn folder(
         pin: head.pin.to_string(),
         children: children.iter().map(row).collect(),
         next,
+        at_directory: false,
     }
 }

@@ -6,6 +6,7 @@ use data_encoding::HEXLOWER;
 use http::Method;
 use odi_manifest::{ArtifactPath, CatalogId, HeadId};
 
+use super::percent::encode_query;
 use super::query::parameters;
 use crate::layout::LayoutPath;
 use crate::refusal::Refusal;
@@ -148,6 +149,12 @@ fn parsed<T: std::str::FromStr>(value: Option<String>, name: &str) -> Result<Opt
 }
 
 impl ApiRoute {
+    /// Where a directory proves what a head's manifest has at a path.
+    #[must_use]
+    pub fn proof_path(catalog: &CatalogId, path: &str, head: &HeadId) -> String {
+        format!("{API_PREFIX}catalogs/{catalog}/proof?path={}&head={head}", encode_query(path))
+    }
+
     /// The methods it takes, as `Allow` spells them.
     #[must_use]
     pub const fn methods(&self) -> &'static str {

@@ -104,6 +104,12 @@ impl FromStr for CatalogRef {
     }
 }
 
+impl From<CatalogName> for CatalogRef {
+    fn from(name: CatalogName) -> Self {
+        Self::Named(name)
+    }
+}
+
 impl fmt::Display for CatalogRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

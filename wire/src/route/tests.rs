@@ -23,6 +23,7 @@ fn shown(target: &str) -> String {
         Ok(Route::State { name, state, place: p, .. }) => format!("{name} at {state:?}: {}", place(&p)),
         Ok(Route::Pinned { pin, place: p, .. }) => format!("pin {pin}: {}", place(&p)),
         Ok(Route::Blob { .. }) => "blob".to_owned(),
+        Ok(Route::Page { page, .. }) => format!("page {}", page.path()),
         Ok(other) => format!("{other:?}"),
         Err(refusal) => refusal.status().as_u16().to_string(),
     }
@@ -33,7 +34,24 @@ fn table_of_catalog_paths() {
     let pin = Pin::of(17, &HeadId::of(b"head"));
     let id = CatalogId::of(b"root");
     for (target, expected) in [
-        ("/", "Root".to_owned()),
+        ("/", "page /".to_owned()),
+        ("/?json", "page /".to_owned()),
+        ("/odi/catalogs/debian", "page /odi/catalogs/debian".to_owned()),
+        ("/odi/catalogs/debian?json", "page /odi/catalogs/debian".to_owned()),
+        (&format!("/odi/catalogs/{id}"), format!("page /odi/catalogs/{id}")),
+        ("/odi/catalogs/catalogs", "page /odi/catalogs/catalogs".to_owned()),
+        ("/odi%2fcatalogs/debian", "page /odi/catalogs/debian".to_owned()),
+        (&format!("/odi/relays/{HEX}"), format!("page /odi/relays/{HEX}")),
+        ("/odi/catalogs", "404".to_owned()),
+        ("/odi/catalogs/", "404".to_owned()),
+        ("/odi/catalogs/debian/", "404".to_owned()),
+        ("/odi/catalogs/Debian", "404".to_owned()),
+        ("/odi/catalogs/odi", "404".to_owned()),
+        ("/odi/catalogs/debian@12", "404".to_owned()),
+        (&format!("/odi/relays/{}", HEX.to_uppercase()), "404".to_owned()),
+        (&format!("/odi/relays/{}", &HEX[2..]), "404".to_owned()),
+        (&format!("/odi/relays/{HEX}/"), "404".to_owned()),
+        ("/catalogs/debian", "catalogs: artifact \"debian\"".to_owned()),
         ("/debian", "debian: slashless".to_owned()),
         ("/debian/", "debian: folder \"\"".to_owned()),
         ("/debian/pool/", "debian: folder \"pool\"".to_owned()),
@@ -150,6 +168,11 @@ fn api_table() {
         api(get, &catalog(&format!("proof?path=a%2Fb&head={HEX}"))),
         Ok(ApiRoute::Proof { path, head: Some(_), .. }) if path.as_str() == "a/b"
     ));
+    let (path, head) = ("a b&head=/+#%.deb", HeadId::of(b"head"));
+    assert_eq!(
+        api(get, &ApiRoute::proof_path(&id, path, &head)),
+        Ok(ApiRoute::Proof { catalog: id, path: ArtifactPath::parse(path).unwrap(), head: Some(head) })
+    );
     assert_eq!(api(post, &catalog("push")), Ok(ApiRoute::Push { catalog: id }));
     assert_eq!(api(get, &catalog("push")), Err(405));
     assert_eq!(api(get, "/odi/v1/catalogs/odi1zzz/head"), Err(404));
@@ -163,7 +186,9 @@ fn api_table() {
 fn content_is_only_read() {
     for method in [Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS, Method::TRACE, Method::CONNECT]
     {
-        assert_eq!(parse(&method, "/debian/x"), Err(Refusal::MethodNotAllowed { allow: "GET, HEAD" }));
+        for target in ["/debian/x", "/", "/odi/catalogs/debian"] {
+            assert_eq!(parse(&method, target), Err(Refusal::MethodNotAllowed { allow: "GET, HEAD" }));
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 mod artifact;
 mod catalogs;
 mod full;
+mod pages;
 mod redirect;
 mod relays;
 mod status;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use odi_wire::chain;
 use odi_wire::layout::LayoutPath;
 use odi_wire::refusal::Refusal;
-use odi_wire::route::{ApiRoute, PageRoute, Route, parse};
+use odi_wire::route::{ApiRoute, Route, parse};
 use odi_wire::serve::{Request, Response, Service};
 
 use crate::directory::Directory;
@@ -34,8 +35,7 @@ impl Service for Answers {
 
 async fn answer(directory: &Arc<Directory>, request: Request) -> Result<Response, Refusal> {
     match parse(&request.method, request.target())? {
-        Route::Page { page: PageRoute::Front, .. } => Ok(status::root(directory)),
-        Route::Page { .. } => Err(Refusal::NotFound),
+        Route::Page { page, query } => pages::answer(directory, &request, &page, &query).await,
         Route::Artifact { name, place, query } => {
             artifact::newest(directory, &request, &name, &place, &query).await
         }

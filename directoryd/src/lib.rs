@@ -17,6 +17,7 @@ mod carry;
 mod directory;
 pub mod documents;
 mod origins;
+pub mod pages;
 mod throttle;
 
 // Catalogs and their states.

@@ -116,12 +116,17 @@ pub fn rank<'a>(
     let mut scored: Vec<(f64, Choice<'a>)> = Vec::with_capacity(qualified.len());
     for (network, mut choice) in qualified {
         let neighbours = of_network.get(&network).copied().unwrap_or(1);
-        choice.weight =
-            (choice.weight.saturating_mul(NETWORK_RELAYS) / neighbours.max(NETWORK_RELAYS)).max(1);
+        choice.weight = among_neighbours(choice.weight, neighbours);
         scored.push((score::score(ask.client, seed, &choice.relay, choice.weight), choice));
     }
     scored.sort_by(|(one, _), (other, _)| other.total_cmp(one));
     Ranking { choices: scored.into_iter().map(|(_, choice)| choice).collect(), passed_over }
+}
+
+/// What is left of a relay's weight where so many relays of its network qualify, itself among them.
+#[must_use]
+pub fn among_neighbours(weight: u64, neighbours: u64) -> u64 {
+    (weight.saturating_mul(NETWORK_RELAYS) / neighbours.max(NETWORK_RELAYS)).max(1)
 }
 
 fn qualifies<'a>(ask: &Ask<'_>, candidate: &Candidate<'a>) -> Result<Choice<'a>, Why> {

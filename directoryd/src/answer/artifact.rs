@@ -259,7 +259,7 @@ impl Visit<'_> {
             pin: state.pin.to_string(),
             children: listed.children.into_iter().map(row).collect(),
             next: listed.next,
-            at_directory: false,
+            at_directory: true,
         };
         let caching = if self.asked == Asked::Pinned { Caching::Pinned } else { Caching::Unpinned };
         Ok(page.respond(&self.request.headers, self.query.json, caching))

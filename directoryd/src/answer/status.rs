@@ -1,6 +1,7 @@
-//! Who this directory is and how it is doing, as JSON for tools and a plain page for people.
+//! Who this directory is and how it is doing, as JSON for tools.
 
 use odi_manifest::Timestamp;
+use odi_wire::catalog_settings::ClientInstructions;
 use odi_wire::http::HeaderValue;
 use odi_wire::message::{
     CatalogSummary, DOCUMENT_VERSION, DaemonKind, DirectoryCatalog, DirectoryStatus, HeadStatus, JSON,
@@ -37,11 +38,6 @@ pub(super) fn well_known(directory: &Directory) -> Response {
 /// The catalogs by their newest adopted heads, which is what relays follow.
 pub(super) fn catalogs(directory: &Directory) -> Response {
     let now = directory.clock.now();
-    let first_url = directory.config.public_urls.first();
-    let url_of = |catalog: &Catalog| {
-        let base = first_url.map(|url| url.as_str().trim_end_matches('/')).unwrap_or_default();
-        format!("{base}/{}/", catalog.name())
-    };
     let summary = |catalog: &std::sync::Arc<Catalog>| {
         let view = catalog.view();
         let state = view.adopted()?;
@@ -57,17 +53,22 @@ pub(super) fn catalogs(directory: &Directory) -> Response {
             stale: catalog.believed().is_stale(now),
             tags: state.head.meta.tags.iter().cloned().collect(),
             title: state.head.meta.title.clone(),
-            clients: catalog
-                .settings
-                .now()
-                .clients()
-                .iter()
-                .map(|client| client.at(&url_of(catalog)))
-                .collect(),
+            clients: clients(catalog, &url_of(directory, catalog)),
         })
     };
     let summaries: Vec<CatalogSummary> = directory.catalogs().iter().filter_map(summary).collect();
     json(&summaries)
+}
+
+/// Where a catalog is here, with a slash at its end.
+pub(super) fn url_of(directory: &Directory, catalog: &Catalog) -> String {
+    let base = directory.config.public_urls.first().map(|url| url.as_str().trim_end_matches('/'));
+    format!("{}/{}/", base.unwrap_or_default(), catalog.name())
+}
+
+/// How people point their clients at a catalog that is at this URL.
+pub(super) fn clients(catalog: &Catalog, url: &str) -> Vec<ClientInstructions> {
+    catalog.settings.now().clients().iter().map(|client| client.at(url)).collect()
 }
 
 pub(super) fn status(directory: &Directory) -> Response {
@@ -97,7 +98,7 @@ pub(crate) fn status_document(directory: &Directory) -> DirectoryStatus {
     }
 }
 
-fn count_relays(directory: &Directory, now: Timestamp) -> RelayCounts {
+pub(super) fn count_relays(directory: &Directory, now: Timestamp) -> RelayCounts {
     let mut counts = RelayCounts::default();
     for member in directory.relays.roster().members() {
         // Whoever has no lease takes no traffic, whatever it did before.
@@ -132,7 +133,7 @@ fn catalog_status(directory: &Directory, catalog: &Catalog, now: Timestamp) -> D
     }
 }
 
-fn head_status(state: &State) -> HeadStatus {
+pub(super) fn head_status(state: &State) -> HeadStatus {
     HeadStatus {
         seq: state.head.seq,
         head: state.id,
@@ -141,43 +142,6 @@ fn head_status(state: &State) -> HeadStatus {
         bytes: state.tree.bytes,
         expires: state.head.expires,
     }
-}
-
-/// What a person sees who opens the directory in a browser: its catalogs, until there are pages.
-pub(super) fn root(directory: &Directory) -> Response {
-    let catalogs: Vec<_> = directory.configured.values().collect();
-    let page = maud::html! {
-        (maud::DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { "ODI directory" }
-            }
-            body {
-                h1 { "ODI directory" }
-                ul {
-                    @for catalog in &catalogs {
-                        li {
-                            a href={ "/" (catalog.name()) "/" } { (catalog.name()) }
-                            @if let Some(state) = catalog.view().newest() {
-                                " " (state.head.meta.title.as_deref().unwrap_or_default())
-                                ", " (state.tree.entries) " artifacts, state " code { (state.pin) }
-                            }
-                        }
-                    }
-                }
-                p { a href="/odi/v1/status" { "status" } " " a href="/odi/v1/relays" { "relays" } }
-            }
-        }
-    };
-    Response::ok("text/html; charset=utf-8", page.into_string())
-        .with_header(
-            "content-security-policy",
-            HeaderValue::from_static(odi_wire::page::PAGE_SECURITY_POLICY),
-        )
-        .with_header("cache-control", HeaderValue::from_static("no-cache"))
 }
 
 fn json<T: serde::Serialize>(document: &T) -> Response {

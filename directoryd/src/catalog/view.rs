@@ -81,10 +81,15 @@ impl State {
     }
 }
 
+/// A state that is servable, and since when.
 #[derive(Clone, Debug)]
-struct Kept {
-    state: Arc<State>,
-    superseded: Option<Timestamp>,
+pub struct Kept {
+    /// The state.
+    pub state: Arc<State>,
+    /// When it became the newest served one; unknown where that was before a restart.
+    pub since: Option<Timestamp>,
+    /// When another one did, if so.
+    pub superseded: Option<Timestamp>,
 }
 
 /// What a catalog can be answered from.
@@ -102,7 +107,7 @@ impl View {
         let served = states
             .into_iter()
             .enumerate()
-            .map(|(age, state)| Kept { state, superseded: (age > 0).then_some(now) })
+            .map(|(age, state)| Kept { state, since: None, superseded: (age > 0).then_some(now) })
             .collect();
         Self { served, waiting: Vec::new() }
     }
@@ -124,9 +129,20 @@ impl View {
         self.served.iter().map(|kept| &kept.state)
     }
 
+    /// The same with their times.
+    #[must_use]
+    pub fn kept(&self) -> &[Kept] {
+        &self.served
+    }
+
+    /// The states that wait to be served, newest first.
+    pub fn pending(&self) -> impl Iterator<Item = &Arc<State>> {
+        self.waiting.iter().rev()
+    }
+
     /// Every state that is known: those that wait, newest first, then the servable ones.
     pub fn known(&self) -> impl Iterator<Item = &Arc<State>> {
-        self.waiting.iter().rev().chain(self.servable())
+        self.pending().chain(self.servable())
     }
 
     /// The servable state that a pin names.
@@ -140,7 +156,8 @@ impl View {
     pub fn with_adopted(&self, state: Arc<State>) -> Self {
         let mut view = self.clone();
         if view.served.is_empty() {
-            view.served.push(Kept { state, superseded: None });
+            let since = Some(state.adopted);
+            view.served.push(Kept { state, since, superseded: None });
             return view;
         }
         view.waiting.push(state);
@@ -190,7 +207,7 @@ impl View {
         if let Some(former) = view.served.first_mut() {
             former.superseded = Some(now);
         }
-        view.served.insert(0, Kept { state: Arc::clone(state), superseded: None });
+        view.served.insert(0, Kept { state: Arc::clone(state), since: Some(now), superseded: None });
         view.served.truncate(RETAINED_MAX);
         view
     }

@@ -5,9 +5,11 @@ use std::fmt;
 use odi_manifest::{BlobId, Pin, PublicKey, Sha256};
 use serde::Serialize;
 
-/// The whole explanation. As text ([`fmt::Display`]) for people, as JSON for programs (wire/PROTOCOL.md, Explanations).
+/// The whole explanation. As text ([`fmt::Display`]) or a page for people, as JSON for programs (wire/PROTOCOL.md, Explanations).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Explanation {
+    /// This directory's name for the catalog.
+    pub catalog: String,
     /// The path.
     pub path: String,
     /// The state that answers.
@@ -18,6 +20,10 @@ pub struct Explanation {
     pub sha256: Sha256,
     /// Its size in bytes.
     pub size: u64,
+    /// When it was modified, in seconds since 1970.
+    pub mtime: u64,
+    /// Where this directory proves that the state has it.
+    pub proof: String,
     /// The network that the client counts as part of.
     pub client: String,
     /// `http` or `https`.
@@ -99,8 +105,7 @@ mod tests {
     use super::*;
     use crate::select::Why;
 
-    #[test]
-    fn it_reads_like_a_story() {
+    fn sample() -> Explanation {
         let relay = |n| SigningKey::from_seed(&[n; 32]).public_key();
         let passed_over = |n, url: Option<&str>, why: Why| PassedOver {
             relay: relay(n),
@@ -109,12 +114,15 @@ mod tests {
             words: why.words(),
         };
         let explained = |n, url: &str, weight| Explained { relay: relay(n), url: url.to_owned(), weight };
-        let explanation = Explanation {
+        Explanation {
+            catalog: "debian".to_owned(),
             path: "pool/h/hello.deb".to_owned(),
             pin: Pin::of(17, &HeadId::of(b"head")),
             blake3: BlobId::of(b"hello"),
             sha256: Sha256::of(b"hello"),
             size: 5,
+            mtime: 1_700_000_000,
+            proof: "/odi/v1/catalogs/odi1abc/proof?path=pool%2Fh%2Fhello.deb&head=af13".to_owned(),
             client: "192.0.2.0/24".to_owned(),
             scheme: "http",
             status: 302,
@@ -128,7 +136,12 @@ mod tests {
                 passed_over(3, Some("https://r3.example"), Why::OtherScheme),
                 passed_over(4, None, Why::Unproven),
             ],
-        };
+        }
+    }
+
+    #[test]
+    fn it_reads_like_a_story() {
+        let explanation = sample();
         insta::assert_snapshot!("words", explanation.to_string());
         insta::assert_snapshot!("json", serde_json::to_string_pretty(&explanation).unwrap());
     }

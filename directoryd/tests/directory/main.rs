@@ -14,6 +14,7 @@ mod mending;
 mod metrics;
 mod notices;
 mod outputs;
+mod pages;
 mod peering;
 mod placing;
 mod publisher;

@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use odi_manifest::ArtifactPath;
 use odi_wire::http::HeaderValue;
-use odi_wire::http::header::{CACHE_CONTROL, LOCATION};
+use odi_wire::http::header::{CACHE_CONTROL, LOCATION, VARY};
+use odi_wire::message::to_json;
+use odi_wire::page::{self, Form};
 use odi_wire::refusal::Refusal;
-use odi_wire::route::{ListForm, Suffix, named_path, pinned_path};
+use odi_wire::route::{ApiRoute, ListForm, Suffix, named_path, pinned_path};
 use odi_wire::serve::Response;
 
 use super::{Asked, Visit};
@@ -149,12 +151,16 @@ impl Visit<'_> {
             }
             Err(refusal) => (refusal.status(), None, refusal.to_string()),
         };
+        let proof = ApiRoute::proof_path(&self.catalog.id(), path, &state.id);
         let explanation = Explanation {
+            catalog: self.catalog.name().to_string(),
             path: path.to_owned(),
             pin: state.pin,
             blake3: entry.blob,
             sha256: entry.sha256,
             size: entry.size,
+            mtime: entry.mtime,
+            proof,
             client: self.caller().network().to_string(),
             scheme: self.caller().scheme().as_str(),
             status: status.as_u16(),
@@ -176,11 +182,12 @@ impl Visit<'_> {
                 })
                 .collect(),
         };
-        let response = if self.query.json {
-            let json = serde_json::to_vec(&explanation).map_err(|_| Refusal::Internal)?;
-            Response::ok("application/json", json)
-        } else {
-            Response::ok("text/plain; charset=utf-8", explanation.to_string())
+        let headers = &self.request.headers;
+        let response = match page::form(headers, self.query.json) {
+            Form::Json => page::respond(Form::Json, to_json(&explanation)),
+            Form::Html if page::names_html(headers) => page::respond(Form::Html, explanation.to_html()),
+            Form::Html => Response::ok("text/plain; charset=utf-8", explanation.to_string())
+                .with_header(VARY, HeaderValue::from_static("accept")),
         };
         Ok(fresh(response))
     }

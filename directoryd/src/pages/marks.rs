@@ -1,0 +1,52 @@
+//! The same few words and colours on every page: how fresh a catalog is, where a relay stands.
+
+use maud::{Markup, html};
+use odi_wire::message::{Lifetime, RelayState};
+use serde::Serialize;
+
+use crate::select::Why;
+
+/// How much is left of what a catalog stands on; nothing before its first head.
+pub(super) fn lifetime(lifetime: Option<Lifetime>) -> Markup {
+    match lifetime {
+        Some(Lifetime::Good) => mark("good", "fresh"),
+        Some(Lifetime::Ending) => mark("warn", "expires soon"),
+        Some(Lifetime::Ended) => mark("bad", "stale"),
+        None => mark("off", "nothing yet"),
+    }
+}
+
+/// Why a relay is not chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// For programs.
+    pub code: &'static str,
+    /// For people.
+    pub words: &'static str,
+}
+
+impl From<Why> for Verdict {
+    fn from(why: Why) -> Self {
+        Self { code: why.code(), words: why.words() }
+    }
+}
+
+/// Where a relay stands, and whether it is heard of.
+pub(super) fn standing(state: RelayState, shut: Option<Verdict>) -> Markup {
+    match (state, shut) {
+        (RelayState::Ready, None) => mark("good", "ready"),
+        (RelayState::Probation, None) => mark("warn", "on probation"),
+        (RelayState::Quarantined, _) => mark("bad", "quarantined"),
+        (RelayState::Unknown | RelayState::Unproven, _) => mark("off", "unproven"),
+        (RelayState::Probation | RelayState::Ready, Some(why)) => mark("off", why.code),
+    }
+}
+
+fn mark(class: &str, word: &str) -> Markup {
+    html! { span.state.(class) { (word) } }
+}
+
+/// A relay's URL as people say it: without its scheme.
+pub(super) fn host(url: &str) -> &str {
+    url.split_once("://").map_or(url, |(_, host)| host)
+}

@@ -1,7 +1,7 @@
 //! The same few words and colours on every page: how fresh a catalog is, where a relay stands.
 
 use maud::{Markup, html};
-use odi_wire::message::{Lifetime, RelayState};
+use odi_wire::message::{Lifetime, PeerStatus, RelayState};
 use serde::Serialize;
 
 use crate::select::Why;
@@ -39,6 +39,15 @@ pub(super) fn standing(state: RelayState, shut: Option<Verdict>) -> Markup {
         (RelayState::Quarantined, _) => mark("bad", "quarantined"),
         (RelayState::Unknown | RelayState::Unproven, _) => mark("off", "unproven"),
         (RelayState::Probation | RelayState::Ready, Some(why)) => mark("off", why.code),
+    }
+}
+
+/// Whether another directory is followed now.
+pub(super) fn followed(peer: &PeerStatus) -> Markup {
+    match (&peer.fault, peer.heard) {
+        (Some(_), _) => mark("bad", "not followed"),
+        (None, Some(_)) => mark("good", "followed"),
+        (None, None) => mark("off", "not heard yet"),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use maud::{Markup, html};
 use odi_manifest::{CatalogId, PublicKey, Timestamp};
-use odi_wire::message::{HeadStatus, Lifetime, RelayCounts, RelayHolding, RelayState};
-use odi_wire::page::{count, date, page, part, size};
+use odi_wire::message::{HeadStatus, Lifetime, PeerStatus, RelayCounts, RelayHolding, RelayState};
+use odi_wire::page::{count, date, link_to, page, part, size};
 use odi_wire::route::PageRoute;
 use serde::Serialize;
 
@@ -33,6 +33,8 @@ pub struct NetworkPage {
     pub relays: Vec<RelayLine>,
     /// What the weights of all relays that are chosen add up to.
     pub weights: u64,
+    /// The other directories that it follows.
+    pub peers: Vec<PeerStatus>,
 }
 
 /// One catalog.
@@ -99,6 +101,7 @@ impl NetworkPage {
             (self.catalogs())
             h2 { "Relays" }
             (self.relays())
+            @if !self.peers.is_empty() { h2 { "Other directories" } (self.peers()) }
             footer {
                 p { "odi-directoryd " (self.version) ", up since " (date(self.started)) ". Key " code.key { (self.id) } }
                 p { "As JSON: " a href="/?json" { "this page" } ", " a href="/odi/v1/status" { "status" } ", "
@@ -157,6 +160,23 @@ impl NetworkPage {
                 }
                 @if known as usize > self.relays.len() {
                     p.soft { "Of " (count(u64::from(known))) " relays those with the most clients. " a href="/odi/v1/relays" { "All of them" } " as JSON." }
+                }
+            }
+        }
+    }
+
+    fn peers(&self) -> Markup {
+        html! {
+            table.rows {
+                thead { tr { th { "Directory" } th { "State" } th { "Last heard" } } }
+                tbody {
+                    @for peer in &self.peers {
+                        tr {
+                            td { (link_to(&peer.url, marks::host(&peer.url).trim_end_matches('/'))) @if let Some(fault) = &peer.fault { small.bad { (fault) } } }
+                            td data-l="State" { (marks::followed(peer)) }
+                            td data-l="Last heard" { @if let Some(heard) = peer.heard { (date(heard)) } @else { span.soft { "never" } } }
+                        }
+                    }
                 }
             }
         }

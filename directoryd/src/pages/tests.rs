@@ -2,7 +2,9 @@
 
 use odi_manifest::{BlobId, CatalogId, HeadId, Pin, PublicKey, Sha256, SigningKey, Timestamp};
 use odi_wire::catalog_settings::ClientInstructions;
-use odi_wire::message::{DOCUMENT_VERSION, HeadStatus, Lifetime, RelayCounts, RelayHolding, RelayState};
+use odi_wire::message::{
+    DOCUMENT_VERSION, HeadStatus, Lifetime, PeerStatus, RelayCounts, RelayHolding, RelayState,
+};
 
 use super::*;
 use crate::documents::{Explained, Explanation, PassedOver};
@@ -82,6 +84,20 @@ fn network(text: impl Fn(&str) -> String) -> NetworkPage {
             line(2, RelayState::Quarantined, Some(Why::Quarantined), 0),
         ],
         weights: 400,
+        peers: vec![
+            PeerStatus {
+                url: text("https://shasta.example/"),
+                id: Some(relay(8)),
+                heard: Some(NOW),
+                fault: None,
+            },
+            PeerStatus {
+                url: text("https://k2.example/"),
+                id: None,
+                heard: None,
+                fault: Some(text("unreachable")),
+            },
+        ],
     }
 }
 

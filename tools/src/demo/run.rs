@@ -134,7 +134,7 @@ fn invitation(bases: &Bases, name: &str, id: &CatalogId, path: &str) -> Vec<Stri
     lines.push(format!("  curl -LO {url}"));
     lines.push(format!("  curl -sI {url}     # where it sends you"));
     lines.push(format!("  curl -H 'Accept: application/json' '{directory}{name}/'"));
-    lines.push(format!("\nIn a browser: {directory}{name}/\n"));
+    lines.push(format!("\nIn a browser: {directory} and {directory}{name}/\n"));
     lines.extend(bases.directories.iter().map(|url| format!("  odi status '{url}'     # a directory")));
     lines.extend(bases.relays.iter().map(|url| format!("  odi status '{url}'     # a relay")));
     lines.push("\nTo check bytes against the maintainer's key, whoever sends them:\n".to_owned());

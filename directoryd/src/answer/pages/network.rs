@@ -29,6 +29,7 @@ pub(super) fn gather(directory: &Directory) -> NetworkPage {
         catalogs: directory.configured.values().map(|catalog| of_catalog(catalog, &census, now)).collect(),
         relays: census.relays.iter().take(LINES_MAX).map(|relay| of_relay(directory, relay)).collect(),
         weights: census.weights,
+        peers: directory.peers.iter().map(|peer| peer.status()).collect(),
     }
 }
 

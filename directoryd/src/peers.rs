@@ -4,10 +4,11 @@
 //! A peer is believed nothing: what it shows is judged by the catalog's own signatures, like anybody's. Its configured key only
 //! says that it is the one that was meant.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use odi_manifest::{PublicKey, Timestamp};
+use odi_manifest::{CatalogId, PublicKey, Timestamp};
 use odi_wire::chain;
 use odi_wire::client::{Ask, Client};
 use odi_wire::message::{DOCUMENT_BYTES_MAX, DaemonKind, PeerStatus, WellKnown, from_json};
@@ -22,6 +23,8 @@ use crate::directory::Directory;
 
 /// How long a peer is asked to hold its answer until there is news.
 const LONG_POLL: Duration = Duration::from_secs(50);
+/// How often a peer is asked whether it has a catalog by now.
+const ASK_AGAIN: Duration = Duration::from_secs(10);
 /// After a failure a peer is asked again this late, then twice as late each time up to the second.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(120));
 
@@ -38,7 +41,16 @@ struct Standing {
     /// Who answered there last.
     id: Option<PublicKey>,
     heard: Option<Timestamp>,
-    fault: Option<String>,
+    /// By catalog: one that it refuses says nothing of the others.
+    faults: BTreeMap<CatalogId, String>,
+}
+
+/// What came of a look at a peer.
+enum Looked {
+    /// It answered about the catalog.
+    Heard,
+    /// It does not have the catalog, as not every directory has every one.
+    NotOffered,
 }
 
 impl Peer {
@@ -49,22 +61,39 @@ impl Peer {
 
     /// How it is doing, for people and tools.
     pub(crate) fn status(&self) -> PeerStatus {
-        let Standing { id, heard, fault } = self.standing().clone();
-        PeerStatus { url: self.url.to_string(), id, heard, fault }
+        let Standing { id, heard, faults } = self.standing().clone();
+        PeerStatus { url: self.url.to_string(), id, heard, fault: faults.into_values().next() }
     }
 
     fn standing(&self) -> std::sync::MutexGuard<'_, Standing> {
         self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Who answers there, and whether that is the directory that was meant.
-    async fn identify(&self, directory: &Directory) -> Result<(), String> {
+    /// Makes sure that the directory that was meant answers there; what it says of itself.
+    async fn identify(&self, directory: &Directory) -> Result<WellKnown, String> {
         let said = introduced(&directory.client, &self.url, self.key).await?;
         if said.id == directory.id {
             return Err("that is this directory itself".to_owned());
         }
-        self.standing().id = Some(said.id);
-        Ok(())
+        let mut standing = self.standing();
+        (standing.id, standing.heard) = (Some(said.id), Some(directory.clock.now()));
+        drop(standing);
+        Ok(said)
+    }
+
+    fn heard(&self, catalog: &Catalog, now: Timestamp) {
+        let mut standing = self.standing();
+        standing.heard = Some(now);
+        standing.faults.remove(&catalog.id());
+    }
+
+    /// Notes why a catalog is not followed here; told once as long as it stays the same.
+    fn failed(&self, catalog: &Catalog, fault: String) {
+        let mut standing = self.standing();
+        if standing.faults.get(&catalog.id()) != Some(&fault) {
+            tracing::warn!(peer = %self.url, catalog = %catalog.name(), fault, "a peer is not followed");
+        }
+        standing.faults.insert(catalog.id(), fault);
     }
 }
 
@@ -104,18 +133,13 @@ pub(crate) async fn follow(
         let look = look(&directory, &catalog, &peer, &mut is_known);
         let Some(looked) = stop.run_until_cancelled(look).await else { return };
         let (pause, next) = match looked {
-            Ok(()) => {
-                let mut standing = peer.standing();
-                (standing.heard, standing.fault) = (Some(directory.clock.now()), None);
-                (Duration::ZERO, RETRY.0)
+            Ok(looked) => {
+                peer.heard(&catalog, directory.clock.now());
+                (if matches!(looked, Looked::Heard) { Duration::ZERO } else { ASK_AGAIN }, RETRY.0)
             }
             Err(fault) => {
                 is_known = false;
-                let mut standing = peer.standing();
-                if standing.fault.as_ref() != Some(&fault) {
-                    tracing::warn!(peer = %peer.url, catalog = %catalog.name(), fault, "a peer is not followed");
-                }
-                standing.fault = Some(fault);
+                peer.failed(&catalog, fault);
                 (retry, (retry * 2).min(RETRY.1))
             }
         };
@@ -132,17 +156,22 @@ async fn look(
     catalog: &Arc<Catalog>,
     peer: &Peer,
     is_known: &mut bool,
-) -> Result<(), String> {
+) -> Result<Looked, String> {
     if !*is_known {
-        peer.identify(directory).await?;
+        let said = peer.identify(directory).await?;
+        if said.catalogs.iter().all(|served| served.id != catalog.id()) {
+            return Ok(Looked::NotOffered);
+        }
         *is_known = true;
+        // Known as soon as it is there, not when there is news.
+        peer.heard(catalog, directory.clock.now());
     }
     let source = SyncSource::directory(peer.url.clone(), &catalog.id());
     let waiting = source.clone().waiting(LONG_POLL);
     // Without the catalog's lock: the origin and pushes go on meanwhile.
     let has_news = directory.sync.has_news(catalog.followed(), &waiting).await;
     if !has_news.map_err(|error| chain::of(&error))? {
-        return Ok(());
+        return Ok(Looked::Heard);
     }
     let before = newest(catalog);
     follow::advance(directory, catalog, &source).await.map_err(|error| chain::of(&error))?;
@@ -150,7 +179,7 @@ async fn look(
         // Else it would be asked again at once, for ever.
         return Err("it shows another head that is not newer".to_owned());
     }
-    Ok(())
+    Ok(Looked::Heard)
 }
 
 fn newest(catalog: &Catalog) -> Option<odi_manifest::HeadId> {

@@ -5,6 +5,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use odi_relayd::cli::{self, Arguments};
 
+// docs/decisions/allocator.md
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     odi_wire::daemon::log_to_stderr(arguments.log_form());

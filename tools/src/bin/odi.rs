@@ -5,6 +5,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use odi_tools::odi::cli::Cli;
 
+// It runs both daemons, and measures them as they are.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     odi_tools::odi::run(Cli::parse())
 }

@@ -76,9 +76,10 @@ impl Visitor {
         self.client.send(Ask::get(&url.parse().unwrap())).await.unwrap()
     }
 
-    /// Where the directory sends for a path.
+    /// Where the directory sends for a path. Asked by HEAD: whoever repeats a GET at once is sent to the next relay.
     async fn sent(&self, path: &str) -> Option<String> {
-        let reply = self.get(&format!("{}/demo/{path}", self.directory)).await;
+        let url = format!("{}/demo/{path}", self.directory);
+        let reply = self.client.send(Ask::head(&url.parse().unwrap())).await.unwrap();
         Some(reply.headers.get(LOCATION)?.to_str().unwrap().to_owned())
     }
 

@@ -9,15 +9,13 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use odi_fixtures::free_port;
+
 struct Supervised {
     child: Child,
     socket: UnixDatagram,
     folder: tempfile::TempDir,
     admin: u16,
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 fn relayd(folder: &Path, words: &[&str]) -> Command {

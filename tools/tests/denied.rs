@@ -2,11 +2,11 @@
 
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use odi_fixtures::free_port;
 use odi_manifest::{BlobId, SystemClock};
 use odi_relayd::denylist::Denylist;
 use odi_tools::demo::{DemoCatalog, Origin};
@@ -20,10 +20,6 @@ use url::Url;
 const PATIENCE: Duration = Duration::from_secs(120);
 /// More than directories carry themselves.
 const LARGE: usize = 900_000;
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
 
 async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;

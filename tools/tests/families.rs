@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cutting_proxy::CuttingProxy;
-use odi_fixtures::TestAuthority;
+use odi_fixtures::{TestAuthority, free_port};
 use odi_manifest::SystemClock;
 use odi_wire::client::{Ask, Client, ClientPolicy};
 use odi_wire::config::PrivateAddresses;
@@ -28,10 +28,6 @@ use tokio::time::Instant;
 const PATIENCE: Duration = Duration::from_secs(120);
 /// More than a challenge and its handshake, less than the self-test's largest file.
 const ENOUGH_TO_JOIN: u64 = 1 << 20;
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
 
 /// The program, which ends with the test.
 struct Relay(Child);

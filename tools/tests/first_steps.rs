@@ -9,10 +9,10 @@ mod programs;
 mod skip;
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 
+use odi_fixtures::free_port;
 use programs::PROGRAMS;
 
 /// A page, and the ports that its commands name.
@@ -58,7 +58,7 @@ impl Page {
             skip::skip("python3, curl or bash is not installed");
             return None;
         }
-        let ports = free_ports(self.ports.len());
+        let ports: Vec<String> = self.ports.iter().map(|_| free_port().to_string()).collect();
         let swaps = self.ports.iter().zip(&ports);
         let script = swaps.fold(self.script(), |script, (page, free)| script.replace(page, free));
         let home = tempfile::tempdir().unwrap();
@@ -80,11 +80,6 @@ impl Page {
 
 fn has(program: &str) -> bool {
     Command::new(program).arg("--version").output().is_ok_and(|ended| ended.status.success())
-}
-
-fn free_ports(count: usize) -> Vec<String> {
-    let held: Vec<TcpListener> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    held.iter().map(|held| held.local_addr().unwrap().port().to_string()).collect()
 }
 
 /// What the daemons wrote, one folder below.

@@ -10,7 +10,6 @@
 mod skip;
 
 use std::collections::BTreeMap;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -18,6 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use std::{env, fs};
 
+use odi_fixtures::free_port;
 use odi_manifest::Sha256;
 use odi_tools::demo::{DemoCatalog, Listed, Network, paths};
 use skip::skip;
@@ -95,10 +95,6 @@ impl WebServer {
         assert!(up, "the web server did not come up");
         server
     }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
 fn copy_tree(from: &Path, to: &Path) {

@@ -9,15 +9,13 @@ mod pebble;
 mod skip;
 
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use odi_fixtures::TestAuthority;
+use odi_fixtures::{TestAuthority, free_port};
 use odi_manifest::SystemClock;
 use odi_tools::demo::{DemoCatalog, Origin};
 use odi_wire::config::PrivateAddresses;
@@ -28,22 +26,6 @@ use pebble::Pebble;
 
 const PATIENCE: Duration = Duration::from_secs(120);
 const LARGE: usize = 900_000;
-
-/// Ports that nobody had a moment ago, below those that systems give to outgoing connections: a scenario's own clients
-/// must not take what a daemon that restarts comes back to.
-fn free_ports<const N: usize>() -> [u16; N] {
-    const FIRST: u32 = 20_000;
-    const COUNT: u32 = 12_000;
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    [(); N].map(|()| {
-        let candidates = (0..COUNT).map(|_| {
-            let next = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(std::process::id().wrapping_mul(97));
-            u16::try_from(FIRST + next % COUNT).unwrap()
-        });
-        let mut free = candidates.filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
-        free.next().expect("some port is free")
-    })
-}
 
 async fn run(mut command: Command) -> Output {
     tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
@@ -106,7 +88,7 @@ async fn a_relay_and_a_directory_over_https() {
     fs::write(tree.join("large.bin"), &content).unwrap();
     let origin = Origin::start(tree.clone()).await.unwrap();
     let catalog = DemoCatalog::begin(tree, "demo", &Url::parse(&origin.url()).unwrap()).unwrap();
-    let [directory_port, relay_port] = free_ports();
+    let (directory_port, relay_port) = (free_port(), free_port());
     let directory = directory(&format!(
         "{}{}[[catalog]]\nname = \"demo\"\nid = \"{}\"\norigin = \"{}\"\npoll = \"1s\"\n",
         settings(folder, "directory", directory_port),
@@ -154,7 +136,7 @@ async fn ordered_and_renewed(challenge: &str) {
     const NAME: &str = "everest.odi.test";
     let work = tempfile::tempdir().unwrap();
     let folder = work.path();
-    let [tls_port, http_port] = free_ports();
+    let (tls_port, http_port) = (free_port(), free_port());
     let pebble = Pebble::start(folder, tls_port, http_port);
     let authority_root = folder.join("root.pem");
     let issued_root = folder.join("issued-root.pem");

@@ -6,17 +6,13 @@ use std::process::{Command, Output};
 
 use odi_directoryd::check::check as look;
 use odi_directoryd::config::{Config, PrivateAddresses};
-use odi_fixtures::{ManualClock, Script, ScriptedServer, masked, masked_between, masked_lines};
+use odi_fixtures::{ManualClock, Script, ScriptedServer, free_port, masked, masked_between, masked_lines};
 use odi_manifest::CatalogId;
 use odi_wire::finding::Finding;
 use tempfile::TempDir;
 
 use crate::publisher::Publisher;
 use crate::world::START;
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
 
 async fn judged(text: &str) -> Vec<Finding> {
     look(&Config::parse(text, PrivateAddresses::Allowed).unwrap(), &ManualClock::at(START)).await

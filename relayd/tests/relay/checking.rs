@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use odi_fixtures::{ManualClock, TestAuthority, masked, masked_between, masked_lines};
+use odi_fixtures::{ManualClock, TestAuthority, free_port, masked, masked_between, masked_lines};
 use odi_manifest::{CatalogId, Clock, SigningKey, SystemClock};
 use odi_relayd::check::{Finding, check};
 use odi_relayd::config::{Config, PrivateAddresses};
@@ -13,10 +13,6 @@ use odi_relayd::config::{Config, PrivateAddresses};
 use crate::lab::{Lab, Relay};
 
 /// A port that nobody has now.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 /// The report as the program prints it, without what differs from run to run.
 fn report(findings: &[Finding], folder: &Path, pieces: &[(&str, &str)]) -> String {
     let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();

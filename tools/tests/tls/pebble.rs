@@ -4,9 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use odi_fixtures::TestAuthority;
-
-use super::free_ports;
+use odi_fixtures::{TestAuthority, free_port};
 
 /// How long its certificates live: renewed at two thirds of that.
 const LIFE_SECONDS: u32 = 15;
@@ -29,7 +27,7 @@ impl Pebble {
     /// at these two ports.
     pub(crate) fn start(folder: &Path, tls_port: u16, http_port: u16) -> Self {
         let (certificate, key) = TestAuthority::new().issue_into(folder, &["127.0.0.1"]).unwrap();
-        let [port, management_port, dns_port, dns_management_port] = free_ports();
+        let [port, management_port, dns_port, dns_management_port] = std::array::from_fn(|_| free_port());
         let settings = serde_json::json!({ "pebble": {
             "listenAddress": format!("127.0.0.1:{port}"),
             "managementListenAddress": format!("127.0.0.1:{management_port}"),

@@ -5,16 +5,18 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/installed.rs"]
+mod installed;
 #[path = "support/skip.rs"]
 mod skip;
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::time::Duration;
 
+use installed::is_installed;
 use odi_tools::demo::{DemoCatalog, Listed, Network, Origin};
-use skip::skip;
 use url::Url;
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -62,16 +64,6 @@ impl Lab {
         self.network.stop().await.unwrap();
         self.origin.stop().await;
     }
-}
-
-fn is_installed(tool: &str) -> bool {
-    let mut asked = Command::new(tool);
-    asked.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let found = asked.status().is_ok();
-    if !found {
-        skip(&format!("{tool} is not installed"));
-    }
-    found
 }
 
 async fn run(folder: &Path, program: &'static str, arguments: &[&str]) -> Output {

@@ -7,6 +7,8 @@
 
 #[path = "support/cutting_proxy.rs"]
 mod cutting_proxy;
+#[path = "support/installed.rs"]
+mod installed;
 #[path = "support/skip.rs"]
 mod skip;
 
@@ -15,12 +17,12 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::time::Duration;
 
 use cutting_proxy::CuttingProxy;
+use installed::is_installed;
 use odi_tools::demo::{DemoCatalog, Listed, Network, Origin};
-use skip::skip;
 use url::Url;
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -82,16 +84,6 @@ impl Lab {
         self.network.stop().await.unwrap();
         self.origin.stop().await;
     }
-}
-
-fn is_installed(tool: &str) -> bool {
-    let mut asked = Command::new(tool);
-    asked.arg("-V").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let found = asked.status().is_ok();
-    if !found {
-        skip(&format!("{tool} is not installed"));
-    }
-    found
 }
 
 fn run(folder: &Path, program: &str, arguments: &[&str]) -> Output {

@@ -75,13 +75,14 @@ impl Plan {
 impl Directory {
     /// The placement of the relays that are counted on now.
     pub(crate) async fn plan(&self) -> Arc<Plan> {
-        let now = self.clock.now();
-        let basis = self.basis(now);
-        let digest = digest(&basis);
-        if let Some(plan) = self.placing.current(digest) {
+        if let Some(plan) = self.placing.current(digest(&self.basis(self.clock.now()))) {
             return plan;
         }
         let _alone = self.placing.computing.lock().await;
+        // Looked at again: another may have computed it meanwhile, and nobody may put what follows from less in its place.
+        let now = self.clock.now();
+        let basis = self.basis(now);
+        let digest = digest(&basis);
         if let Some(plan) = self.placing.current(digest) {
             return plan;
         }

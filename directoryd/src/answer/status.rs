@@ -25,12 +25,7 @@ pub(super) fn well_known(directory: &Directory) -> Response {
         v: DOCUMENT_VERSION,
         kind: DaemonKind::Directory,
         id: directory.id,
-        urls: directory
-            .config
-            .public_urls
-            .iter()
-            .map(|url| url.as_str().trim_end_matches('/').to_owned())
-            .collect(),
+        urls: own_urls(directory),
         catalogs: served.collect(),
     })
 }
@@ -60,9 +55,15 @@ pub(super) fn catalogs(directory: &Directory) -> Response {
     json(&summaries)
 }
 
+/// Where clients reach this directory: scheme and authority, without a slash.
+pub(super) fn own_urls(directory: &Directory) -> Vec<String> {
+    let urls = directory.config.public_urls.iter();
+    urls.map(|url| url.as_str().trim_end_matches('/').to_owned()).collect()
+}
+
 /// Where a catalog is here, with a slash at its end.
 pub(super) fn url_of(directory: &Directory, catalog: &Catalog) -> String {
-    let base = directory.config.public_urls.first().map(|url| url.as_str().trim_end_matches('/'));
+    let base = own_urls(directory).into_iter().next();
     format!("{}/{}/", base.unwrap_or_default(), catalog.name())
 }
 

@@ -4,7 +4,7 @@ use odi_manifest::{HeadId, Timestamp};
 use odi_wire::message::{DOCUMENT_VERSION, RelayHolding};
 
 use super::census::{Census, Seen};
-use crate::answer::status::{count_relays, head_status};
+use crate::answer::status::{count_relays, head_status, own_urls};
 use crate::catalog::Catalog;
 use crate::catalog::lifetime::Terms;
 use crate::directory::Directory;
@@ -16,12 +16,7 @@ pub(super) fn gather(directory: &Directory) -> NetworkPage {
     NetworkPage {
         v: DOCUMENT_VERSION,
         id: directory.id,
-        urls: directory
-            .config
-            .public_urls
-            .iter()
-            .map(|url| url.as_str().trim_end_matches('/').to_owned())
-            .collect(),
+        urls: own_urls(directory),
         version: env!("CARGO_PKG_VERSION"),
         started: directory.started,
         now,

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// The line of a file that is called `name` where the check runs: the last segment of its path. A backslash, which would need
-/// escaping, is in no path.
+/// The line of the artifact at a path, for whoever saved it under the last segment of that. A backslash, which would need escaping,
+/// is in no path.
 #[must_use]
 pub fn digest_line(digest: &impl fmt::Display, path: &str) -> String {
     format!("{digest}  {}\n", file_name(path))

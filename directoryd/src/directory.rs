@@ -21,6 +21,7 @@ use crate::carry::Carry;
 use crate::catalog::Catalog;
 use crate::catalog::view::{State, View};
 use crate::config::Config;
+use crate::fields::Fields;
 use crate::heat::{Heat, Hot};
 use crate::network::Network;
 use crate::origins::Origins;
@@ -79,6 +80,7 @@ pub(crate) struct Directory {
     pub(crate) peers: Vec<Arc<Peer>>,
     pub(crate) relays: Arc<Relays>,
     pub(crate) placing: Placing,
+    pub(crate) fields: Fields,
     pub(crate) heat: Mutex<Heat>,
     /// Something about relays may be due.
     pub(crate) relays_due: Notify,

@@ -26,6 +26,7 @@ pub mod state_rules;
 
 // Relays.
 mod challenge;
+mod fields;
 pub mod heat;
 mod network;
 mod notify;

@@ -103,6 +103,7 @@ pub struct Roster {
     /// Whose turn came last.
     last: Option<PublicKey>,
     revision: u64,
+    changes: u64,
 }
 
 impl Roster {
@@ -111,12 +112,13 @@ impl Roster {
     pub fn new(limits: RosterLimits, examined: Examined) -> Self {
         let pace = Pace { burst: limits.host_challenges, per_minute: limits.host_challenges_per_minute };
         let hosts = Throttle::new(pace, HOSTS_MAX);
-        Self { limits, examined, members: BTreeMap::new(), hosts, last: None, revision: 1 }
+        Self { limits, examined, members: BTreeMap::new(), hosts, last: None, revision: 1, changes: 1 }
     }
 
     /// Puts back a registration that was proved before a restart. It has no lease until the relay announces itself.
     pub fn restore(&mut self, registration: Registration, network: Network, stage: Stage, now: Timestamp) {
         let relay = registration.relay;
+        self.changes += 1;
         self.members.insert(relay, Member::restored(registration, network, stage, now));
     }
 
@@ -171,6 +173,7 @@ impl Roster {
 
     /// The challenge of that generation was answered with both keys. Whether it still was the one in question.
     pub fn proved(&mut self, relay: &PublicKey, generation: u64, now: Timestamp) -> bool {
+        self.changes += 1;
         self.members.get_mut(relay).is_some_and(|member| member.proved(generation, now, &self.limits))
     }
 
@@ -196,8 +199,12 @@ impl Roster {
         let before = member.is_alive(now).then(|| member.announced().map(|said| Arc::clone(&said.inventory)));
         let after = Arc::clone(&announcement.inventory);
         let Some(until) = member.announce(announcement, lease, now)? else { return Ok(Announced::Unproven) };
-        if !before.flatten().is_some_and(|before| fill_alike(&before, &after)) {
+        let before = before.flatten();
+        if !before.as_ref().is_some_and(|before| fill_alike(before, &after)) {
             self.revision += 1;
+        }
+        if !before.is_some_and(|before| serve_alike(&before, &after)) {
+            self.changes += 1;
         }
         Ok(Announced::Lease { standing: member.standing(now), until })
     }
@@ -217,6 +224,7 @@ impl Roster {
 
     /// Something happened in a relay's trial. [`Action::Write`] if its stage is another one now.
     pub fn on(&mut self, relay: &PublicKey, event: Event<'_>, now: Timestamp) -> Option<Action> {
+        self.changes += 1;
         let action = self.members.get_mut(relay)?.on(event, now, &self.limits);
         if action == Some(Action::Write) {
             self.revision += 1;
@@ -230,12 +238,15 @@ impl Roster {
     /// It is a replay.
     pub fn leave(&mut self, relay: &PublicKey, generation: u64) -> Result<bool, RosterRefusal> {
         self.revision += 1;
+        self.changes += 1;
         self.members.get_mut(relay).map_or(Ok(false), |member| member.leave(generation).map(|()| true))
     }
 
     /// Drops what never proved itself and what has been silent for long.
     pub fn sweep(&mut self, now: Timestamp) -> Vec<Lapsed> {
-        lapse::sweep(&mut self.members, &self.limits, now)
+        let lapsed = lapse::sweep(&mut self.members, &self.limits, now);
+        self.changes += lapsed.len() as u64;
+        lapsed
     }
 
     /// The challenges, self-tests and probes to send now, as far as there is room for them. Each is marked as under way,
@@ -283,7 +294,7 @@ impl Roster {
     }
 
     /// All relays, by key.
-    pub fn members(&self) -> impl Iterator<Item = &Member> {
+    pub fn members(&self) -> impl ExactSizeIterator<Item = &Member> {
         self.members.values()
     }
 
@@ -291,6 +302,12 @@ impl Roster {
     #[must_use]
     pub const fn revision(&self) -> u64 {
         self.revision
+    }
+
+    /// Rises whenever it may follow that clients are to be sent elsewhere.
+    #[must_use]
+    pub const fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// The bounds that this roster keeps.
@@ -306,6 +323,11 @@ fn fill_alike(a: &Inventory, b: &Inventory) -> bool {
         said.catalogs.iter().map(|catalog| (catalog.cat, catalog.fills.clone())).collect()
     };
     a.urls == b.urls && a.rate() == b.rate() && fills(a) == fills(b)
+}
+
+/// Whether two inventories of a relay are one to clients.
+fn serve_alike(a: &Inventory, b: &Inventory) -> bool {
+    a.urls == b.urls && a.caps == b.caps && a.catalogs == b.catalogs
 }
 
 /// A wait that doubles from `first` with every failure, up to `most`.

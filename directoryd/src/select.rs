@@ -1,15 +1,16 @@
 //! Which relays answer a request, and in which order: one pure function behind redirects, mirror lists, metalinks and `?explain`.
 //!
-//! Filter, then order. A relay qualifies if it is live and probed, has a URL of the request's scheme, serves a head at
-//! which the path names this very blob, and says that it holds the blob. The order is weighted rendezvous hashing of
-//! the client's network over relays: one network keeps meeting the same relay, so that connections are reused, and a
-//! relay that goes moves only its own share.
+//! A [`Field`] proposes relays in an order of the client's own network, which keeps meeting the same one, so that connections are
+//! reused; shares follow weights, and a relay that goes moves hardly more than its own. Whoever is proposed is judged by what
+//! is known of it now: it qualifies if it is live and probed, has a URL of the request's scheme, serves a head at which the
+//! path names this very blob, and says that it holds the blob.
 
+mod field;
 mod repeats;
-mod score;
+mod urn;
 mod why;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use odi_manifest::{BlobId, HeadId, PublicKey};
 use odi_wire::message::{CatalogInventory, IdRanges, PublicUrl};
@@ -17,7 +18,8 @@ use odi_wire::serve::Scheme;
 
 use crate::network::Network;
 
-pub use repeats::Repeats;
+pub use field::{Entrant, Field};
+pub use repeats::{ROUND, Repeats};
 pub use why::Why;
 
 /// What a client asked for.
@@ -94,39 +96,64 @@ pub struct Ranking<'a> {
 /// the traffic of a file has to rent many.
 const NETWORK_RELAYS: u64 = 4;
 
-/// Judges every candidate. `seed` is the directory's own secret: without it nobody can grind a key that wins a network.
-#[must_use]
-pub fn rank<'a>(
+/// The first `most` relays that qualify, in the client's order; `find` tells what is known now of one of the field's.
+pub fn choose<'a>(
     ask: &Ask<'_>,
     seed: &[u8; 32],
-    candidates: impl IntoIterator<Item = Candidate<'a>>,
-) -> Ranking<'a> {
-    let mut qualified = Vec::new();
-    let mut passed_over = Vec::new();
-    let mut of_network: HashMap<Network, u64> = HashMap::new();
-    for candidate in candidates {
-        match qualifies(ask, &candidate) {
-            Ok(choice) => {
-                *of_network.entry(candidate.network).or_default() += 1;
-                qualified.push((candidate.network, choice));
-            }
-            Err(why) => passed_over.push((candidate, why)),
-        }
-    }
-    let mut scored: Vec<(f64, Choice<'a>)> = Vec::with_capacity(qualified.len());
-    for (network, mut choice) in qualified {
-        let neighbours = of_network.get(&network).copied().unwrap_or(1);
-        choice.weight = among_neighbours(choice.weight, neighbours);
-        scored.push((score::score(ask.client, seed, &choice.relay, choice.weight), choice));
-    }
-    scored.sort_by(|(one, _), (other, _)| other.total_cmp(one));
-    Ranking { choices: scored.into_iter().map(|(_, choice)| choice).collect(), passed_over }
+    field: &Field,
+    most: usize,
+    find: impl Fn(&PublicKey) -> Option<Candidate<'a>>,
+) -> Vec<Choice<'a>> {
+    let mut met = HashSet::new();
+    field
+        .row(&ask.wanted, client_key(ask.client, seed))
+        .filter(|proposed| met.insert(proposed.relay))
+        .filter_map(|proposed| {
+            let choice = qualifies(ask, &find(&proposed.relay)?).ok()?;
+            Some(Choice { weight: proposed.weight, ..choice })
+        })
+        .take(most)
+        .collect()
+}
+
+/// Judges every candidate: as [`choose`] does, without an end, and with the reason against each of the others.
+#[must_use]
+pub fn rank<'a>(ask: &Ask<'_>, seed: &[u8; 32], field: &Field, candidates: &[Candidate<'a>]) -> Ranking<'a> {
+    let known: HashMap<PublicKey, &Candidate<'a>> =
+        candidates.iter().map(|candidate| (candidate.relay, candidate)).collect();
+    let choices = choose(ask, seed, field, usize::MAX, |relay| known.get(relay).map(|candidate| **candidate));
+    let against = |candidate: &Candidate<'a>| qualifies(ask, candidate).err().map(|why| (*candidate, why));
+    Ranking { choices, passed_over: candidates.iter().filter_map(against).collect() }
+}
+
+/// The secret number of a client's network, from which its order follows. One for all blobs: a network keeps meeting the same
+/// relay, so that connections are reused.
+fn client_key(client: Network, seed: &[u8; 32]) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = *blake3::keyed_hash(seed, &client.to_bytes()).as_bytes();
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
 /// What is left of a relay's weight where so many relays of its network qualify, itself among them.
 #[must_use]
 pub fn among_neighbours(weight: u64, neighbours: u64) -> u64 {
     (weight.saturating_mul(NETWORK_RELAYS) / neighbours.max(NETWORK_RELAYS)).max(1)
+}
+
+impl Ask<'_> {
+    /// Whether a relay qualifies.
+    #[must_use]
+    pub fn is_met_by(&self, candidate: &Candidate<'_>) -> bool {
+        qualifies(self, candidate).is_ok()
+    }
+}
+
+impl<'a> Candidate<'a> {
+    /// What a field is laid out from, if it takes clients and follows the catalog.
+    #[must_use]
+    pub fn entrant(&self) -> Option<Entrant<'a>> {
+        let Self { relay, network, shut, weight, holding, .. } = *self;
+        shut.is_none().then_some(Entrant { relay, network, weight, holding: holding? })
+    }
 }
 
 fn qualifies<'a>(ask: &Ask<'_>, candidate: &Candidate<'a>) -> Result<Choice<'a>, Why> {

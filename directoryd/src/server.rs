@@ -29,6 +29,7 @@ use crate::carry::Carry;
 use crate::catalog::{Catalog, follow};
 use crate::config::{Config, PrivateAddresses};
 use crate::directory::{CALLER_PACE, CALLERS_MAX, Directory};
+use crate::fields::Fields;
 use crate::heat::Heat;
 use crate::origins::Origins;
 use crate::peers::{self, Peer};
@@ -149,6 +150,11 @@ impl Server {
         tasks.spawn(async move {
             crate::notify::tell(told, stopped).await;
             "tells relays of news"
+        });
+        let (laid_out, stopped) = (Arc::clone(&directory), stop.clone());
+        tasks.spawn(async move {
+            crate::fields::keep_laid_out(laid_out, stopped).await;
+            "lays out who holds what"
         });
         let (kept, stopped) = (Arc::clone(&directory), stop.clone());
         tasks.spawn(async move {
@@ -279,6 +285,7 @@ fn open_blocking(config: Config, clock: Arc<dyn Clock>, client: Client) -> Resul
         peers: config.peers.iter().map(|peer| Arc::new(Peer::new(peer))).collect(),
         relays: Arc::new(relays),
         placing: Placing::default(),
+        fields: Fields::default(),
         heat: Mutex::new(Heat::new(&selection_seed(&identity))),
         config,
         clock,

@@ -17,6 +17,7 @@ use crate::catalog::resolve::Found;
 use crate::directory::Directory;
 
 use super::targets::{Caller, Target};
+use crate::select::ROUND;
 
 /// When to ask again for what nobody holds yet.
 pub(super) const SOON: Duration = Duration::from_secs(10);
@@ -98,7 +99,7 @@ pub(super) fn described(response: Response, entry: &Entry) -> Result<Response, R
 /// The relay that is best for the caller's network; the next one for a network that was just sent there and asks again.
 fn to_relay(directory: &Directory, errand: &Errand<'_>) -> Option<Target> {
     let Errand { catalog, path, found, pinned, caller } = errand;
-    let mut targets = caller.of_artifact(catalog, path, found, *pinned).targets;
+    let mut targets = caller.of_artifact(catalog, path, found, *pinned, ROUND);
     if targets.is_empty() {
         return None;
     }

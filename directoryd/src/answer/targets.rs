@@ -2,6 +2,7 @@
 
 use odi_manifest::{HeadId, PublicKey};
 use odi_wire::http::Method;
+use odi_wire::message::PublicUrl;
 use odi_wire::route::{CatalogRef, Query, location, named_path, pinned_path};
 use odi_wire::serve::{Request, Scheme};
 
@@ -11,7 +12,7 @@ use crate::catalog::view::{State, View};
 use crate::directory::Directory;
 use crate::network::Network;
 use crate::roster::Member;
-use crate::select::{Ask, Candidate, Choice, Ranking, Wanted, Why, rank};
+use crate::select::{Ask, Candidate, Choice, Field, Ranking, Wanted, Why, choose, rank};
 
 /// A relay that may answer.
 #[derive(Clone, Debug)]
@@ -64,16 +65,39 @@ impl Caller<'_> {
         self.request.method == Method::GET && !self.query.explain
     }
 
-    /// The relays for an artifact. Pinned, they have to serve the very state that was found.
-    pub(super) fn of_artifact(&self, catalog: &Catalog, path: &str, found: &Found, pinned: bool) -> Judged {
+    /// The relays for an artifact, so many at most. Pinned, they have to serve the very state that was found.
+    pub(super) fn of_artifact(
+        &self,
+        catalog: &Catalog,
+        path: &str,
+        found: &Found,
+        pinned: bool,
+        most: usize,
+    ) -> Vec<Target> {
         let own_pin = [found.state.id];
-        let pins: &[HeadId] = if pinned { &own_pin } else { &found.named_at };
-        let wanted = Wanted::Blob { blob: found.entry.blob, named_at: &found.named_at };
+        let ask = self.ask_for(found, pinned, &own_pin);
+        let choices = self.chosen(catalog, &ask, most);
+        choices.iter().filter_map(|choice| at_pin(choice, &catalog.view(), path)).collect()
+    }
+
+    /// Every relay for an artifact, and the others with the reason.
+    pub(super) fn judged(&self, catalog: &Catalog, path: &str, found: &Found, pinned: bool) -> Judged {
+        let own_pin = [found.state.id];
+        let ask = self.ask_for(found, pinned, &own_pin);
+        let (directory, now) = (self.directory, self.directory.clock.now());
+        let roster = directory.relays.roster();
+        let candidate = |member| candidate(member, catalog, roster.shut_out(member, now));
+        let candidates: Vec<Candidate<'_>> = roster.members().map(candidate).collect();
+        let field = Field::of(candidates.iter().filter_map(Candidate::entrant), &directory.seed);
+        let Ranking { choices, passed_over } = rank(&ask, &directory.seed, &field, &candidates);
+        let shut = |(candidate, why): (Candidate<'_>, Why)| Shut {
+            relay: candidate.relay,
+            base: candidate.urls.first().map(ToString::to_string),
+            why,
+        };
         let view = catalog.view();
-        self.judge(catalog, wanted, pins, |choice| {
-            let pin = view.servable().find(|state| state.id == choice.head)?.pin;
-            Some(location(&choice.url.to_url(), &pinned_path(&pin, path)))
-        })
+        let targets = choices.iter().map(Chosen::from).filter_map(|choice| at_pin(&choice, &view, path));
+        Judged { targets: targets.collect(), shut: passed_over.into_iter().map(shut).collect() }
     }
 
     /// The relays that hold everything, at a place of the catalog: in one state, or in whichever is their newest.
@@ -83,7 +107,8 @@ impl Caller<'_> {
         view: &View,
         place: &str,
         pinned: Option<&State>,
-    ) -> Judged {
+        most: usize,
+    ) -> Vec<Target> {
         let (pins, path): (Vec<HeadId>, String) = match pinned {
             Some(state) => (vec![state.id], pinned_path(&state.pin, place)),
             // What a relay calls the catalog is not known here.
@@ -92,44 +117,44 @@ impl Caller<'_> {
                 named_path(&CatalogRef::Id(catalog.id()), place),
             ),
         };
-        self.judge(catalog, Wanted::Whole, &pins, |choice| Some(location(&choice.url.to_url(), &path)))
+        let choices = self.chosen(catalog, &self.ask(Wanted::Whole, &pins), most);
+        choices.iter().map(|choice| choice.target(location(&choice.url.to_url(), &path))).collect()
     }
 
-    fn judge(
-        &self,
-        catalog: &Catalog,
-        wanted: Wanted<'_>,
-        pins: &[HeadId],
-        locate: impl Fn(&Choice<'_>) -> Option<String>,
-    ) -> Judged {
-        let (directory, now) = (self.directory, self.directory.clock.now());
-        let ask = Ask {
+    fn ask_for<'b>(&'b self, found: &'b Found, pinned: bool, own_pin: &'b [HeadId]) -> Ask<'b> {
+        let wanted = Wanted::Blob { blob: found.entry.blob, named_at: &found.named_at };
+        self.ask(wanted, if pinned { own_pin } else { &found.named_at })
+    }
+
+    fn ask<'b>(&'b self, wanted: Wanted<'b>, pins: &'b [HeadId]) -> Ask<'b> {
+        Ask {
             client: self.network(),
             scheme: self.scheme(),
             wanted,
             pins,
             avoid: &self.query.avoid,
             only: self.query.relay.as_deref(),
-        };
-        let roster = directory.relays.roster();
-        let candidates =
-            roster.members().map(|member| candidate(member, catalog, roster.shut_out(member, now)));
-        let Ranking { choices, passed_over } = rank(&ask, &directory.seed, candidates);
-        let target = |choice: Choice<'_>| {
-            let (base, location) = (choice.url.to_string(), locate(&choice)?);
-            Some(Target { relay: choice.relay, base, location, weight: choice.weight })
-        };
-        let shut = |(candidate, why): (Candidate<'_>, Why)| Shut {
-            relay: candidate.relay,
-            base: candidate.urls.first().map(ToString::to_string),
-            why,
-        };
-        // Every redirect comes by here, and nobody else reads them.
-        let passed_over = if self.query.explain { passed_over } else { Vec::new() };
-        Judged {
-            targets: choices.into_iter().filter_map(target).collect(),
-            shut: passed_over.into_iter().map(shut).collect(),
         }
+    }
+
+    fn chosen(&self, catalog: &Catalog, ask: &Ask<'_>, most: usize) -> Vec<Chosen> {
+        let (directory, now) = (self.directory, self.directory.clock.now());
+        let roster = directory.relays.roster();
+        let find = |relay: &PublicKey| {
+            let member = roster.member(relay)?;
+            Some(candidate(member, catalog, roster.shut_out(member, now)))
+        };
+        let laid_out = directory.field(&catalog.id(), &roster);
+        let mut choices = choose(ask, &directory.seed, &laid_out.field, most, find);
+        if choices.is_empty() && laid_out.is_old {
+            // Somebody may have come since who is the only one.
+            let candidates =
+                roster.members().map(|member| candidate(member, catalog, roster.shut_out(member, now)));
+            let qualified = candidates.filter(|candidate| ask.is_met_by(candidate));
+            let field = Field::of(qualified.filter_map(|candidate| candidate.entrant()), &directory.seed);
+            choices = choose(ask, &directory.seed, &field, most, find);
+        }
+        choices.iter().map(Chosen::from).collect()
     }
 
     /// This directory's own URL for a path, of the caller's scheme, or better.
@@ -139,6 +164,32 @@ impl Caller<'_> {
         let better = || urls.iter().find(|url| url.scheme() == "https");
         Some(location(same.or_else(better)?, path))
     }
+}
+
+/// A choice that has outlived the look into the roster.
+struct Chosen {
+    relay: PublicKey,
+    url: PublicUrl,
+    head: HeadId,
+    weight: u64,
+}
+
+impl From<&Choice<'_>> for Chosen {
+    fn from(choice: &Choice<'_>) -> Self {
+        let Choice { relay, url, head, weight } = *choice;
+        Self { relay, url: url.clone(), head, weight }
+    }
+}
+
+impl Chosen {
+    fn target(&self, location: String) -> Target {
+        Target { relay: self.relay, base: self.url.to_string(), location, weight: self.weight }
+    }
+}
+
+fn at_pin(choice: &Chosen, view: &View, path: &str) -> Option<Target> {
+    let pin = view.servable().find(|state| state.id == choice.head)?.pin;
+    Some(choice.target(location(&choice.url.to_url(), &pinned_path(&pin, path))))
 }
 
 fn candidate<'a>(member: &'a Member, catalog: &Catalog, shut: Option<Why>) -> Candidate<'a> {

@@ -14,7 +14,7 @@ const REMEMBERED: Duration = Duration::from_secs(60);
 /// How many answers are.
 const SLOTS: usize = 8192;
 /// Among how many relays a client that asks again and again goes round.
-const ROUND: usize = 3;
+pub const ROUND: usize = 3;
 
 /// The answers of the last minute.
 #[derive(Clone, Debug)]

@@ -45,22 +45,36 @@ fn holding(heads: &[HeadId], ranges: IdRanges) -> CatalogInventory {
 }
 
 fn ranked<'a>(relays: &'a [Relay], ask: &Ask<'_>) -> Ranking<'a> {
-    rank(
-        ask,
-        &SEED,
-        relays.iter().map(|relay| Candidate {
-            relay: relay.key,
-            urls: &relay.urls,
-            network: relay.network,
-            shut: None,
-            weight: relay.weight,
-            holding: Some(&relay.holding),
-        }),
-    )
+    let candidates = candidates(relays);
+    rank(ask, &SEED, &field(&candidates), &candidates)
+}
+
+fn candidates(relays: &[Relay]) -> Vec<Candidate<'_>> {
+    let mut candidates = Vec::with_capacity(relays.len());
+    for Relay { key, urls, network, weight, holding } in relays {
+        let (relay, network, weight) = (*key, *network, *weight);
+        candidates.push(Candidate { relay, urls, network, shut: None, weight, holding: Some(holding) });
+    }
+    candidates
+}
+
+fn field(candidates: &[Candidate<'_>]) -> Field {
+    Field::of(candidates.iter().filter_map(Candidate::entrant), &SEED)
 }
 
 fn pick<'a>(relays: &'a [Relay], ask: &Ask<'_>) -> Option<Choice<'a>> {
     ranked(relays, ask).choices.first().copied()
+}
+
+/// Whom the first so many networks are sent to.
+fn first_choices(relays: &[Relay], networks: u32) -> Vec<PublicKey> {
+    let candidates = candidates(relays);
+    let field = field(&candidates);
+    let find = |relay: &PublicKey| candidates.iter().find(|candidate| candidate.relay == *relay).copied();
+    let heads = [head(1)];
+    (0..networks)
+        .map(|n| choose(&Ask { client: network(n), ..ask(&heads, &[]) }, &SEED, &field, 1, find)[0].relay)
+        .collect()
 }
 
 fn ask<'a>(named_at: &'a [HeadId], avoid: &'a [String]) -> Ask<'a> {
@@ -132,12 +146,7 @@ fn avoid_names_a_key_a_host_or_a_host_and_port() {
 fn shares_follow_weights_and_a_lost_relay_moves_only_its_own() {
     let mut relays: Vec<Relay> =
         (1..=4).map(|n| relay(n, &["http://r.example"], u64::from(n), &[head(1)])).collect();
-    let chosen = |relays: &[Relay]| -> Vec<PublicKey> {
-        (0..4000)
-            .map(|n| pick(relays, &Ask { client: network(n), ..ask(&[head(1)], &[]) }).unwrap().relay)
-            .collect()
-    };
-    let before = chosen(&relays);
+    let before = first_choices(&relays, 4000);
     let mut counts: BTreeMap<PublicKey, usize> = BTreeMap::new();
     before.iter().for_each(|relay| *counts.entry(*relay).or_default() += 1);
     for n in 1..=4u8 {
@@ -146,7 +155,7 @@ fn shares_follow_weights_and_a_lost_relay_moves_only_its_own() {
         assert!(got.abs_diff(expected) < 120, "relay {n}: {got} of 4000, {expected} expected");
     }
     let lost = relays.remove(1).key;
-    for (was, is) in before.iter().zip(chosen(&relays)) {
+    for (was, is) in before.iter().zip(first_choices(&relays, 4000)) {
         assert!(*was == lost || *was == is, "a client moved although its relay lives");
     }
 }
@@ -158,13 +167,7 @@ fn a_hundred_relays_of_one_network_count_for_four() {
     relays.iter_mut().for_each(|relay| relay.network = network(7));
     relays.extend((101..=104).map(|n| relay(n, &["http://r.example"], 100, &[head(1)])));
     let honest: Vec<PublicKey> = relays.iter().skip(100).map(|relay| relay.key).collect();
-    let to_honest = (0..4000)
-        .filter(|n| {
-            let heads = [head(1)];
-            let choice = pick(&relays, &Ask { client: network(*n), ..ask(&heads, &[]) }).unwrap();
-            honest.contains(&choice.relay)
-        })
-        .count();
+    let to_honest = first_choices(&relays, 4000).iter().filter(|relay| honest.contains(relay)).count();
     assert!((1880..2120).contains(&to_honest), "{to_honest} of 4000, half expected");
 }
 

@@ -71,11 +71,8 @@ impl Visit<'_> {
         found: &Found,
         written: impl Fn(&Metalink<'_>) -> String,
     ) -> String {
-        let targets = if is_repomd(path) {
-            self.whole_at(path, &found.state)
-        } else {
-            self.caller().of_artifact(&self.catalog, path, found, self.asked == Asked::Pinned).targets
-        };
+        let targets =
+            if is_repomd(path) { self.whole_at(path, &found.state) } else { self.targets(path, found) };
         let urls: Vec<String> = self
             .mirrors(targets, &self.own_path(path, &found.state))
             .into_iter()
@@ -94,8 +91,7 @@ impl Visit<'_> {
     }
 
     pub(super) fn mirrors_of_artifact(&self, path: &str, found: &Found, form: ListForm) -> Response {
-        let judged = self.caller().of_artifact(&self.catalog, path, found, self.asked == Asked::Pinned);
-        self.list(judged.targets, &self.own_path(path, &found.state), form)
+        self.list(self.targets(path, found), &self.own_path(path, &found.state), form)
     }
 
     /// The folder's URL at every relay that answers for all of it: lasting ones, unless the request pins a state.
@@ -104,10 +100,15 @@ impl Visit<'_> {
         self.list(self.whole_at(&folder, state), &self.own_path(&folder, state), form)
     }
 
+    /// An artifact at the relays that hold it.
+    fn targets(&self, path: &str, found: &Found) -> Vec<Target> {
+        self.caller().of_artifact(&self.catalog, path, found, self.asked == Asked::Pinned, MIRRORS_MAX)
+    }
+
     /// A place at the relays that hold everything.
     fn whole_at(&self, place: &str, state: &State) -> Vec<Target> {
         let pinned = (self.asked == Asked::Pinned).then_some(state);
-        self.caller().of_whole(&self.catalog, &self.view, place, pinned).targets
+        self.caller().of_whole(&self.catalog, &self.view, place, pinned, MIRRORS_MAX)
     }
 
     /// A place at this directory, as the request has it: pinned, or by the catalog's name.
@@ -125,15 +126,15 @@ impl Visit<'_> {
 
     /// The relays, and last this directory, which knows others when all of them are gone.
     fn mirrors(&self, targets: Vec<Target>, own_path: &str) -> Vec<Mirror> {
-        let relays = targets.into_iter().take(MIRRORS_MAX);
-        let relays = relays.map(|target| Mirror { url: target.location, relay: Some(target.relay) });
+        let relays =
+            targets.into_iter().map(|target| Mirror { url: target.location, relay: Some(target.relay) });
         let own = self.caller().own_url(own_path).map(|url| Mirror { url, relay: None });
         relays.chain(own).collect()
     }
 
     /// Why the answer to this request is what it is.
     pub(super) async fn explanation(&self, path: &str, found: Found) -> Result<Response, Refusal> {
-        let judged = self.caller().of_artifact(&self.catalog, path, &found, self.asked == Asked::Pinned);
+        let judged = self.caller().judged(&self.catalog, path, &found, self.asked == Asked::Pinned);
         let (state, entry, settled) = (Arc::clone(&found.state), found.entry.clone(), found.settled);
         // Not described but done: what is explained is what happens.
         let (status, location, reason) = match self.artifact(path, found).await {

@@ -14,6 +14,7 @@ use odi_wire::sync::{CatalogState, FollowedCatalog, RetainedHead};
 use tokio::sync::watch;
 
 use crate::bell::Bell;
+use crate::given::Given;
 use crate::holdings::Holdings;
 use crate::introduction::Introduction;
 
@@ -87,6 +88,8 @@ pub struct Catalog {
     pub changed: Bell,
     /// The catalog's own settings.
     pub settings: SettingsInForce,
+    /// What clients were given of it.
+    pub given: Given,
     /// Whether the relays that fill it know each other.
     pub introduction: Introduction,
     /// Whether it is wanted no longer.
@@ -100,13 +103,14 @@ pub struct Catalog {
 impl Catalog {
     /// A catalog of which nothing is assigned yet.
     #[must_use]
-    pub fn new(name: CatalogName, order: usize, followed: Arc<FollowedCatalog>) -> Self {
+    pub fn new(name: CatalogName, order: usize, followed: Arc<FollowedCatalog>, now: Timestamp) -> Self {
         Self {
             name,
             order,
             followed,
             changed: Bell::default(),
             settings: SettingsInForce::default(),
+            given: Given::since(now),
             introduction: Introduction::default(),
             dropped: AtomicBool::new(false),
             news: watch::Sender::default(),
@@ -202,6 +206,7 @@ impl Catalog {
             ranges: claim.ranges,
             plus: claim.plus,
             minus: claim.minus,
+            sent: Some(self.given.said()),
         })
     }
 

@@ -119,6 +119,7 @@ mod tests {
             ranges,
             plus: Vec::new(),
             minus: Vec::new(),
+            sent: None,
         };
         let url = PublicUrl::parse("http://127.0.0.1:8500").unwrap();
         Peer {

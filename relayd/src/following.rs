@@ -153,7 +153,7 @@ pub(crate) fn propagate(ended: Result<(), JoinError>) {
 async fn open(relay: &Relay, id: CatalogId, name: CatalogName) -> Result<Arc<Catalog>, SyncError> {
     let (store, ledger, now) = (relay.store.clone(), Arc::clone(&relay.ledger), relay.clock.now());
     let followed = off_worker(move || FollowedCatalog::open(id, store, ledger, now)).await?;
-    Ok(Arc::new(Catalog::new(name, relay.catalogs.all().len(), followed)))
+    Ok(Arc::new(Catalog::new(name, relay.catalogs.all().len(), followed, now)))
 }
 
 async fn follow(relay: Arc<Relay>, catalog: Arc<Catalog>, stop: CancellationToken) {

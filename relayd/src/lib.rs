@@ -34,6 +34,7 @@ pub mod directory_api;
 pub mod fill;
 pub mod flight;
 pub mod following;
+pub mod given;
 pub mod housekeeping;
 pub mod import;
 pub mod introduction;

@@ -124,6 +124,7 @@ mod tests {
             ranges: IdRanges::none(),
             plus: Vec::new(),
             minus: Vec::new(),
+            sent: None,
         };
         Inventory {
             v: 1,

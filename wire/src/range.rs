@@ -31,6 +31,17 @@ pub fn parse(headers: &HeaderMap, size: u64) -> Ranges {
     }
 }
 
+/// Whether a request for a representation of `size` bytes wants its first one: if it does not, it is a piece of a download that began
+/// elsewhere.
+#[must_use]
+pub fn wants_first_byte(headers: &HeaderMap, size: u64) -> bool {
+    match parse(headers, size) {
+        Ranges::Whole => true,
+        Ranges::Parts(parts) => parts.first().is_some_and(|part| part.start == 0),
+        Ranges::Unsatisfiable => false,
+    }
+}
+
 /// `None` when the set is malformed or not honoured.
 fn parse_value(value: &[u8], size: u64) -> Option<Ranges> {
     let text = std::str::from_utf8(value).ok()?;
@@ -182,5 +193,21 @@ mod tests {
         fn any_bytes_are_survived(value: Vec<u8>, size: u64) {
             let _ = parse_value(&value, size);
         }
+    }
+
+    #[test]
+    fn a_download_begins_with_its_first_byte() {
+        for (value, wants) in [
+            ("bytes=0-", true),
+            ("bytes=0-99", true),
+            ("bytes=100-", false),
+            ("bytes=-5", false),
+            ("bytes=2000-", false),
+            ("bytes=nonsense", true),
+        ] {
+            let headers = HeaderMap::from_iter([(RANGE, http::HeaderValue::from_static(value))]);
+            assert_eq!(wants_first_byte(&headers, 1000), wants, "{value}");
+        }
+        assert!(wants_first_byte(&HeaderMap::new(), 1000));
     }
 }

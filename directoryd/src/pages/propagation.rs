@@ -81,6 +81,7 @@ mod tests {
             ranges,
             plus: vec![],
             minus: vec![],
+            sent: None,
         };
         let holdings = [
             holding(&[3, 2, 1], Some(2), IdRanges::all()),

@@ -51,6 +51,7 @@ fn announcement(generation: u64, expires: u64) -> Announcement {
         ranges: IdRanges::all(),
         plus: vec![],
         minus: vec![],
+        sent: None,
     };
     let inventory = Inventory {
         v: 1,

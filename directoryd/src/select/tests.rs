@@ -41,6 +41,7 @@ fn holding(heads: &[HeadId], ranges: IdRanges) -> CatalogInventory {
         ranges,
         plus: vec![],
         minus: vec![],
+        sent: None,
     }
 }
 

@@ -193,6 +193,7 @@ impl FakeRelay {
             ranges: IdRanges::all(),
             plus: vec![],
             minus: vec![],
+            sent: None,
         };
         let mut catalogs = vec![holding(*catalog, heads)];
         catalogs.extend(self.selftest.map(|(id, head)| holding(id, &[head])));

@@ -206,12 +206,14 @@ impl Asked<'_> {
                         entry: entry.clone(),
                     })
                 };
-                Ok(body::from_store(request, &meta, reader, rescue))
+                let response = body::from_store(request, &meta, reader, rescue);
+                Ok(self.catalog.given.counted(request, entry.size, response))
             }
             None => {
                 let job = Job::new(self.catalog, self.head, path.clone(), entry);
                 // Boxed, for it is large and rare, and every connection has room for its largest answer.
-                Box::pin(self.miss(relay, request, job, &meta)).await
+                let response = Box::pin(self.miss(relay, request, job, &meta)).await?;
+                Ok(self.catalog.given.counted(request, entry.size, response))
             }
         }
     }

@@ -67,6 +67,7 @@ impl Publisher {
             ranges,
             plus: Vec::new(),
             minus: Vec::new(),
+            sent: None,
         }
     }
 

@@ -228,3 +228,26 @@ async fn what_is_neither_assigned_nor_small_is_refused_before_the_first_byte() {
     assert_eq!(lab.get(&format!("{}/{}/small", relay.url, lab.publisher.pin())).await.status, 200);
     assert_eq!(lab.origin.body_bytes(), 5);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_clients_were_given_is_counted_and_what_relays_pull_is_not() {
+    let large = noise(21, 700_000);
+    let lab = Lab::start(&[("large", &large), ("small", b"0123456789")]).await;
+    let relay = lab.relay().await;
+    relay.until_full(1).await;
+    let at =
+        |path: &str| -> url::Url { format!("{}/{}/{path}", relay.url, lab.publisher.pin()).parse().unwrap() };
+    lab.ask(Ask::get(&at("large"))).await;
+    lab.ask(Ask::get(&at("large")).range(0..1000)).await;
+    lab.ask(Ask::get(&at("large")).range(1000..3000)).await;
+    lab.ask(Ask::get(&at("small"))).await;
+    lab.ask(Ask::head(&at("large"))).await;
+    lab.ask(Ask::get(&at("absent"))).await;
+    let tag = HeaderValue::from_str(&format!("\"{}\"", BlobId::of(&large))).unwrap();
+    assert_eq!(lab.ask(Ask::get(&at("large")).header("if-none-match", tag)).await.status, 304);
+    let pull = Ask::get(&at("large")).range(0..262_144).header("odi-pull", HeaderValue::from_static("held"));
+    assert_eq!(lab.ask(pull).await.status, 206);
+    let inventory = relay.server.relay().inventory(odi_manifest::Timestamp(1)).unwrap();
+    let sent = inventory.catalog(&lab.publisher.id()).unwrap().sent.unwrap();
+    assert_eq!((sent.bodies, sent.bytes), (3, 700_000 + 1000 + 2000 + 10));
+}

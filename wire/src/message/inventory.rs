@@ -58,7 +58,7 @@ pub struct Inventory {
     pub catalogs: Vec<CatalogInventory>,
 }
 
-/// What a relay holds of one catalog: `{cat, full?, plus, fills, minus, ranges, served}`.
+/// What a relay holds of one catalog: `{cat, full?, plus, sent?, fills, minus, ranges, served}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CatalogInventory {
@@ -77,6 +77,22 @@ pub struct CatalogInventory {
     pub plus: Vec<BlobId>,
     /// Blobs in its ranges that it lacks, ascending.
     pub minus: Vec<BlobId>,
+    /// What it has given of the catalog, if it counts that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent: Option<Sent>,
+}
+
+/// What a relay says that it gave of one catalog to ordinary clients: `{bytes, since, bodies}`. The numbers only rise while `since` is
+/// the same. Nobody is chosen, or trusted, for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sent {
+    /// Since when: its start.
+    pub since: Timestamp,
+    /// Downloads that it answered from their first byte on.
+    pub bodies: u64,
+    /// Bytes of all answers' bodies that left.
+    pub bytes: u64,
 }
 
 /// What counts for a relay that names no rate: 100 Mbit/s, in bytes.

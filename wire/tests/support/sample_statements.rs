@@ -3,7 +3,7 @@
 use odi_manifest::{BlobId, CatalogId, HeadId, SigningKey, Timestamp};
 use odi_wire::message::{
     Assign, AssignedCatalog, CatalogInventory, CatalogPattern, IdRanges, Inventory, Leave, PreSharedKey,
-    PublicUrl, RelayReg,
+    PublicUrl, RelayReg, Sent,
 };
 
 pub(crate) fn key(seed: u8) -> SigningKey {
@@ -46,6 +46,7 @@ pub(crate) fn inventory(blobs: u64) -> Inventory {
         ranges: IdRanges::from_prefixes([0, 1, 2, 40_000]),
         plus: ids(blobs),
         minus: ids(1),
+        sent: Some(Sent { since: Timestamp(1_780_000_000), bodies: 12, bytes: 34_567 }),
     };
     Inventory {
         v: 1,

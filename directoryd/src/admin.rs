@@ -9,6 +9,7 @@ use odi_wire::serve::Load;
 
 use crate::answer::status_document;
 use crate::directory::Directory;
+use crate::statistics::Tally;
 
 pub(crate) struct Measured {
     pub(crate) directory: Arc<Directory>,
@@ -44,6 +45,9 @@ impl Examined for Measured {
             let known = status.catalogs.iter().filter_map(|catalog| Some((catalog, catalog.lifetime?)));
             known.map(move |(catalog, lifetime)| (catalog.name.clone(), is(lifetime).into()))
         };
+        let downloads = self.directory.statistics.counts().since_start().by_how();
+        let by_how =
+            |of: fn(Tally) -> u64| downloads.map(|(how, bucket)| (how.to_owned(), of(bucket.counted())));
         let connections = self.load.open_connections() as u64;
         vec![
             Metric::gauge(
@@ -77,6 +81,10 @@ impl Examined for Measured {
                 "The most that may be carried.",
                 status.carry_budget,
             ),
+            Metric::counter("odi_directory_downloads", "Downloads by where the bytes came from.", 0)
+                .by("how", by_how(|tally| tally.downloads)),
+            Metric::counter("odi_directory_downloaded_bytes", "The sizes of what was downloaded.", 0)
+                .by("how", by_how(|tally| tally.bytes)),
             Metric::gauge("odi_directory_connections", "Open client connections.", connections),
         ]
     }

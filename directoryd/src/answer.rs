@@ -7,6 +7,7 @@ mod full;
 mod pages;
 mod redirect;
 mod relays;
+mod statistics;
 mod status;
 mod targets;
 
@@ -67,6 +68,9 @@ async fn api(directory: &Arc<Directory>, request: Request, route: ApiRoute) -> R
         ApiRoute::Holders { catalog } => relays::holders(directory, &request, &catalog).await,
         ApiRoute::Push { catalog } => catalogs::push(directory, request, &catalog).await,
         ApiRoute::Trigger { catalog } => catalogs::trigger(directory, &request, &catalog),
+        ApiRoute::Statistics { of, days, csv } => {
+            statistics::answer(directory, &request, of, days, csv).await
+        }
         ApiRoute::Relays => Ok(relays::list(directory)),
         ApiRoute::Register => relays::register(directory, request).await,
         ApiRoute::Inventory => relays::announce(directory, request).await,

@@ -28,6 +28,9 @@ const RAM_CACHE: Size = Size(64 << 20);
 /// How many copies of everything there are to be unless the operator says otherwise.
 const COPIES: usize = 3;
 
+/// For how many days statistics are kept unless the operator says otherwise: a year can be compared with the one before its end.
+const STATISTICS_DAYS: u32 = 400;
+
 /// A configuration that can be run.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -53,6 +56,8 @@ pub struct Config {
     pub ram_cache: Size,
     /// How many copies of everything its relays are to have, in different networks, where their disks suffice.
     pub copies: usize,
+    /// For how many days statistics are kept.
+    pub statistics_days: u32,
     /// The catalogs that it follows.
     pub catalogs: Vec<CatalogConfig>,
     /// Other directories.

@@ -32,6 +32,7 @@ use crate::relays::{self, Relays};
 use crate::roster::Member;
 use crate::select::Repeats;
 use crate::selftest::SelfTest;
+use crate::statistics::Statistics;
 use crate::throttle::{NetworkThrottle, Pace};
 
 /// Where decoded nodes come from.
@@ -82,6 +83,7 @@ pub(crate) struct Directory {
     pub(crate) placing: Placing,
     pub(crate) fields: Fields,
     pub(crate) heat: Mutex<Heat>,
+    pub(crate) statistics: Statistics,
     /// Something about relays may be due.
     pub(crate) relays_due: Notify,
     /// Relays may have something to hear: a newer head, or other relays and so other assignments.

@@ -42,6 +42,9 @@ pub mod select;
 mod selftest;
 mod tend;
 
+// Numbers.
+pub mod statistics;
+
 // Disk.
 mod upkeep;
 

@@ -8,6 +8,7 @@ mod marks;
 mod network;
 mod propagation;
 mod relay;
+mod traffic;
 
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ pub use marks::Verdict;
 pub use network::{CatalogLine, NetworkPage, RelayLine};
 pub use propagation::{Reach, Spread};
 pub use relay::{HoldingLine, RelayPage, Step};
+pub use traffic::{LATELY_MAX, TRAFFIC_DAYS, Traffic};
 
 use odi_wire::page::Step as TrailStep;
 

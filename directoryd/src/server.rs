@@ -38,6 +38,7 @@ use crate::relays::Relays;
 use crate::roster::{Examined, RosterLimits};
 use crate::select::Repeats;
 use crate::selftest::{SelfTest, SelfTestError};
+use crate::statistics::{self, ArchiveError, Statistics};
 use crate::tend;
 use crate::throttle::NetworkThrottle;
 use crate::upkeep;
@@ -75,6 +76,9 @@ pub enum ServerError {
         /// Why.
         source: Box<SyncError>,
     },
+    /// There is nowhere to count.
+    #[error("the statistics do not open")]
+    Statistics(#[from] ArchiveError),
     /// There is nothing to test relays with.
     #[error("the self-test catalog cannot be published")]
     SelfTest(#[from] SelfTestError),
@@ -160,6 +164,11 @@ impl Server {
         tasks.spawn(async move {
             upkeep::keep_up(kept, stopped).await;
             "keeps the store within its budget"
+        });
+        let (counted, stopped) = (Arc::clone(&directory), stop.clone());
+        tasks.spawn(async move {
+            statistics::keep(counted, stopped).await;
+            "writes statistics"
         });
         if let Some(tls) = tls {
             let stopped = stop.clone();
@@ -268,6 +277,9 @@ fn open_blocking(config: Config, clock: Arc<dyn Clock>, client: Client) -> Resul
     let examined =
         Examined { selftest: Some(selftest.catalog.id()), followed: configured.keys().copied().collect() };
     let relays = Relays::open(&config.data_dir, limits, examined, now).map_err(data_dir)?;
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).map_err(|error| data_dir(std::io::Error::other(error)))?;
+    let statistics = Statistics::open(&config.data_dir, config.statistics_days, secret, now)?;
     Ok(Directory {
         id: identity.public_key(),
         seed: selection_seed(&identity),
@@ -287,6 +299,7 @@ fn open_blocking(config: Config, clock: Arc<dyn Clock>, client: Client) -> Resul
         placing: Placing::default(),
         fields: Fields::default(),
         heat: Mutex::new(Heat::new(&selection_seed(&identity))),
+        statistics,
         config,
         clock,
         identity,

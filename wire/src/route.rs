@@ -16,7 +16,7 @@ use std::fmt;
 use http::Method;
 use odi_manifest::{ArtifactPath, BlobId, Pin};
 
-pub use api::{API_PREFIX, ApiRoute};
+pub use api::{API_PREFIX, ApiRoute, StatisticsOf};
 pub use name::{CatalogName, CatalogRef, NameError, StateName};
 pub use page::PageRoute;
 pub use percent::{PercentError, decode, encode_path, encode_path_plainly, encode_query};

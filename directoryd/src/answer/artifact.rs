@@ -22,6 +22,7 @@ use crate::catalog::resolve::{Found, Resolved, in_newest, in_state};
 use crate::catalog::view::{State, View};
 use crate::directory::Directory;
 use crate::state_rules::CARRIED_BYTES_MAX;
+use crate::statistics::How;
 
 /// Rows of a folder's page.
 const PAGE_ROWS: usize = 2000;
@@ -219,6 +220,7 @@ impl Visit<'_> {
         {
             // What differs among the servable states has one URL per state.
             return if found.settled {
+                self.caller().count(&self.catalog, path, &found.entry, How::Carried, None);
                 Ok(planned.respond_from(&bytes))
             } else {
                 redirect::described(

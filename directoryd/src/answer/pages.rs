@@ -6,6 +6,7 @@ mod catalog;
 mod census;
 mod network;
 mod relay;
+mod traffic;
 
 use std::sync::Arc;
 

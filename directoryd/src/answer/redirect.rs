@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use odi_manifest::Entry;
+use odi_manifest::{Entry, PublicKey};
 use odi_wire::http::header::HeaderName;
 use odi_wire::http::{HeaderValue, StatusCode};
 use odi_wire::refusal::Refusal;
@@ -15,6 +15,7 @@ use odi_wire::serve::Response;
 use crate::catalog::Catalog;
 use crate::catalog::resolve::Found;
 use crate::directory::Directory;
+use crate::statistics::How;
 
 use super::targets::{Caller, Target};
 use crate::select::ROUND;
@@ -30,6 +31,12 @@ pub(super) struct Errand<'a> {
     /// Whether the URL names one state: then a relay has to serve that very one.
     pub(super) pinned: bool,
     pub(super) caller: Caller<'a>,
+}
+
+impl Errand<'_> {
+    fn count(&self, how: How, relay: Option<PublicKey>) {
+        self.caller.count(self.catalog, self.path, &self.found.entry, how, relay);
+    }
 }
 
 /// Why a client goes where it goes, for people who look at headers.
@@ -60,6 +67,7 @@ pub(super) async fn away(directory: &Arc<Directory>, errand: &Errand<'_>) -> Res
         && let Some(relay) = to_relay(directory, errand)
     {
         let response = redirect(&relay.location, errand, Reason::Held)?;
+        errand.count(How::Redirected, Some(relay.relay));
         let host = HeaderValue::from_str(&relay.base).map_err(|_| Refusal::Internal)?;
         return Ok(response.with_header(HeaderName::from_static("x-odi-relay"), host));
     }
@@ -75,7 +83,10 @@ pub(super) async fn away(directory: &Arc<Directory>, errand: &Errand<'_>) -> Res
         .map_err(|wait| Refusal::unavailable("no relay holds it yet, and the origin is spared", wait))?;
     let entry = &errand.found.entry;
     match directory.origins.proven_url(directory, errand.catalog, errand.path, entry, scheme).await {
-        Some(to) => redirect(&to, errand, reason),
+        Some(to) => {
+            errand.count(How::Origin, None);
+            redirect(&to, errand, reason)
+        }
         None => Err(Refusal::unavailable("no relay that is reachable this way holds it yet", SOON)),
     }
 }

@@ -13,7 +13,7 @@ use odi_wire::http::header::CONTENT_TYPE;
 use odi_wire::http::{HeaderValue, StatusCode};
 use odi_wire::message::{
     CBOR, HOLDERS_BYTES_MAX, HOLDERS_MAX, Inventory, JSON, LeaseReply, Leave, RegistrationReply,
-    RelayHolding, RelayReg, RelayState, RelaySummary, Statement, StatementError, encode_holders, open,
+    RelayHolding, RelayReg, RelayState, RelaySummary, Sent, Statement, StatementError, encode_holders, open,
     to_json,
 };
 use odi_wire::off_worker::off_worker;
@@ -92,7 +92,15 @@ pub(super) async fn announce(directory: &Directory, mut request: Request) -> Res
     }
     let relay = inventory.relay;
     let announcement = Announcement { inventory: Arc::new((*inventory).clone()), envelope: body };
+    let sent: Vec<(CatalogId, Sent)> =
+        inventory.catalogs.iter().filter_map(|said| Some((said.cat, said.sent?))).collect();
     let announced = directory.relays.roster().announce(&relay, announcement, now).map_err(refused)?;
+    if matches!(announced, Announced::Lease { .. }) {
+        let mut counts = directory.statistics.counts();
+        for (catalog, sent) in sent.into_iter().filter(|(id, _)| directory.configured.contains_key(id)) {
+            counts.hear(relay, catalog, sent, now);
+        }
+    }
     Ok(json(StatusCode::OK, to_json(&lease_reply(directory, &relay, announced).await)))
 }
 

@@ -1,8 +1,9 @@
 //! From the roster to the relays that a request may be sent to, as whole URLs: what redirects, lists and explanations share.
 
-use odi_manifest::{HeadId, PublicKey};
+use odi_manifest::{Entry, HeadId, PublicKey};
 use odi_wire::http::Method;
 use odi_wire::message::PublicUrl;
+use odi_wire::range;
 use odi_wire::route::{CatalogRef, Query, location, named_path, pinned_path};
 use odi_wire::serve::{Request, Scheme};
 
@@ -13,6 +14,7 @@ use crate::directory::Directory;
 use crate::network::Network;
 use crate::roster::Member;
 use crate::select::{Ask, Candidate, Choice, Field, Ranking, Wanted, Why, choose, rank};
+use crate::statistics::{Download, How};
 
 /// A relay that may answer.
 #[derive(Clone, Debug)]
@@ -63,6 +65,32 @@ impl Caller<'_> {
     /// Whether the caller is about to follow the answer: whoever only looks moves and heats nothing.
     pub(super) fn goes(&self) -> bool {
         self.request.method == Method::GET && !self.query.explain
+    }
+
+    /// Counts a download. Whoever only looks downloads nothing, nor does a request for a later piece of one that was counted.
+    pub(super) fn count(
+        &self,
+        catalog: &Catalog,
+        path: &str,
+        entry: &Entry,
+        how: How,
+        relay: Option<PublicKey>,
+    ) {
+        if !self.goes() || !range::wants_first_byte(&self.request.headers, entry.size) {
+            return;
+        }
+        let download = Download {
+            caller: self.request.peer.ip(),
+            // Nothing here knows where a network sits yet.
+            country: None,
+            catalog: catalog.id(),
+            path,
+            blob: entry.blob,
+            size: entry.size,
+            how,
+            relay,
+        };
+        self.directory.statistics.counts().download(&download, self.directory.clock.now());
     }
 
     /// The relays for an artifact, so many at most. Pinned, they have to serve the very state that was found.

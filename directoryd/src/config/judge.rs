@@ -8,7 +8,7 @@ use toml::Spanned;
 use url::Url;
 
 use super::raw::{RawCatalog, RawConfig, RawPeer};
-use super::{CARRY, COPIES, CatalogConfig, Config, POLL, PeerConfig, RAM_CACHE};
+use super::{CARRY, COPIES, CatalogConfig, Config, POLL, PeerConfig, RAM_CACHE, STATISTICS_DAYS};
 
 /// Nobody's origin wants to be asked more often than this.
 const POLL_MIN: Duration = Duration::from_secs(1);
@@ -16,6 +16,8 @@ const POLL_MIN: Duration = Duration::from_secs(1);
 const POLL_MAX: Duration = Duration::from_secs(86_400);
 /// More copies of everything than this are no insurance any more.
 const COPIES_MAX: usize = 16;
+/// Ten years.
+const STATISTICS_DAYS_MAX: u32 = 3660;
 
 pub(super) fn config(judge: &mut Judge<'_>, raw: RawConfig) -> Option<Config> {
     let tls = RawTls::judge(judge, raw.tls.as_ref(), raw.listen_plain.len());
@@ -30,6 +32,7 @@ pub(super) fn config(judge: &mut Judge<'_>, raw: RawConfig) -> Option<Config> {
     let carry = raw.carry.as_ref().and_then(|text| judge.amount(text, Size::parse));
     let ram_cache = raw.ram_cache.as_ref().and_then(|text| judge.amount(text, Size::parse));
     let copies = raw.copies.as_ref().and_then(|copies| copies_of(judge, copies));
+    let statistics_days = raw.statistics_days.as_ref().and_then(|days| statistics_days_of(judge, days));
     let catalogs = raw.catalog.iter().filter_map(|raw| catalog(judge, raw)).collect();
     judge.distinct(raw.catalog.iter().flat_map(|catalog| [&catalog.name, &catalog.id]));
     let peers = raw.peer.iter().filter_map(|raw| peer(judge, raw)).collect();
@@ -45,10 +48,19 @@ pub(super) fn config(judge: &mut Judge<'_>, raw: RawConfig) -> Option<Config> {
         carry: carry.unwrap_or(CARRY),
         ram_cache: ram_cache.unwrap_or(RAM_CACHE),
         copies: copies.unwrap_or(COPIES),
+        statistics_days: statistics_days.unwrap_or(STATISTICS_DAYS),
         catalogs,
         peers,
         private_addresses: judge.private_addresses(),
     })
+}
+
+fn statistics_days_of(judge: &mut Judge<'_>, days: &Spanned<u32>) -> Option<u32> {
+    let fits = (1..=STATISTICS_DAYS_MAX).contains(days.get_ref());
+    if !fits {
+        judge.fault(days, format!("statistics_days: between 1 and {STATISTICS_DAYS_MAX}"));
+    }
+    fits.then_some(*days.get_ref())
 }
 
 fn catalog(judge: &mut Judge<'_>, raw: &RawCatalog) -> Option<CatalogConfig> {
@@ -160,6 +172,7 @@ url = "https://shasta.example.org"
             ("[tls]", "[tls]\ncertificate = \"/etc/ssl/a.pem\"", "belong together"),
             ("[tls]", "extra_roots = [\"/etc/lab.pem\"]\n[tls]", "--allow-private-addresses"),
             ("carry = \"10 GB\"", "copies = 0", "copies: between 1 and 16"),
+            ("carry = \"10 GB\"", "statistics_days = 0", "statistics_days: between 1 and 3660"),
             ("odi1aaaa", "odi2aaaa", "catalog id"),
             ("\"debian\"", "\"blake3\"", "is not a catalog name"),
             ("[\"https://everest.example.org\"]", "[]", "public_urls: at least one"),

@@ -22,6 +22,7 @@ pub(super) struct RawConfig {
     pub(super) carry: Option<Spanned<String>>,
     pub(super) ram_cache: Option<Spanned<String>>,
     pub(super) copies: Option<Spanned<usize>>,
+    pub(super) statistics_days: Option<Spanned<u32>>,
     #[serde(default)]
     pub(super) extra_roots: Vec<Spanned<PathBuf>>,
     pub(super) tls: Option<Spanned<RawTls>>,

@@ -11,6 +11,8 @@ use serde::Serialize;
 use super::marks::{self, Verdict};
 use super::network::copies;
 use super::propagation::Reach;
+use super::traffic::{self, Traffic};
+use crate::statistics::Line;
 
 /// The whole page.
 #[derive(Clone, Debug, Serialize)]
@@ -60,6 +62,10 @@ pub struct CatalogPage {
     pub followers: u32,
     /// Those relays, the most chosen first; [`LINES_MAX`](super::LINES_MAX) at most.
     pub holders: Vec<HolderLine>,
+    /// What was downloaded of it on the last days.
+    pub traffic: Traffic,
+    /// What of it was downloaded most lately; [`LATELY_MAX`](super::LATELY_MAX) at most.
+    pub lately: Vec<Line>,
     /// How people point their clients at it here.
     pub clients: Vec<ClientInstructions>,
 }
@@ -146,6 +152,10 @@ impl CatalogPage {
             (self.heads())
             h2 { "Relays that hold it" }
             (self.holders())
+            h2 { "Downloaded most" }
+            (traffic::lately(&self.name, &self.lately))
+            h2 { "Downloads" }
+            (self.traffic.to_html(false))
             h2 { "What it is" }
             (self.facts())
             footer { p { a href="?json" { "This page as JSON" } ". The records themselves are under " code { "/odi/v1/catalogs/" (self.id) "/" } } }

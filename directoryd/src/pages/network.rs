@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::marks::{self, Verdict};
 use super::propagation::Reach;
+use super::traffic::Traffic;
 
 /// The whole page.
 #[derive(Clone, Debug, Serialize)]
@@ -33,6 +34,8 @@ pub struct NetworkPage {
     pub relays: Vec<RelayLine>,
     /// What the weights of all relays that are chosen add up to.
     pub weights: u64,
+    /// What was downloaded on the last days.
+    pub traffic: Traffic,
     /// The other directories that it follows.
     pub peers: Vec<PeerStatus>,
 }
@@ -101,11 +104,13 @@ impl NetworkPage {
             (self.catalogs())
             h2 { "Relays" }
             (self.relays())
+            h2 { "Downloads" }
+            (self.traffic.to_html(false))
             @if !self.peers.is_empty() { h2 { "Other directories" } (self.peers()) }
             footer {
                 p { "odi-directoryd " (self.version) ", up since " (date(self.started)) ". Key " code.key { (self.id) } }
                 p { "As JSON: " a href="/?json" { "this page" } ", " a href="/odi/v1/status" { "status" } ", "
-                    a href="/odi/v1/catalogs" { "catalogs" } ", " a href="/odi/v1/relays" { "relays" } }
+                    a href="/odi/v1/catalogs" { "catalogs" } ", " a href="/odi/v1/relays" { "relays" } ", " a href="/odi/v1/statistics/total" { "statistics" } " (" a href="/odi/v1/statistics/total?csv" { "CSV" } ")" }
             }
         };
         page(&format!("{host}: ODI directory"), &[], &content)

@@ -8,6 +8,7 @@ use odi_wire::route::PageRoute;
 use serde::Serialize;
 
 use super::marks::{self, Verdict};
+use super::traffic::Traffic;
 
 /// The whole page.
 #[derive(Clone, Debug, Serialize)]
@@ -55,6 +56,8 @@ pub struct RelayPage {
     pub caps: Vec<String>,
     /// What it says that it holds.
     pub catalogs: Vec<HoldingLine>,
+    /// What was downloaded from it on the last days.
+    pub traffic: Traffic,
     /// Relays that say it gave them wrong bytes.
     pub reported_by: Vec<PublicKey>,
     /// Relays of which it says so.
@@ -122,6 +125,8 @@ impl RelayPage {
             (self.choice())
             h2 { "What it holds" }
             (self.holdings())
+            h2 { "Downloads from it" }
+            (self.traffic.to_html(true))
             h2 { "What is known of it" }
             (self.facts())
             footer { p { a href="?json" { "This page as JSON" } } }

@@ -9,6 +9,7 @@ use odi_wire::message::{
 use super::*;
 use crate::documents::{Explained, Explanation, PassedOver};
 use crate::select::Why;
+use crate::statistics::{Day, Line, Tally};
 
 const NOW: Timestamp = Timestamp(1_795_365_600);
 /// What every text of strangers is in the hostile pages.
@@ -32,6 +33,19 @@ fn status(seq: u64) -> HeadStatus {
         bytes: 2_345_678_901,
         expires: Timestamp(NOW.0 + 86_400 * 60),
     }
+}
+
+fn traffic() -> Traffic {
+    let today = Day::of(NOW);
+    let tally = |downloads| Some(Tally { downloads, bytes: downloads * 1000 });
+    let line = |back, redirected| Line {
+        day: Some(today.back(back)),
+        carried: tally(10),
+        redirected,
+        confirmed: tally(900),
+        ..Line::default()
+    };
+    Traffic { today, days: vec![line(3, tally(990)), line(0, None)] }
 }
 
 fn network(text: impl Fn(&str) -> String) -> NetworkPage {
@@ -84,6 +98,7 @@ fn network(text: impl Fn(&str) -> String) -> NetworkPage {
             line(2, RelayState::Quarantined, Some(Why::Quarantined), 0),
         ],
         weights: 400,
+        traffic: traffic(),
         peers: vec![
             PeerStatus {
                 url: text("https://shasta.example/"),
@@ -155,6 +170,13 @@ fn catalog(text: impl Fn(&str) -> String) -> CatalogPage {
                 lacks: 0,
             },
         ],
+        traffic: Traffic::none(Day::of(NOW)),
+        lately: vec![Line {
+            path: Some(text("pool/h/hello.deb")),
+            downloads: Some(120),
+            size: Some(5000),
+            ..Line::default()
+        }],
         clients: vec![ClientInstructions {
             name: text("apt"),
             text: text("deb https://everest.example/debian/ stable main"),
@@ -203,6 +225,7 @@ fn of_relay(text: impl Fn(&str) -> String) -> RelayPage {
                 lacks: 0,
             },
         ],
+        traffic: traffic(),
         reported_by: vec![relay(2)],
         bans: vec![],
     }

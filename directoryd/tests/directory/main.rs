@@ -24,6 +24,7 @@ mod resuming;
 mod selftest;
 mod settings;
 mod states;
+mod statistics;
 mod unwritable;
 mod upkeep;
 mod weighing;

@@ -35,6 +35,7 @@ async fn the_numbers_are_those_of_the_status() {
     relay.hold(&pin, &[("big", &big), ("small", b"1234567")]);
     relay.join(&world, &publisher.id, &[publisher.newest().id()]).await;
     let carried = world.carried_bytes().await;
+    world.sent("/world/big").await;
 
     let reply = world.admin("/metrics").await;
     assert_eq!(reply.status, StatusCode::OK);
@@ -47,6 +48,8 @@ async fn the_numbers_are_those_of_the_status() {
         "odi_directory_relays{state=\"unproven\"} 0".to_owned(),
         "odi_directory_catalog_seq{catalog=\"world\"} 1".to_owned(),
         format!("odi_directory_carried_bytes {carried}"),
+        "odi_directory_downloads_total{how=\"redirected\"} 1".to_owned(),
+        format!("odi_directory_downloaded_bytes_total{{how=\"redirected\"}} {}", big.len()),
         "odi_directory_carry_budget_bytes 5000000".to_owned(),
     ] {
         assert!(shown.lines().any(|line| line == sample), "{sample}:\n{shown}");
@@ -68,6 +71,7 @@ async fn every_metric_is_on_the_page_and_everything_there_is_measured() {
         .skip(1)
         .step_by(2)
         .filter_map(|name| name.split('{').next())
+        .map(|name| name.strip_suffix("_total").unwrap_or(name))
         .filter(|name| name.starts_with("odi_directory_"))
         .collect();
     assert_eq!(measured, named);

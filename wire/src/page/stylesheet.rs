@@ -33,6 +33,9 @@ th,td{padding:.45rem .8rem;vertical-align:top;border-bottom:1px solid var(--line
 tr:last-child td{border-bottom:0}\
 .n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}time,.part,.state{white-space:nowrap}\
 td small{display:block;color:var(--soft);font-size:.85rem}\
+svg.traffic{display:block;width:100%;height:7rem;background:var(--paper);border:1px solid var(--line);border-radius:.5rem;padding:.3rem;\
+fill:var(--link)}\
+summary{cursor:pointer;color:var(--link)}\
 meter{width:4.5rem;height:.7rem;vertical-align:middle}\
 .state{border-radius:1rem;padding:.05rem .55rem;font-size:.85rem;border:1px solid currentColor}\
 .good{color:var(--good)}.warn{color:var(--warn)}.bad{color:var(--bad)}.off{color:var(--soft)}\

@@ -69,6 +69,15 @@ pub enum ApiRoute {
         /// The catalog.
         catalog: CatalogId,
     },
+    /// `GET statistics/{of}?days=N&csv`: what was downloaded.
+    Statistics {
+        /// By what.
+        of: StatisticsOf,
+        /// Over how many days, today the last.
+        days: u32,
+        /// As CSV instead of JSON.
+        csv: bool,
+    },
     /// `GET relays`: the relays, for people.
     Relays,
     /// `POST relays`: register me.
@@ -86,6 +95,26 @@ pub enum ApiRoute {
     Notify,
 }
 
+/// By what downloads are told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatisticsOf {
+    /// `total`: not at all.
+    Total,
+    /// `catalogs`.
+    Catalogs,
+    /// `relays`.
+    Relays,
+    /// `countries`, of callers of whom it is known.
+    Countries,
+    /// `artifacts`: by day, those with the most.
+    Artifacts,
+    /// `lately`: the artifacts with the most lately; a download counts half after a day.
+    Lately,
+}
+
+/// Over how many days, if the caller does not say.
+const STATISTICS_DAYS: u32 = 30;
+
 /// Reads what follows `/odi/`.
 pub(super) fn parse(method: &Method, rest: &str, query: &str) -> Result<ApiRoute, Refusal> {
     let path = rest.strip_prefix("v1/").ok_or(Refusal::NotFound)?;
@@ -100,6 +129,7 @@ pub(super) fn parse(method: &Method, rest: &str, query: &str) -> Result<ApiRoute
         },
         Some(("relays", "inventory")) => ApiRoute::Inventory,
         Some(("relays", "leave")) => ApiRoute::Leave,
+        Some(("statistics", of)) => statistics(of, query)?,
         Some(("relays", rest)) => {
             let key = rest.strip_suffix("/assignment").and_then(|hex| HEXLOWER.decode(hex.as_bytes()).ok());
             let relay = key.and_then(|key| key.try_into().ok()).ok_or(Refusal::NotFound)?;
@@ -117,6 +147,21 @@ pub(super) fn parse(method: &Method, rest: &str, query: &str) -> Result<ApiRoute
     } else {
         Err(Refusal::MethodNotAllowed { allow })
     }
+}
+
+fn statistics(of: &str, query: &str) -> Result<ApiRoute, Refusal> {
+    let of = match of {
+        "total" => StatisticsOf::Total,
+        "catalogs" => StatisticsOf::Catalogs,
+        "relays" => StatisticsOf::Relays,
+        "countries" => StatisticsOf::Countries,
+        "artifacts" => StatisticsOf::Artifacts,
+        "lately" => StatisticsOf::Lately,
+        _ => return Err(Refusal::NotFound),
+    };
+    let value = |wanted: &str| parameters(query).find(|(key, _)| *key == wanted).map(|(_, value)| value);
+    let days = parsed(value("days"), "days")?.unwrap_or(STATISTICS_DAYS);
+    Ok(ApiRoute::Statistics { of, days, csv: value("csv").is_some() })
 }
 
 fn of_catalog(catalog: CatalogId, item: &str, query: &str) -> Result<ApiRoute, Refusal> {

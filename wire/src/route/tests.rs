@@ -138,6 +138,12 @@ fn api_table() {
     assert_eq!(api(post, "/odi/v1/relays"), Ok(ApiRoute::Register));
     assert_eq!(api(post, "/odi/v1/relays/inventory"), Ok(ApiRoute::Inventory));
     assert_eq!(api(get, "/odi/v1/relays/inventory"), Err(405));
+    let statistics = |of, days, csv| Ok(ApiRoute::Statistics { of, days, csv });
+    assert_eq!(api(get, "/odi/v1/statistics/total"), statistics(StatisticsOf::Total, 30, false));
+    assert_eq!(api(get, "/odi/v1/statistics/lately?csv&days=7"), statistics(StatisticsOf::Lately, 7, true));
+    assert_eq!(api(get, "/odi/v1/statistics/callers"), Err(404));
+    assert_eq!(api(get, "/odi/v1/statistics/total?days=-1"), Err(400));
+    assert_eq!(api(post, "/odi/v1/statistics/total"), Err(405));
     assert_eq!(api(get, &format!("/odi/v1/relays/{HEX}/assignment")).map(|_| ()), Ok(()));
     assert_eq!(api(get, "/odi/v1/relays/af/assignment"), Err(404));
     assert_eq!(

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use odi_wire::message::{CatalogInventory, DOCUMENT_VERSION};
 
 use super::census::{Census, Seen};
+use super::traffic;
 use crate::answer::status::{clients, head_status, url_of};
 use crate::catalog::Catalog;
 use crate::catalog::lifetime::Terms;
 use crate::catalog::view::{State, View};
 use crate::directory::Directory;
 use crate::pages::{CatalogPage, HeadLine, HeadState, HolderLine, LINES_MAX, Spread};
+use crate::statistics::Subject;
 
 pub(super) fn gather(directory: &Directory, catalog: &Catalog) -> CatalogPage {
     let now = directory.clock.now();
@@ -40,6 +42,8 @@ pub(super) fn gather(directory: &Directory, catalog: &Catalog) -> CatalogPage {
         heads: heads(&view, &spread),
         followers: u32::try_from(followers().count()).unwrap_or(u32::MAX),
         holders: followers().take(LINES_MAX).map(|(seen, holding)| holder(seen, holding, &spread)).collect(),
+        traffic: traffic::of(directory, Subject::Catalog(id)),
+        lately: traffic::lately(directory, catalog, now),
         clients: clients(catalog, &url),
         url,
     }

@@ -4,11 +4,13 @@ use odi_manifest::{HeadId, Timestamp};
 use odi_wire::message::{DOCUMENT_VERSION, RelayHolding};
 
 use super::census::{Census, Seen};
+use super::traffic;
 use crate::answer::status::{count_relays, head_status, own_urls};
 use crate::catalog::Catalog;
 use crate::catalog::lifetime::Terms;
 use crate::directory::Directory;
 use crate::pages::{CatalogLine, LINES_MAX, NetworkPage, RelayLine, Spread};
+use crate::statistics::Subject;
 
 pub(super) fn gather(directory: &Directory) -> NetworkPage {
     let now = directory.clock.now();
@@ -24,6 +26,7 @@ pub(super) fn gather(directory: &Directory) -> NetworkPage {
         catalogs: directory.configured.values().map(|catalog| of_catalog(catalog, &census, now)).collect(),
         relays: census.relays.iter().take(LINES_MAX).map(|relay| of_relay(directory, relay)).collect(),
         weights: census.weights,
+        traffic: traffic::of(directory, Subject::All),
         peers: directory.peers.iter().map(|peer| peer.status()).collect(),
     }
 }

@@ -6,9 +6,11 @@ use odi_manifest::{PublicKey, Timestamp};
 use odi_wire::message::{CatalogInventory, DOCUMENT_VERSION, Inventory, RelayState};
 
 use super::census::Census;
+use super::traffic;
 use crate::directory::Directory;
 use crate::pages::{HoldingLine, LINES_MAX, RelayPage, Step};
 use crate::roster::{Member, Registration, RosterLimits, Stage, Standing};
+use crate::statistics::Subject;
 
 /// `None` if this directory does not know the relay.
 pub(super) fn gather(directory: &Directory, relay: &PublicKey) -> Option<RelayPage> {
@@ -16,6 +18,7 @@ pub(super) fn gather(directory: &Directory, relay: &PublicKey) -> Option<RelayPa
     let census = Census::take(directory, now);
     let seen = census.relays.iter().find(|seen| seen.relay == *relay)?;
     let said = seen.said.as_deref();
+    let traffic = traffic::of(directory, Subject::Relay(*relay));
     let page = {
         let roster = directory.relays.roster();
         let member = roster.member(relay)?;
@@ -41,6 +44,7 @@ pub(super) fn gather(directory: &Directory, relay: &PublicKey) -> Option<RelayPa
             announced: said.map(|said| said.t),
             caps: said.map(|said| said.caps.clone()).unwrap_or_default(),
             catalogs: Vec::new(),
+            traffic,
             reported_by: reporters(&census, relay),
             bans: said.map(|said| said.bans.clone()).unwrap_or_default(),
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use odi_wire::admin::Examined;
-use odi_wire::message::Lifetime;
+use odi_wire::message::{CatalogFreshness, FreshnessState, Lifetime};
 use odi_wire::metrics::Metric;
 use odi_wire::serve::Load;
 
@@ -48,6 +48,12 @@ impl Examined for Measured {
         let downloads = self.directory.statistics.counts().since_start().by_how();
         let by_how =
             |of: fn(Tally) -> u64| downloads.map(|(how, bucket)| (how.to_owned(), of(bucket.counted())));
+        let witnessed = |measure: fn(&CatalogFreshness) -> u64| {
+            let known =
+                status.catalogs.iter().filter_map(|catalog| Some((catalog, catalog.freshness.as_ref()?)));
+            let asked = known.filter(|(_, freshness)| freshness.state != FreshnessState::Unprotected);
+            asked.map(move |(catalog, freshness)| (catalog.name.clone(), measure(freshness)))
+        };
         let connections = self.load.open_connections() as u64;
         vec![
             Metric::gauge(
@@ -71,6 +77,10 @@ impl Examined for Measured {
                 0,
             )
             .by("catalog", lifetimes(|lifetime| lifetime == Lifetime::Ended)),
+            Metric::gauge("odi_directory_catalog_fresh", "1 if a quorum of its witnesses vouched lately.", 0)
+                .by("catalog", witnessed(|freshness| (freshness.state == FreshnessState::Fresh).into())),
+            Metric::gauge("odi_directory_catalog_witnesses", "Witnesses that vouched lately.", 0)
+                .by("catalog", witnessed(|freshness| freshness.vouching.into())),
             Metric::gauge(
                 "odi_directory_carried_bytes",
                 "Bytes of small artifacts carried.",

@@ -10,6 +10,7 @@ mod relays;
 mod statistics;
 mod status;
 mod targets;
+mod testimony;
 
 use std::error::Error;
 use std::sync::Arc;
@@ -56,6 +57,9 @@ async fn api(directory: &Arc<Directory>, request: Request, route: ApiRoute) -> R
         ApiRoute::Status => Ok(status::status(directory)),
         ApiRoute::Catalogs => Ok(status::catalogs(directory)),
         ApiRoute::Head { catalog, after, wait } => catalogs::head(directory, &catalog, after, wait).await,
+        ApiRoute::Testimony { catalog, unlike, wait } => {
+            testimony::testimony(directory, &catalog, unlike, wait).await
+        }
         ApiRoute::Layout { catalog, item: LayoutPath::Chunks(blob), size, .. } => {
             catalogs::chunks(directory, &request, &catalog, &blob, size).await
         }

@@ -4,6 +4,7 @@ pub(crate) mod follow;
 pub(crate) mod kept;
 pub(crate) mod lifetime;
 pub mod resolve;
+mod testimony;
 pub mod view;
 mod withdrawn;
 
@@ -12,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use odi_manifest::{BlobId, CatalogId, HeadId, Nodes, RevId, Timestamp};
 use odi_wire::catalog_settings::SettingsInForce;
+use odi_wire::message::OwnWord;
 use odi_wire::route::CatalogName;
 use odi_wire::sync::{CatalogState, FollowedCatalog};
 use tokio::sync::{Notify, watch};
@@ -37,6 +39,10 @@ pub struct Catalog {
     standing: Mutex<Standing>,
     /// What the operator has been told of its dates.
     told: Mutex<lifetime::Told>,
+    /// Counts cosignatures and proofs as they come.
+    words: watch::Sender<u64>,
+    /// What this directory does as a witness, if it is one.
+    own_word: Mutex<Option<OwnWord>>,
     /// Asks the follower to look at the origin now.
     pub(crate) wake: Notify,
     /// Held by whoever advances the catalog: its poll, or a push.
@@ -65,6 +71,8 @@ impl Catalog {
             samples: Mutex::default(),
             standing: Mutex::default(),
             told: Mutex::default(),
+            words: watch::Sender::default(),
+            own_word: Mutex::default(),
             wake: Notify::new(),
             advancing: tokio::sync::Mutex::default(),
         }

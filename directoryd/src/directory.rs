@@ -88,6 +88,8 @@ pub(crate) struct Directory {
     pub(crate) relays_due: Notify,
     /// Relays may have something to hear: a newer head, or other relays and so other assignments.
     pub(crate) news: Notify,
+    /// There may be a head to vouch for.
+    pub(crate) to_witness: Notify,
     /// The store may have something to drop.
     pub(crate) upkeep_due: Notify,
     pub(crate) carry: Carry,

@@ -22,7 +22,9 @@ mod throttle;
 
 // Catalogs and their states.
 pub mod catalog;
+mod peers;
 pub mod state_rules;
+mod witness;
 
 // Relays.
 mod challenge;
@@ -30,7 +32,6 @@ mod fields;
 pub mod heat;
 mod network;
 mod notify;
-mod peers;
 pub mod placement;
 mod placing;
 mod probe;

@@ -4,6 +4,7 @@
 
 mod artifact;
 mod catalog;
+mod freshness;
 mod marks;
 mod network;
 mod propagation;

@@ -4,16 +4,16 @@
 //! A peer is believed nothing: what it shows is judged by the catalog's own signatures, like anybody's. Its configured key only
 //! says that it is the one that was meant.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use odi_manifest::{CatalogId, PublicKey, Timestamp};
+use odi_manifest::{BlobId, CatalogId, Mark, PublicKey, Timestamp};
 use odi_wire::chain;
 use odi_wire::client::{Ask, Client};
 use odi_wire::message::{DOCUMENT_BYTES_MAX, DaemonKind, PeerStatus, WellKnown, from_json};
 use odi_wire::route::WELL_KNOWN;
-use odi_wire::sync::SyncSource;
+use odi_wire::sync::{SyncSource, Testified};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -25,6 +25,8 @@ use crate::directory::Directory;
 const LONG_POLL: Duration = Duration::from_secs(50);
 /// How often a peer is asked whether it has a catalog by now.
 const ASK_AGAIN: Duration = Duration::from_secs(10);
+/// How long after an answer the next one is asked for, so that a peer that never waits is not asked without end.
+const PACE: Duration = Duration::from_millis(100);
 /// After a failure a peer is asked again this late, then twice as late each time up to the second.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(120));
 
@@ -43,12 +45,14 @@ struct Standing {
     heard: Option<Timestamp>,
     /// By catalog: one that it refuses says nothing of the others.
     faults: BTreeMap<CatalogId, String>,
+    /// Catalogs of which it has said all that it has to say since the start.
+    told: BTreeSet<CatalogId>,
 }
 
 /// What came of a look at a peer.
 enum Looked {
-    /// It answered about the catalog.
-    Heard,
+    /// It answered about the catalog; the hash of its testimony.
+    Heard(BlobId),
     /// It does not have the catalog, as not every directory has every one.
     NotOffered,
 }
@@ -61,7 +65,7 @@ impl Peer {
 
     /// How it is doing, for people and tools.
     pub(crate) fn status(&self) -> PeerStatus {
-        let Standing { id, heard, faults } = self.standing().clone();
+        let Standing { id, heard, faults, told: _ } = self.standing().clone();
         PeerStatus { url: self.url.to_string(), id, heard, fault: faults.into_values().next() }
     }
 
@@ -81,10 +85,16 @@ impl Peer {
         Ok(said)
     }
 
+    /// Whether it has said, since the start, all that it has to say of a catalog.
+    pub(crate) fn has_told_of(&self, catalog: &CatalogId) -> bool {
+        self.standing().told.contains(catalog)
+    }
+
     fn heard(&self, catalog: &Catalog, now: Timestamp) {
         let mut standing = self.standing();
         standing.heard = Some(now);
         standing.faults.remove(&catalog.id());
+        standing.told.insert(catalog.id());
     }
 
     /// Notes why a catalog is not followed here; told once as long as it stays the same.
@@ -128,60 +138,87 @@ pub(crate) async fn follow(
     stop: CancellationToken,
 ) {
     let mut retry = RETRY.0;
-    let mut is_known = false;
+    let mut known = None;
     loop {
-        let look = look(&directory, &catalog, &peer, &mut is_known);
+        let look = look(&directory, &catalog, &peer, known);
         let Some(looked) = stop.run_until_cancelled(look).await else { return };
-        let (pause, next) = match looked {
+        let pause = match looked {
             Ok(looked) => {
                 peer.heard(&catalog, directory.clock.now());
-                (if matches!(looked, Looked::Heard) { Duration::ZERO } else { ASK_AGAIN }, RETRY.0)
+                directory.to_witness.notify_one();
+                retry = RETRY.0;
+                known = match looked {
+                    Looked::Heard(hash) => Some(hash),
+                    Looked::NotOffered => None,
+                };
+                if known.is_some() { PACE } else { ASK_AGAIN }
             }
             Err(fault) => {
-                is_known = false;
+                known = None;
                 peer.failed(&catalog, fault);
-                (retry, (retry * 2).min(RETRY.1))
+                let pause = retry;
+                retry = (retry * 2).min(RETRY.1);
+                pause
             }
         };
-        retry = next;
         if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
             return;
         }
     }
 }
 
-/// Waits for news at a peer and takes it.
+/// Waits until a peer testifies something else than is known, and takes what is news in it.
 async fn look(
     directory: &Arc<Directory>,
     catalog: &Arc<Catalog>,
     peer: &Peer,
-    is_known: &mut bool,
+    known: Option<BlobId>,
 ) -> Result<Looked, String> {
-    if !*is_known {
+    if known.is_none() {
         let said = peer.identify(directory).await?;
         if said.catalogs.iter().all(|served| served.id != catalog.id()) {
             return Ok(Looked::NotOffered);
         }
-        *is_known = true;
-        // Known as soon as it is there, not when there is news.
-        peer.heard(catalog, directory.clock.now());
     }
     let source = SyncSource::directory(peer.url.clone(), &catalog.id());
     let waiting = source.clone().waiting(LONG_POLL);
     // Without the catalog's lock: the origin and pushes go on meanwhile.
-    let has_news = directory.sync.has_news(catalog.followed(), &waiting).await;
-    if !has_news.map_err(|error| chain::of(&error))? {
-        return Ok(Looked::Heard);
-    }
-    let before = newest(catalog);
-    follow::advance(directory, catalog, &source).await.map_err(|error| chain::of(&error))?;
-    if newest(catalog) == before {
-        // Else it would be asked again at once, for ever.
-        return Err("it shows another head that is not newer".to_owned());
-    }
-    Ok(Looked::Heard)
+    let testified = directory.sync.testimony(&waiting, known.as_ref()).await;
+    let Some(testified) = testified.map_err(|error| chain::of(&error))? else {
+        return known.map(Looked::Heard).ok_or_else(|| "it says nothing of the catalog".to_owned());
+    };
+    let adopted = if may_be_news(catalog, &testified) {
+        follow::advance(directory, catalog, &source).await.map_err(|error| chain::of(&error))
+    } else {
+        Ok(())
+    };
+    // A head that is refused, or not to be had whole, does not make what others vouch for worth less.
+    take_words(directory, catalog, &testified).await?;
+    adopted.map(|()| Looked::Heard(testified.hash))
 }
 
-fn newest(catalog: &Catalog) -> Option<odi_manifest::HeadId> {
-    catalog.followed().state().newest().map(|head| head.id)
+/// Whether it claims a newer root, or another head than ours and not below it.
+fn may_be_news(catalog: &Catalog, testified: &Testified) -> bool {
+    let Some(recorded) = catalog.recorded() else { return true };
+    if testified.testimony.rver > recorded.trust.root().version {
+        return true;
+    }
+    let Some(head) = testified.head() else { return false };
+    let held = recorded.standing().map(|held| Mark::of(&recorded.trust, held));
+    let place = (head.claims().epoch, head.claims().seq);
+    held.is_none_or(|held| place >= held.place() && head.id() != held.head)
+}
+
+/// Keeps who vouches for what.
+async fn take_words(
+    directory: &Arc<Directory>,
+    catalog: &Arc<Catalog>,
+    testified: &Testified,
+) -> Result<(), String> {
+    let (sync, now) = (&directory.sync, directory.clock.now());
+    let words = sync.keep_cosignatures(catalog.followed(), &testified.testimony, now).await;
+    if words.map_err(|error| chain::of(&error))? > 0 {
+        catalog.told_more();
+    }
+    Ok(())
 }

@@ -160,6 +160,11 @@ impl Server {
             crate::fields::keep_laid_out(laid_out, stopped).await;
             "lays out who holds what"
         });
+        let (witness, stopped) = (Arc::clone(&directory), stop.clone());
+        tasks.spawn(async move {
+            crate::witness::keep(witness, stopped).await;
+            "vouches for heads"
+        });
         let (kept, stopped) = (Arc::clone(&directory), stop.clone());
         tasks.spawn(async move {
             upkeep::keep_up(kept, stopped).await;
@@ -293,6 +298,7 @@ fn open_blocking(config: Config, clock: Arc<dyn Clock>, client: Client) -> Resul
         relays_due: Notify::new(),
         upkeep_due: Notify::new(),
         news: Notify::new(),
+        to_witness: Notify::new(),
         nodes: store.nodes(),
         peers: config.peers.iter().map(|peer| Arc::new(Peer::new(peer))).collect(),
         relays: Arc::new(relays),

@@ -5,7 +5,7 @@
 
 use crate::cbor::{CborError, Reader, Writer};
 use crate::head::Head;
-use crate::ids::CatalogId;
+use crate::ids::{CatalogId, HeadId};
 use crate::record::{RecordError, Unverified};
 use crate::root::Root;
 use crate::trust::{ROOTS_MAX, RootRefusal, TrustRoot};
@@ -87,6 +87,12 @@ impl Equivocation {
     #[must_use]
     pub const fn heads(&self) -> &[Unverified<Head>; 2] {
         &self.heads
+    }
+
+    /// Their ids, in the same order.
+    #[must_use]
+    pub fn head_ids(&self) -> [HeadId; 2] {
+        self.heads.each_ref().map(|head| head.id())
     }
 
     /// The proof's one encoding.

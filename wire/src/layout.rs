@@ -61,6 +61,15 @@ pub enum LayoutPath {
     Blob(BlobId),
     /// `nodes/HEX`: one node of a manifest; directories only.
     Node(NodeId),
+    /// `testimony`: the newest head, who vouches for it, and which proofs of equivocation there are; directories only.
+    Testimony,
+    /// `equivocations/HEX-HEX`: a proof that these two heads contradict each other; directories only.
+    Equivocation {
+        /// The head with the smaller id.
+        first: HeadId,
+        /// The other one.
+        second: HeadId,
+    },
 }
 
 /// A text that is no path of the layout.
@@ -84,6 +93,8 @@ impl fmt::Display for LayoutPath {
             Self::Chunks(blob) => write_sharded(f, "chunks", blob),
             Self::Blob(blob) => write_sharded(f, "blobs", blob),
             Self::Node(node) => write!(f, "nodes/{node}"),
+            Self::Testimony => f.write_str("testimony"),
+            Self::Equivocation { first, second } => write!(f, "equivocations/{first}-{second}"),
         }
     }
 }
@@ -104,7 +115,11 @@ impl FromStr for LayoutPath {
 
 fn parse(text: &str) -> Option<LayoutPath> {
     let Some((folder, rest)) = text.split_once('/') else {
-        return (text == "head").then_some(LayoutPath::Head);
+        return match text {
+            "head" => Some(LayoutPath::Head),
+            "testimony" => Some(LayoutPath::Testimony),
+            _ => None,
+        };
     };
     match folder {
         "roots" => number(rest).filter(|version| *version > 0).map(LayoutPath::Root),
@@ -121,6 +136,10 @@ fn parse(text: &str) -> Option<LayoutPath> {
         "chunks" => sharded(rest).map(LayoutPath::Chunks),
         "blobs" => sharded(rest).map(LayoutPath::Blob),
         "nodes" => rest.parse().ok().map(LayoutPath::Node),
+        "equivocations" => {
+            let (first, second) = rest.split_once('-')?;
+            Some(LayoutPath::Equivocation { first: first.parse().ok()?, second: second.parse().ok()? })
+        }
         _ => None,
     }
 }
@@ -158,6 +177,11 @@ mod tests {
             id.prop_map(|id| LayoutPath::Chunks(BlobId::from_bytes(id))),
             id.prop_map(|id| LayoutPath::Blob(BlobId::from_bytes(id))),
             id.prop_map(|id| LayoutPath::Node(NodeId::from_bytes(id))),
+            Just(LayoutPath::Testimony),
+            (id, id).prop_map(|(first, second)| LayoutPath::Equivocation {
+                first: HeadId::from_bytes(first),
+                second: HeadId::from_bytes(second)
+            }),
         ]
     }
 

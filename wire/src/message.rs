@@ -8,6 +8,7 @@ mod assignment;
 mod catalog_pattern;
 mod challenge;
 mod document;
+mod freshness;
 mod holders;
 mod id_ranges;
 mod inventory;
@@ -20,6 +21,7 @@ mod registration;
 mod roster;
 mod statement;
 mod status;
+mod testimony;
 
 pub use assignment::{
     ASSIGNED_BLOBS_MAX, ASSIGNED_CATALOGS_MAX, Assign, AssignedCatalog, CATALOG_NAME_BYTES_MAX,
@@ -31,6 +33,7 @@ pub use document::{
     CatalogSummary, DOCUMENT_BYTES_MAX, DOCUMENT_VERSION, DaemonKind, DocumentError, JSON, ServedCatalog,
     WellKnown, from_json, to_json,
 };
+pub use freshness::{CatalogFreshness, FreshnessState, OwnWord, WitnessWord};
 pub use holders::{HOLDERS_BYTES_MAX, HOLDERS_MAX, decode_holders, encode_holders};
 pub use id_ranges::{ID_RANGES_MAX, ID_SPACE, IdRanges, IdRangesError, prefix_of};
 pub use inventory::{
@@ -49,3 +52,4 @@ pub use status::{
     BudgetStatus, DirectoryCatalog, DirectoryLink, DirectoryStatus, HeadStatus, Lifetime, PeerStatus,
     RelayCatalog, RelayCounts, RelayStatus, STATUS_LIST_MAX, SourceStatus,
 };
+pub use testimony::{TESTIMONY_BYTES_MAX, TESTIMONY_COSIGS_MAX, TESTIMONY_PROOFS_MAX, Testimony};

@@ -16,6 +16,7 @@ mod records;
 mod resuming;
 mod retained;
 mod source;
+mod testimony;
 mod tree_sync;
 
 pub use client::{Advance, PushOutcome, SyncClient, SyncOutcome};
@@ -24,3 +25,4 @@ pub use followed::{CatalogState, FollowedCatalog, Resolved};
 pub use records::split_heads;
 pub use retained::{RETAIN_FOR, RETAIN_FOR_MAX, RETAINED_MAX, RETAINED_MIN, RetainedHead};
 pub use source::SyncSource;
+pub use testimony::Testified;

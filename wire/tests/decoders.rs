@@ -14,11 +14,11 @@ mod request_oracles;
 mod sample_statements;
 
 use damage::{Sample, check_accepted, check_damaged};
-use message_oracles::{challenge, document, head_pack, holders, notice, push, statement};
+use message_oracles::{challenge, document, head_pack, holders, notice, push, statement, testimony};
 use odi_fixtures::{PublishedCatalog, put};
 use odi_manifest::{BlobId, CatalogId, HeadId, Pin};
 use odi_wire::layout::api_base;
-use odi_wire::message::{Challenge, Notify, PreSharedKey, PublicUrl, Push, encode_holders, state};
+use odi_wire::message::{Challenge, Notify, PreSharedKey, PublicUrl, Push, Testimony, encode_holders, state};
 use proptest::prelude::*;
 use request_oracles::{catalog_settings, file_request, one_signed_request, request_target, signed_request};
 use sample_statements::{assignment, inventory, key, leave, registration};
@@ -38,6 +38,12 @@ fn statements() -> Vec<Sample> {
         rev: Some(vec![0x80]),
         diff: Some(b"a diff".to_vec()),
     };
+    let shown = Testimony {
+        head: Some(b"a head".to_vec()),
+        rver: 3,
+        cosigs: vec![b"a cosignature".to_vec(), vec![]],
+        proofs: vec![[HeadId::of(b"one"), HeadId::of(b"two")]],
+    };
     let mut published = PublishedCatalog::new("debian", 1);
     for path in ["a", "b", "c"] {
         published.publish(&[put(path, path.as_bytes())]);
@@ -52,6 +58,7 @@ fn statements() -> Vec<Sample> {
         Sample::new("challenge", challenge, answer.encode().unwrap()),
         Sample::new("notice", notice, news.encode().unwrap()),
         Sample::new("push", push, pushed.encode().unwrap()),
+        Sample::new("testimony", testimony, shown.encode()),
         Sample::new("holders", holders, encode_holders(passed_on.iter().map(Vec::as_slice))),
         Sample::new("head_pack", head_pack, heads),
     ]
@@ -121,6 +128,8 @@ fn requests() -> Vec<Sample> {
         format!("{base}heads/3.cborseq"),
         format!("{base}head?after=3&wait=100"),
         format!("{base}proof?path=a%2Fb&head={head}"),
+        format!("{base}testimony?unlike={head}&wait=50"),
+        format!("{base}equivocations/{head}-{head}"),
         format!("{base}push"),
         "/.well-known/odi/challenge".to_owned(),
         "/?json".to_owned(),
@@ -173,7 +182,7 @@ proptest! {
     #[test]
     fn any_bytes_hold(bytes: Vec<u8>) {
         for oracle in [
-            statement, challenge, notice, push, holders, document, head_pack, signed_request, file_request, request_target,
+            statement, challenge, notice, push, testimony, holders, document, head_pack, signed_request, file_request, request_target,
             catalog_settings,
         ] {
             oracle(&bytes);

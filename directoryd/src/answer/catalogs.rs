@@ -18,7 +18,7 @@ use odi_wire::off_worker::off_worker;
 use odi_wire::refusal::Refusal;
 use odi_wire::serve::{Body, Request, Response};
 
-use super::{artifact, full, internal};
+use super::{artifact, full, internal, testimony};
 use crate::catalog::Catalog;
 use crate::catalog::follow::{self, PushRefusal};
 use crate::catalog::view::{State, View};
@@ -85,6 +85,8 @@ pub(super) async fn layout(
         }
         LayoutPath::Blob(blob) => artifact::blob(directory, request, blob).await,
         LayoutPath::Chunks(blob) => chunks(directory, request, &catalog.id(), &blob, None).await,
+        LayoutPath::Testimony => testimony::testimony(directory, &catalog.id(), None, Duration::ZERO).await,
+        LayoutPath::Equivocation { first, second } => testimony::equivocation(&catalog, first, second),
     }
 }
 
@@ -263,7 +265,7 @@ pub(super) fn trigger(
     Ok(Response::new(StatusCode::ACCEPTED).with_body("the origin is asked\n"))
 }
 
-fn records(bytes: impl Into<Bytes>) -> Response {
+pub(super) fn records(bytes: impl Into<Bytes>) -> Response {
     Response::new(StatusCode::OK)
         .with_header(CONTENT_TYPE, HeaderValue::from_static(CBOR))
         .with_header(CACHE_CONTROL, HeaderValue::from_static("no-store"))

@@ -128,6 +128,7 @@ fn catalog_status(directory: &Directory, catalog: &Catalog, now: Timestamp) -> D
         stale: believed.is_stale(now),
         lifetime: terms.nearest(),
         root_expires: terms.root.map(|root| root.expires),
+        freshness: catalog.freshness(now),
         relays: u32::try_from(directory.inventories_of(&catalog.id(), now).len()).unwrap_or(u32::MAX),
         fault: standing.fault,
         settings_fault: catalog.settings.fault(),

@@ -157,6 +157,7 @@ pub(crate) async fn show(directory: &Arc<Directory>, catalog: &Arc<Catalog>) -> 
         catalog.adopt(state);
     }
     directory.news.notify_one();
+    directory.to_witness.notify_one();
     directory.relays_due.notify_one();
     directory.upkeep_due.notify_one();
     Ok(())

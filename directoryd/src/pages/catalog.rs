@@ -3,11 +3,12 @@
 use maud::{Markup, html};
 use odi_manifest::{CatalogId, PublicKey, Timestamp};
 use odi_wire::catalog_settings::ClientInstructions;
-use odi_wire::message::{HeadStatus, ID_SPACE, Lifetime, RelayState};
+use odi_wire::message::{CatalogFreshness, HeadStatus, ID_SPACE, Lifetime, RelayState};
 use odi_wire::page::{count, date, link, page, part, size};
 use odi_wire::route::PageRoute;
 use serde::Serialize;
 
+use super::freshness;
 use super::marks::{self, Verdict};
 use super::network::copies;
 use super::propagation::Reach;
@@ -47,6 +48,9 @@ pub struct CatalogPage {
     /// When its newest root of trust does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub root_expires: Option<Timestamp>,
+    /// Who vouches for its newest head; absent before the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub freshness: Option<CatalogFreshness>,
     /// When a head was last asked for with success.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub polled: Option<Timestamp>,
@@ -136,7 +140,8 @@ impl CatalogPage {
     pub fn to_html(&self) -> String {
         let content = html! {
             h1 { (self.title.as_deref().unwrap_or(&self.name)) }
-            p { (marks::lifetime(self.lifetime)) " " @for tag in &self.tags { span.tag { (tag) } " " } }
+            p { (marks::catalog(self.lifetime, self.freshness.as_ref().map(|freshness| freshness.state))) " " @for tag in &self.tags { span.tag { (tag) } " " } }
+            @if let Some(freshness) = &self.freshness { p.soft { (freshness::line(freshness)) } }
             (self.notes())
             @if let Some(newest) = self.newest() {
                 dl.figures {
@@ -156,6 +161,7 @@ impl CatalogPage {
             (traffic::lately(&self.name, &self.lately))
             h2 { "Downloads" }
             (self.traffic.to_html(false))
+            @if let Some(freshness) = &self.freshness { (freshness::witnesses(freshness)) }
             h2 { "What it is" }
             (self.facts())
             footer { p { a href="?json" { "This page as JSON" } ". The records themselves are under " code { "/odi/v1/catalogs/" (self.id) "/" } } }

@@ -1,18 +1,18 @@
 //! The same few words and colours on every page: how fresh a catalog is, where a relay stands.
 
 use maud::{Markup, html};
-use odi_wire::message::{Lifetime, PeerStatus, RelayState};
+use odi_wire::message::{FreshnessState, Lifetime, PeerStatus, RelayState};
 use serde::Serialize;
 
 use crate::select::Why;
 
-/// How much is left of what a catalog stands on; nothing before its first head.
-pub(super) fn lifetime(lifetime: Option<Lifetime>) -> Markup {
-    match lifetime {
-        Some(Lifetime::Good) => mark("good", "fresh"),
-        Some(Lifetime::Ending) => mark("warn", "expires soon"),
-        Some(Lifetime::Ended) => mark("bad", "stale"),
-        None => mark("off", "nothing yet"),
+/// How much is left of what a catalog stands on, and whether somebody vouches that nothing is newer; nothing before its first head.
+pub(super) fn catalog(lifetime: Option<Lifetime>, freshness: Option<FreshnessState>) -> Markup {
+    match (lifetime, freshness) {
+        (Some(Lifetime::Ended), _) | (Some(_), Some(FreshnessState::Stale)) => mark("bad", "stale"),
+        (Some(Lifetime::Ending), _) => mark("warn", "expires soon"),
+        (Some(Lifetime::Good), _) => mark("good", "fresh"),
+        (None, _) => mark("off", "nothing yet"),
     }
 }
 

@@ -2,7 +2,9 @@
 
 use maud::{Markup, html};
 use odi_manifest::{CatalogId, PublicKey, Timestamp};
-use odi_wire::message::{HeadStatus, Lifetime, PeerStatus, RelayCounts, RelayHolding, RelayState};
+use odi_wire::message::{
+    FreshnessState, HeadStatus, Lifetime, PeerStatus, RelayCounts, RelayHolding, RelayState,
+};
 use odi_wire::page::{count, date, link_to, page, part, size};
 use odi_wire::route::PageRoute;
 use serde::Serialize;
@@ -53,6 +55,9 @@ pub struct CatalogLine {
     /// How much is left of its newest head or root, whichever is nearer to its end; absent before the first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lifetime: Option<Lifetime>,
+    /// Whether its newest head may be taken for the newest there is; absent before the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub freshness: Option<FreshnessState>,
     /// The newest served head.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub served: Option<HeadStatus>,
@@ -227,7 +232,7 @@ impl CatalogLine {
                     @if let Some(title) = &self.title { small { (title) } }
                     @if let Some(fault) = &self.fault { small.bad { (fault) } }
                 }
-                td data-l="State" { (marks::lifetime(self.lifetime)) }
+                td data-l="State" { (marks::catalog(self.lifetime, self.freshness)) }
                 @if let Some(head) = &self.served {
                     td.n data-l="Artifacts" { (count(head.entries)) }
                     td.n data-l="Size" { (size(head.bytes)) }

@@ -3,7 +3,8 @@
 use odi_manifest::{BlobId, CatalogId, HeadId, Pin, PublicKey, Sha256, SigningKey, Timestamp};
 use odi_wire::catalog_settings::ClientInstructions;
 use odi_wire::message::{
-    DOCUMENT_VERSION, HeadStatus, Lifetime, PeerStatus, RelayCounts, RelayHolding, RelayState,
+    CatalogFreshness, DOCUMENT_VERSION, FreshnessState, HeadStatus, Lifetime, OwnWord, PeerStatus,
+    RelayCounts, RelayHolding, RelayState, WitnessWord,
 };
 
 use super::*;
@@ -72,6 +73,7 @@ fn network(text: impl Fn(&str) -> String) -> NetworkPage {
                 id: id(),
                 title: Some(text("Debian packages")),
                 lifetime: Some(Lifetime::Good),
+                freshness: Some(FreshnessState::Fresh),
                 served: Some(status(17)),
                 created: Some(NOW),
                 waiting: 1,
@@ -84,6 +86,7 @@ fn network(text: impl Fn(&str) -> String) -> NetworkPage {
                 id: CatalogId::of(b"other root"),
                 title: None,
                 lifetime: None,
+                freshness: None,
                 served: None,
                 created: None,
                 waiting: 0,
@@ -116,6 +119,30 @@ fn network(text: impl Fn(&str) -> String) -> NetworkPage {
     }
 }
 
+fn freshness(text: impl Fn(&str) -> String) -> CatalogFreshness {
+    let witness = |n, name: &str, seq: Option<u64>, counts| WitnessWord {
+        name: text(name),
+        key: relay(n),
+        seq,
+        t: seq.map(|_| NOW),
+        counts,
+    };
+    CatalogFreshness {
+        state: FreshnessState::Stale,
+        quorum: 2,
+        vouching: 1,
+        newest: Some(NOW),
+        until: None,
+        since: Some(NOW),
+        witnesses: vec![
+            witness(9, "everest", Some(17), true),
+            witness(8, "shasta", Some(16), false),
+            witness(7, "k2", None, false),
+        ],
+        own: Some(OwnWord::Behind),
+    }
+}
+
 fn catalog(text: impl Fn(&str) -> String) -> CatalogPage {
     let head = |seq, state, served: Option<u64>, superseded: Option<u64>, full| HeadLine {
         head: status(seq),
@@ -139,6 +166,7 @@ fn catalog(text: impl Fn(&str) -> String) -> CatalogPage {
         lifetime: Some(Lifetime::Ending),
         expires: Some(Timestamp(NOW.0 + 86_400)),
         root_expires: Some(Timestamp(NOW.0 + 86_400 * 300)),
+        freshness: Some(freshness(&text)),
         polled: Some(NOW),
         fault: Some(text("the origin does not answer")),
         settings_fault: Some(text("odi-catalog.toml: line 1, key `index`: must be a list of strings")),

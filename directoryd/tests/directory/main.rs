@@ -28,4 +28,5 @@ mod statistics;
 mod unwritable;
 mod upkeep;
 mod weighing;
+mod witnessing;
 mod world;

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use odi_fixtures::{Script, ScriptedServer};
 use odi_manifest::{
     ArtifactPath, BlobHasher, CatalogId, Entry, Floor, Head, HeadBuilder, HeadId, HeadMeta, MemoryNodes, Pin,
-    Reason, RevId, Revocation, RevocationList, Revoked, RootBuilder, SigningKey, Timestamp, Tree, TrustRoot,
-    Verified, encode_full,
+    PublicKey, Reason, RevId, Revocation, RevocationList, Revoked, RootBuilder, SigningKey, Timestamp, Tree,
+    TrustRoot, Verified, Witness, encode_full,
 };
 use odi_wire::layout::LayoutPath;
 use odi_wire::message::Push;
@@ -22,7 +22,7 @@ type Files = BTreeMap<String, Vec<u8>>;
 /// A catalog and its maintainers: signs states and lays them out as an origin does.
 pub(crate) struct Publisher {
     key: SigningKey,
-    trust: TrustRoot,
+    pub(crate) trust: TrustRoot,
     pub(crate) id: CatalogId,
     newest: Option<Verified<Head>>,
     heads: BTreeMap<u64, HeadId>,
@@ -42,8 +42,19 @@ impl Publisher {
 
     /// The same with a root of trust that expires.
     pub(crate) fn under_a_root_until(expires: Timestamp) -> Self {
+        Self::under(|root| root, expires)
+    }
+
+    /// The same with witnesses, the directories with these seeds, and a quorum of them.
+    pub(crate) fn witnessed_by(seeds: &[u8], quorum: u32) -> Self {
+        let witnesses =
+            seeds.iter().map(|seed| Witness { key: key_of(*seed), name: format!("witness {seed}") });
+        Self::under(|root| root.witnesses(witnesses, Some(quorum)), FAR)
+    }
+
+    fn under(change: impl FnOnce(RootBuilder) -> RootBuilder, expires: Timestamp) -> Self {
         let key = SigningKey::from_seed(&[1; 32]);
-        let root = RootBuilder::first("world", START, expires)
+        let root = change(RootBuilder::first("world", START, expires))
             .root_keys(1, [key.public_key()])
             .release_keys(1, [key.public_key()])
             .build()
@@ -173,6 +184,11 @@ impl Publisher {
         .await
         .unwrap()
     }
+}
+
+/// The key of the directory, or relay, that was made from a seed.
+pub(crate) fn key_of(seed: u8) -> PublicKey {
+    SigningKey::from_seed(&[seed; 32]).public_key()
 }
 
 pub(crate) fn entry(bytes: &[u8]) -> Entry {

@@ -1,5 +1,6 @@
 //! A directory on loopback, its clock, and somebody who asks it.
 
+use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,10 +13,12 @@ use odi_manifest::{CatalogId, PublicKey, Timestamp};
 use odi_store::{RealDisk, Store, StoreOptions};
 use odi_wire::client::{Ask, Client, ClientPolicy, Reply};
 use odi_wire::http::StatusCode;
+use odi_wire::identity_key;
 use odi_wire::layout::LayoutPath;
 use odi_wire::message::CBOR;
 use tempfile::TempDir;
 use url::Url;
+use zeroize::Zeroizing;
 
 /// When every test begins.
 pub(crate) const START: Timestamp = Timestamp(1_790_000_000);
@@ -41,10 +44,33 @@ impl World {
 
     /// The same with further settings.
     pub(crate) async fn start_with(catalog: &CatalogId, origin: Option<&str>, settings: &str) -> Self {
+        Self::start_at(0, TempDir::new().unwrap(), catalog, origin, settings).await
+    }
+
+    /// The same with a key from a seed, which a catalog may name as a witness beforehand, at a port that peers may be told of.
+    pub(crate) async fn start_as(
+        (seed, port): (u8, u16),
+        catalog: &CatalogId,
+        origin: Option<&str>,
+        settings: &str,
+    ) -> Self {
         let folder = TempDir::new().unwrap();
+        let data = folder.path().join("data");
+        fs::create_dir(&data).unwrap();
+        identity_key::kept_or_made(&data, &Zeroizing::new([seed; 32])).unwrap();
+        Self::start_at(port, folder, catalog, origin, settings).await
+    }
+
+    async fn start_at(
+        port: u16,
+        folder: TempDir,
+        catalog: &CatalogId,
+        origin: Option<&str>,
+        settings: &str,
+    ) -> Self {
         let origin = origin.map(|origin| format!("origin = \"{origin}\"")).unwrap_or_default();
         let text = format!(
-            "data_dir = \"{}\"\nlisten = [\"127.0.0.1:0\"]\npublic_urls = [\"http://127.0.0.1:9999\"]\n\
+            "data_dir = \"{}\"\nlisten = [\"127.0.0.1:{port}\"]\npublic_urls = [\"http://127.0.0.1:9999\"]\n\
              proxies = [\"127.0.0.0/8\"]\nadmin = \"127.0.0.1:0\"\n{settings}\n\
              [[catalog]]\nname = \"world\"\nid = \"{catalog}\"\n{origin}\npoll = \"1d\"\n",
             folder.path().join("data").display()

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use odi_manifest::{
-    CatalogId, Cosignature, Equivocation, RevId, RevocationList, SelfRevocation, TrustRoot, Unverified,
+    CLOCK_SKEW_MAX, CatalogId, Cosig, Cosignature, Equivocation, RevId, RevocationList, SelfRevocation,
+    Timestamp, TrustRoot, Unverified,
 };
 
 use super::files::{Files, cosignature_name, head_name, list_name, parse_head_name, retirement_name};
@@ -13,7 +14,9 @@ use super::{CatalogTrust, Ledger, LedgerError};
 const EQUIVOCATIONS_MAX: usize = 16;
 
 impl Ledger {
-    /// Keeps a witness's cosignature unless a newer one of it is held; says whether it was kept.
+    /// Keeps a witness's cosignature unless one of it is held that says as much as late; says whether it was kept. A larger head
+    /// counts before a later time, so that a witness's word for it is not forgotten over a later one for a smaller head. A
+    /// held word from beyond `now` and the tolerated skew was said by a wrong clock, and yields to any other for that head.
     ///
     /// # Errors
     /// The catalog is unknown, or the disk failed.
@@ -21,11 +24,17 @@ impl Ledger {
         &self,
         catalog: &CatalogId,
         cosignature: &Cosignature,
+        now: Timestamp,
     ) -> Result<bool, LedgerError> {
         let change = self.change();
         let held = self.known(catalog)?;
+        let latest = now.plus(CLOCK_SKEW_MAX);
+        let rank = |word: &Cosignature| {
+            let Cosig { t, seq, epoch, .. } = **word.cosig();
+            (epoch, seq, if t <= latest { t } else { Timestamp(0) })
+        };
         let same = |known: &&Cosignature| known.witness() == cosignature.witness();
-        if held.cosignatures.iter().find(same).is_some_and(|known| known.cosig().t >= cosignature.cosig().t) {
+        if held.cosignatures.iter().find(same).is_some_and(|known| rank(known) >= rank(cosignature)) {
             return Ok(false);
         }
         let name = cosignature_name(cosignature.witness());
@@ -45,12 +54,11 @@ impl Ledger {
         let change = self.change();
         let held = self.known(catalog)?;
         let seq = proof.verify(*catalog)?;
-        let pair = |proof: &Equivocation| proof.heads().each_ref().map(|head| head.id());
-        let known = held.equivocations.iter().any(|known| pair(known) == pair(proof));
+        let [a, b] = proof.head_ids();
+        let known = held.equivocations.iter().any(|known| known.head_ids() == [a, b]);
         if known || held.equivocations.len() >= EQUIVOCATIONS_MAX {
             return Ok(false);
         }
-        let [a, b] = pair(proof);
         let name = format!("equivocation-{seq}-{:.16}-{:.16}", a.to_string(), b.to_string());
         self.files.put(catalog, &name, &proof.encode())?;
         let mut next = CatalogTrust::clone(&held);

@@ -237,7 +237,7 @@ fn words_about_the_line_come_back_too() {
         let cosig = Cosig::of(catalog.id(), &mark, odi_manifest::Timestamp(NOW.0 + at));
         catalog.trust.verify_cosig(&Unverified::draft(cosig).unwrap().signed_by(&key(9)).unwrap()).unwrap()
     };
-    let kept = [2, 1, 3].map(|at| ledger.put_cosignature(&catalog.id(), &cosign(at)).unwrap());
+    let kept = [2, 1, 3].map(|at| ledger.put_cosignature(&catalog.id(), &cosign(at), NOW).unwrap());
     assert_eq!(kept, [true, false, true]);
     let words = SelfRevocation { t: NOW, v: 1, catalog: catalog.id(), key: key(2).public_key() };
     let words = Unverified::draft(words).unwrap().signed_by(&key(2)).unwrap();

@@ -3,7 +3,7 @@
 use odi_manifest::{CatalogId, HeadId, Pin, PublicKey, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{DaemonKind, RelayState};
+use super::{CatalogFreshness, DaemonKind, RelayState};
 
 /// Of any list in a status document, how many items it shows at most.
 pub const STATUS_LIST_MAX: usize = 256;
@@ -76,6 +76,9 @@ pub struct DirectoryCatalog {
     /// When its newest root of trust expires; absent before the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub root_expires: Option<Timestamp>,
+    /// Who vouches for its newest head; absent before the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub freshness: Option<CatalogFreshness>,
     /// How many live relays announce it.
     pub relays: u32,
     /// Why the last attempt to follow it failed, if it did.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 use http::Method;
-use odi_manifest::{ArtifactPath, CatalogId, HeadId};
+use odi_manifest::{ArtifactPath, BlobId, CatalogId, HeadId};
 
 use super::percent::encode_query;
 use super::query::parameters;
@@ -32,6 +32,16 @@ pub enum ApiRoute {
         /// The sequence number that the caller has.
         after: Option<u64>,
         /// How long the caller will wait for a higher one; at most a minute.
+        wait: Duration,
+    },
+    /// `GET catalogs/{id}/testimony?unlike=HEX&wait=S`: the newest head and who vouches for it; with `unlike`, once the
+    /// answer has another hash or the time is up.
+    Testimony {
+        /// The catalog.
+        catalog: CatalogId,
+        /// The BLAKE3 of the answer that the caller has.
+        unlike: Option<BlobId>,
+        /// How long the caller will wait for another one; at most a minute.
         wait: Duration,
     },
     /// `GET catalogs/{id}/...`: any other item of the layout.
@@ -175,9 +185,12 @@ fn of_catalog(catalog: CatalogId, item: &str, query: &str) -> Result<ApiRoute, R
             let path = ArtifactPath::parse(&path).map_err(|error| Refusal::bad_request(error.to_string()))?;
             ApiRoute::Proof { catalog, path, head: parsed(value("head"), "head")? }
         }
-        "head" => {
+        "head" | "testimony" => {
             let wait = Duration::from_secs(parsed(value("wait"), "wait")?.unwrap_or(0)).min(WAIT_MAX);
-            ApiRoute::Head { catalog, after: parsed(value("after"), "after")?, wait }
+            match item {
+                "head" => ApiRoute::Head { catalog, after: parsed(value("after"), "after")?, wait },
+                _ => ApiRoute::Testimony { catalog, unlike: parsed(value("unlike"), "unlike")?, wait },
+            }
         }
         item => {
             let item = item.parse().map_err(|_| Refusal::NotFound)?;

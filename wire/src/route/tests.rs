@@ -152,6 +152,17 @@ fn api_table() {
     );
     assert_eq!(api(get, &catalog("head")), Ok(ApiRoute::Head { catalog: id, after: None, wait: second(0) }));
     assert_eq!(api(get, &catalog("head?after=x")), Err(400));
+    let said = BlobId::of(b"an answer");
+    assert_eq!(
+        api(get, &catalog(&format!("testimony?unlike={said}&wait=50"))),
+        Ok(ApiRoute::Testimony { catalog: id, unlike: Some(said), wait: second(50) })
+    );
+    assert_eq!(
+        api(get, &catalog("testimony")),
+        Ok(ApiRoute::Testimony { catalog: id, unlike: None, wait: second(0) })
+    );
+    assert_eq!(api(get, &catalog("testimony?unlike=7")), Err(400));
+    assert_eq!(api(post, &catalog("testimony")), Err(405));
     assert_eq!(
         api(get, &catalog("roots/1")),
         Ok(ApiRoute::Layout {

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use odi_manifest::{Because, Head, HeadId, HeadRefusal, ROOTS_MAX, Root, Timestamp, Unverified, Verified};
+use odi_manifest::{
+    Because, Head, HeadId, HeadRefusal, Mark, ROOTS_MAX, Root, Timestamp, Unverified, Verified,
+};
 
 use odi_store::LedgerError;
 
@@ -47,7 +49,7 @@ pub enum PushOutcome {
 /// The one client that follows catalogs. Cheap to clone.
 #[derive(Clone)]
 pub struct SyncClient {
-    fetcher: Fetcher,
+    pub(super) fetcher: Fetcher,
     most: Most,
 }
 
@@ -99,21 +101,6 @@ impl SyncClient {
             return Err(SyncError::TooLarge { entries: candidate.entries, bytes: candidate.bytes });
         }
         adopting.adopt(candidate).await
-    }
-
-    /// Whether a source shows another head than the newest one that is held, asking it to hold its answer for as long as the source
-    /// says. Nothing is judged and nothing changes: [`follow`](Self::follow) does that.
-    ///
-    /// # Errors
-    /// The source does not answer as it should.
-    pub async fn has_news(
-        &self,
-        catalog: &Arc<FollowedCatalog>,
-        source: &SyncSource,
-    ) -> Result<bool, SyncError> {
-        let asker = Asker { fetcher: &self.fetcher, source };
-        let held = catalog.state().newest().map(|head| head.seq());
-        Ok(asker.newest_head(held).await?.is_some())
     }
 
     /// Looks once at a source and adopts what is newer there for its signatures alone: no tree is fetched. For a
@@ -196,7 +183,9 @@ async fn candidate(
 fn verify(catalog: &FollowedCatalog, head: &Unverified<Head>) -> Result<Verified<Head>, HeadRefusal> {
     let state = catalog.state();
     let trust = state.trust().ok_or(HeadRefusal::UnknownRoot { wanted: 1, known: 0 })?;
-    trust.verify_head(head)
+    let head = trust.verify_head(head)?;
+    catalog.saw(&Mark::of(trust, &head));
+    Ok(head)
 }
 
 /// A push is compare-and-swap: a head that neither is nor follows the newest loses. Heads of a new epoch, and heads

@@ -2,9 +2,10 @@
 //!
 //! Whatever happens, the former state stays and keeps being served.
 
+use odi_manifest::cbor::CborError;
 use odi_manifest::{
-    ApplyError, CatalogId, DiffError, Equivocation, FullError, HeadRefusal, NodesError, RecordError, RevId,
-    RevocationError, RootRefusal, TreeError,
+    ApplyError, CatalogId, DiffError, Equivocation, EquivocationError, FullError, HeadRefusal, NodesError,
+    RecordError, RevId, RevocationError, RootRefusal, TreeError,
 };
 use odi_store::{LedgerError, StoreError};
 
@@ -50,6 +51,17 @@ pub enum SyncError {
         seq: u64,
         /// The proof.
         proof: Box<Equivocation>,
+    },
+    /// What a directory testifies of the catalog is none.
+    #[error("`{}` is malformed", LayoutPath::Testimony)]
+    Testimony(#[source] CborError),
+    /// What a directory gave as proof that the release keys contradict themselves proves nothing.
+    #[error("`{item}` proves nothing")]
+    Proof {
+        /// What was asked for.
+        item: LayoutPath,
+        /// Why.
+        source: Box<EquivocationError>,
     },
     /// The revocation list that the head names is not to be believed.
     #[error("revocation list {id} is refused")]

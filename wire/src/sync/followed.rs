@@ -35,6 +35,8 @@ pub struct FollowedCatalog {
     torn: watch::Sender<bool>,
     /// For how many seconds replaced states stay servable.
     retain_seconds: AtomicU64,
+    /// The place of the largest head that anybody has shown since the start, be it adopted or not.
+    shown: std::sync::Mutex<(u64, u64)>,
 }
 
 /// What is believed and servable at one moment.
@@ -84,7 +86,8 @@ impl FollowedCatalog {
         let torn = watch::Sender::new(state.newest_is_torn());
         let state = RwLock::new(Arc::new(state));
         let (changing, retain_seconds) = (Mutex::default(), AtomicU64::new(RETAIN_FOR.as_secs()));
-        Ok(Arc::new(Self { id, store, ledger, state, changing, news, torn, retain_seconds }))
+        let shown = std::sync::Mutex::default();
+        Ok(Arc::new(Self { id, store, ledger, state, changing, news, torn, retain_seconds, shown }))
     }
 
     /// The catalog.
@@ -169,6 +172,19 @@ impl FollowedCatalog {
     pub async fn torn(&self) {
         // The sender lives in `self`, so the wait ends only with that.
         let _ = self.torn.subscribe().wait_for(|torn| *torn).await;
+    }
+
+    /// The epoch and number of the largest head with good signatures that anybody has shown since the start, whether or not it
+    /// could be adopted: a witness says nothing below it.
+    #[must_use]
+    pub fn shown(&self) -> (u64, u64) {
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that a head with good signatures exists.
+    pub(super) fn saw(&self, mark: &Mark) {
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        *shown = mark.place().max(*shown);
     }
 
     /// The right to change the catalog.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use odi_manifest::CatalogId;
+use odi_manifest::{BlobId, CatalogId};
 use url::Url;
 
 use crate::fetch::{Source, layout_at};
@@ -79,6 +79,14 @@ impl SyncSource {
         (source, wait)
     }
 
+    /// Where a directory testifies; `unlike` is the hash of the answer that is known, for which it is asked to wait.
+    pub(super) fn testimony(&self, unlike: Option<&BlobId>) -> (Source, Duration) {
+        let mut source = self.item(LayoutPath::Testimony);
+        let Some(unlike) = unlike.filter(|_| !self.wait.is_zero()) else { return (source, Duration::ZERO) };
+        source.url.set_query(Some(&format!("unlike={unlike}&wait={}", self.wait.as_secs())));
+        (source, self.wait)
+    }
+
     fn place(&self, url: Url) -> Source {
         match self.kind {
             Kind::Origin => Source::origin(url),
@@ -102,5 +110,9 @@ mod tests {
         let asked = directory.head(Some(7)).0.url;
         assert_eq!(asked.as_str(), format!("http://h/debian/odi/v1/catalogs/{catalog}/head?after=7&wait=60"));
         assert_eq!(directory.head(None).0.url.query(), None);
+        let said = BlobId::of(b"an answer");
+        let asked = directory.testimony(Some(&said));
+        assert_eq!(asked.0.url.query(), Some(format!("unlike={said}&wait=60").as_str()));
+        assert_eq!((directory.testimony(None).0.url.query(), asked.1), (None, minute));
     }
 }

@@ -36,6 +36,7 @@ pub(super) fn gather(directory: &Directory, catalog: &Catalog) -> CatalogPage {
         lifetime: terms.nearest(),
         expires: terms.head.map(|head| head.expires),
         root_expires: terms.root.map(|root| root.expires),
+        freshness: catalog.freshness(now),
         polled: standing.polled,
         fault: standing.fault,
         settings_fault: catalog.settings.fault(),

@@ -41,6 +41,7 @@ fn of_catalog(catalog: &Catalog, census: &Census, now: Timestamp) -> CatalogLine
         id: catalog.id(),
         title: view.adopted().and_then(|state| state.head.meta.title.clone()),
         lifetime: Terms::of(&catalog.believed(), now).nearest(),
+        freshness: catalog.freshness(now).map(|freshness| freshness.state),
         served: view.newest().map(|state| head_status(state)),
         created: view.newest().map(|state| state.head.created),
         waiting: view.waiting(),

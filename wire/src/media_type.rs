@@ -36,7 +36,7 @@ const OCTETS: &Row = &row("application/octet-stream", Data, &[]);
 
 /// Files without any known extension are octets; compressed files are named for their compression, and never
 /// carry a Content-Encoding.
-static TABLE: [Row; 34] = [
+static TABLE: [Row; 38] = [
     row(
         "text/plain; charset=utf-8",
         Inline,
@@ -51,6 +51,11 @@ static TABLE: [Row; 34] = [
     row("image/gif", Inline, &["gif"]),
     row("image/webp", Inline, &["webp"]),
     row("application/json", Data, &["json"]),
+    // Only by a catalog's own rule: what pip asks for, and what container tools do.
+    row("application/vnd.pypi.simple.v1+json", Data, &[]),
+    row("application/vnd.oci.image.index.v1+json", Data, &[]),
+    row("application/vnd.oci.image.manifest.v1+json", Data, &[]),
+    row("application/vnd.docker.distribution.manifest.v2+json", Data, &[]),
     row("application/gzip", Data, &["gz", "tgz", "taz"]),
     row("application/x-xz", Data, &["xz", "txz"]),
     row("application/x-bzip2", Data, &["bz2", "tbz", "tbz2"]),

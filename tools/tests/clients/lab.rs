@@ -1,0 +1,188 @@
+//! Two directories and three relays, the real programs on loopback, and the maintainer's web server. Each relay stands behind a [`Gate`].
+
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use odi_fixtures::free_port;
+use odi_tools::demo::Origin;
+use odi_wire::client::{Ask, Client, ClientPolicy};
+use serde_json::Value;
+use tokio::runtime::Runtime;
+
+use crate::gate::{Fuse, Gate};
+use crate::programs::PROGRAMS;
+
+const DIRECTORIES: usize = 2;
+const RELAYS: usize = 3;
+const PATIENCE: Duration = Duration::from_secs(150);
+const LOOK: Duration = Duration::from_millis(100);
+
+/// An address in a network of its own: a client that gives up an address must not give up everybody.
+fn address(number: usize) -> SocketAddr {
+    (Ipv4Addr::new(127, 0, u8::try_from(number).unwrap() + 1, 1), free_port()).into()
+}
+
+/// The network, which ends with it.
+pub(crate) struct Lab {
+    folder: PathBuf,
+    runtime: Runtime,
+    client: Client,
+    origin: Origin,
+    directories: Vec<(SocketAddr, Option<Child>)>,
+    pub(crate) gates: Vec<Gate>,
+    pub(crate) fuse: Arc<Fuse>,
+}
+
+impl Lab {
+    /// Serves `tree`, which need not be there yet, and reserves what addresses the network will have.
+    pub(crate) fn new(folder: &Path, tree: PathBuf) -> Self {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let policy = ClientPolicy { allow_private_addresses: true, ..ClientPolicy::default() };
+        let client = Client::new(policy).unwrap();
+        let origin = runtime.block_on(Origin::start(tree)).unwrap();
+        let directories = (0..DIRECTORIES).map(|number| (address(number), None)).collect();
+        let (folder, gates, fuse) = (folder.to_owned(), Vec::new(), Arc::default());
+        Self { folder, runtime, client, origin, directories, gates, fuse }
+    }
+
+    /// The maintainer's web server, with a slash at its end.
+    pub(crate) fn origin(&self) -> String {
+        self.origin.url()
+    }
+
+    /// A directory, without a slash.
+    pub(crate) fn directory(&self, number: usize) -> String {
+        format!("http://{}", self.directories[number].0)
+    }
+
+    /// Starts everything for one catalog, and waits until clients are sent to all relays.
+    pub(crate) fn start(&mut self, name: &str, id: &str) {
+        for number in 0..DIRECTORIES {
+            let (own, peer) = (self.directory(number), self.directory(1 - number));
+            let config = format!(
+                "[[catalog]]\nname = \"{name}\"\nid = \"{id}\"\norigin = \"{}\"\npoll = \"2s\"\n[[peer]]\nurl = \"{peer}\"\n",
+                self.origin()
+            );
+            let name = format!("directory-{number}");
+            self.write_config(&name, &own, &own, &config);
+            self.directories[number].1 = Some(self.daemon("odi-directoryd", &name));
+        }
+        let mut config = "disk = \"4 GB\"\n".to_owned();
+        for number in 0..DIRECTORIES {
+            let url = self.directory(number);
+            writeln!(config, "[[directory]]\nurl = \"{url}\"\ncatalogs = [\"*\"]").unwrap();
+        }
+        for number in 0..RELAYS {
+            let behind = address(DIRECTORIES + number);
+            let gate = Gate::start(address(DIRECTORIES + number), behind, &self.fuse);
+            let (public, listen) = (format!("http://{}", gate.addr), format!("http://{behind}"));
+            let name = format!("relay-{number}");
+            self.write_config(&name, &public, &listen, &config);
+            gate.guard(self.daemon("odi-relayd", &name));
+            self.gates.push(gate);
+        }
+    }
+
+    fn write_config(&self, name: &str, public: &str, listen: &str, config: &str) {
+        let (data, listen) = (self.folder.join(name), listen.trim_start_matches("http://"));
+        let text =
+            format!("data_dir = {data:?}\nlisten = [\"{listen}\"]\npublic_urls = [\"{public}\"]\n{config}");
+        fs::write(self.folder.join(format!("{name}.toml")), text).unwrap();
+    }
+
+    fn daemon(&self, program: &str, name: &str) -> Child {
+        let log = self.folder.join(format!("{name}.log"));
+        let log = File::options().create(true).append(true).open(log).unwrap();
+        let mut command = Command::new(PROGRAMS.join(program));
+        command.args(["--allow-private-addresses", "--config"]).arg(self.folder.join(format!("{name}.toml")));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap()
+    }
+
+    /// Starts again whoever died, on what its disk has.
+    pub(crate) fn revive(&self) {
+        for (number, gate) in self.gates.iter().enumerate().filter(|(_, gate)| gate.is_dead()) {
+            gate.guard(self.daemon("odi-relayd", &format!("relay-{number}")));
+        }
+    }
+
+    /// Waits until every directory serves this head and sends clients to every living relay, and each of those has all of it.
+    pub(crate) fn until_settled(&self, seq: u64) {
+        let deadline = Instant::now() + PATIENCE;
+        self.runtime.block_on(async {
+            let mut looks = tokio::time::interval(LOOK);
+            loop {
+                looks.tick().await;
+                let Some(late) = self.late(seq).await else { return };
+                assert!(Instant::now() < deadline, "head {seq} has not spread: {late}\n{}", self.logs());
+            }
+        });
+    }
+
+    /// Who does not have it yet.
+    async fn late(&self, seq: u64) -> Option<String> {
+        let alive = self.gates.iter().filter(|gate| !gate.is_dead());
+        let relays = alive.clone().count() as u64;
+        for number in 0..DIRECTORIES {
+            let url = self.directory(number);
+            let status = self.status(&url).await;
+            let served = status["catalogs"]
+                .as_array()
+                .and_then(|all| all.iter().find(|one| one["name"] != "odi-selftest"));
+            let counted = ["ready", "probation"]
+                .iter()
+                .filter_map(|state| status["relays"][*state].as_u64())
+                .sum::<u64>();
+            if served.is_none_or(|served| served["served"]["seq"] != seq) || counted < relays {
+                return Some(format!("{url} says {status}"));
+            }
+        }
+        for gate in alive {
+            let status = self.status(&format!("http://{}", gate.addr)).await;
+            let pin = format!("@{seq}-");
+            let has = |one: &Value| one["full"].as_str().is_some_and(|full| full.starts_with(&pin));
+            if status["ready"] != true
+                || !status["catalogs"].as_array().is_some_and(|all| all.iter().any(has))
+            {
+                return Some(format!("relay {} says {status}", gate.addr));
+            }
+        }
+        None
+    }
+
+    async fn status(&self, base: &str) -> Value {
+        let url = format!("{base}/odi/v1/status").parse().unwrap();
+        let Ok(reply) = self.client.send(Ask::get(&url)).await else { return Value::Null };
+        let body = reply.body.collect().await.unwrap_or_default();
+        serde_json::from_slice(&body).unwrap_or_default()
+    }
+
+    /// What the daemons wrote last.
+    pub(crate) fn logs(&self) -> String {
+        let files = fs::read_dir(&self.folder).unwrap().flatten().map(|file| file.path());
+        let logs = files.filter(|path| path.extension().is_some_and(|ext| ext == "log"));
+        let tail = |path: PathBuf| {
+            let text = fs::read_to_string(&path).unwrap_or_default();
+            let lines: Vec<&str> = text.lines().collect();
+            format!("-- {}\n{}\n", path.display(), lines[lines.len().saturating_sub(15)..].join("\n"))
+        };
+        logs.map(tail).collect()
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        self.gates.iter().for_each(Gate::kill);
+        for (_, child) in &mut self.directories {
+            if let Some(mut child) = child.take() {
+                let _ = child.kill();
+                let _ = child.wait();
+            }
+        }
+    }
+}

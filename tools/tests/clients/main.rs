@@ -1,0 +1,19 @@
+//! Every client that people already have: docs/clients has a page for each, and each page is run here, with the real client, through
+//! two directories and three relays, one of which dies.
+//!
+//! A client that is not installed is skipped aloud; with `ODI_SKIP=fail` that is a failure.
+
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod debian;
+mod gate;
+mod lab;
+mod npm;
+mod page;
+#[path = "../support/programs.rs"]
+mod programs;
+mod pypi;
+mod report;
+mod scenario;
+#[path = "../support/skip.rs"]
+mod skip;

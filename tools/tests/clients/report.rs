@@ -1,0 +1,85 @@
+//! The table in docs/clients/README.md: every row is what its scenario saw. A scenario fails where the page says something else;
+//! `ODI_WRITE_DOCS=1` has it write the page instead.
+
+use std::fs;
+use std::sync::Mutex;
+
+use crate::page;
+
+/// What became of a transaction whose relay died in the middle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Recovery {
+    /// It ended well, and nobody noticed.
+    ByItself,
+    /// It failed; the same command again ended well.
+    Again,
+}
+
+impl Recovery {
+    const fn words(self) -> &'static str {
+        match self {
+            Self::ByItself => "goes on by itself",
+            Self::Again => "fails, and succeeds when it is run again",
+        }
+    }
+}
+
+/// The rows, in the page's order: ecosystem, its page, client, and what that client checks.
+pub(crate) const ROWS: &[(&str, &str, &str, &str)] = &[
+    ("Debian", "debian", "apt", "the archive's signature, and from it each index and package"),
+    ("Debian", "debian", "apt, `mirror+http`", "the archive's signature, and from it each index and package"),
+    ("PyPI", "pypi", "pip, HTML index", "the hashes in the index"),
+    ("PyPI", "pypi", "pip, JSON index, `--require-hashes`", "the hashes that the user has"),
+    ("PyPI", "pypi", "uv, `--require-hashes`", "the hashes that the user has"),
+    ("npm", "npm", "npm", "`integrity`"),
+];
+
+const BEGIN: &str = "<!-- written by the scenarios: ODI_WRITE_DOCS=1 -->\n";
+const END: &str = "<!-- end -->\n";
+static PAGE: Mutex<()> = Mutex::new(());
+
+/// Writes or compares the row of a client.
+pub(crate) fn row(page: &str, client: &str, recovery: Recovery) {
+    let listed = |row: &&(&str, &str, &str, &str)| row.1 == page && row.2 == client;
+    let (ecosystem, _, _, checks) = ROWS.iter().find(listed).expect("the row is listed");
+    let key = key(ecosystem, page, client);
+    let line = format!("{key} {checks} | every run ends well | {} |", recovery.words());
+    let _one_at_a_time = PAGE.lock().unwrap();
+    let file = page::folder().join("README.md");
+    let text = fs::read_to_string(&file).unwrap();
+    if text.lines().any(|known| known == line) {
+        return;
+    }
+    assert!(
+        std::env::var_os("ODI_WRITE_DOCS").is_some(),
+        "docs/clients/README.md is stale, the scenario saw:\n{line}\nODI_WRITE_DOCS=1 writes it"
+    );
+    let (before, rows) = text.split_once(BEGIN).expect("the page has its mark");
+    let (rows, after) = rows.split_once(END).expect("the page has its end mark");
+    let head = "| ecosystem | client | checks | while an update spreads | when its relay dies in the middle |\n|---|---|---|---|---|\n";
+    let row_of = |(ecosystem, page, client, _): &(&str, &str, &str, &str)| {
+        let own = self::key(ecosystem, page, client);
+        if own == key { Some(line.as_str()) } else { rows.lines().find(|line| line.starts_with(&own)) }
+    };
+    let rows: String = ROWS.iter().filter_map(row_of).flat_map(|line| [line, "\n"]).collect();
+    fs::write(file, format!("{before}{BEGIN}{head}{rows}{END}{after}")).unwrap();
+}
+
+fn key(ecosystem: &str, page: &str, client: &str) -> String {
+    format!("| [{ecosystem}]({page}.md) | {client} |")
+}
+
+/// A row whose scenario is gone would stay for ever.
+#[test]
+fn the_table_has_exactly_the_rows_of_the_scenarios() {
+    if std::env::var_os("ODI_WRITE_DOCS").is_some() {
+        return;
+    }
+    let text = fs::read_to_string(page::folder().join("README.md")).unwrap();
+    let rows = text.split_once(BEGIN).and_then(|(_, rows)| rows.split_once(END)).expect("the marks").0;
+    let shown: Vec<&str> = rows.lines().skip(2).collect();
+    let keys: Vec<String> =
+        ROWS.iter().map(|(ecosystem, page, client, _)| key(ecosystem, page, client)).collect();
+    assert_eq!(shown.len(), keys.len(), "{rows}");
+    assert!(shown.iter().zip(&keys).all(|(line, key)| line.starts_with(key)), "{rows}");
+}

@@ -73,6 +73,8 @@ impl Lab {
             self.write_config(&name, &own, &own, &config);
             self.directories[number].1 = Some(self.daemon("odi-directoryd", &name));
         }
+        // A relay looks at what is offered when it comes, and then once a minute.
+        self.until_nobody_is_late(async |lab| lab.directory_late(1, 0).await);
         let mut config = "disk = \"4 GB\"\n".to_owned();
         for number in 0..DIRECTORIES {
             let url = self.directory(number);
@@ -113,39 +115,48 @@ impl Lab {
 
     /// Waits until every directory serves this head and sends clients to every living relay, and each of those has all of it.
     pub(crate) fn until_settled(&self, seq: u64) {
+        self.until_nobody_is_late(async |lab| {
+            let relays = lab.gates.iter().filter(|gate| !gate.is_dead()).count() as u64;
+            match lab.directory_late(seq, relays).await {
+                Some(late) => Some(late),
+                None => lab.relay_late(seq).await,
+            }
+        });
+    }
+
+    fn until_nobody_is_late(&self, late: impl AsyncFn(&Self) -> Option<String>) {
         let deadline = Instant::now() + PATIENCE;
         self.runtime.block_on(async {
             let mut looks = tokio::time::interval(LOOK);
             loop {
                 looks.tick().await;
-                let Some(late) = self.late(seq).await else { return };
-                assert!(Instant::now() < deadline, "head {seq} has not spread: {late}\n{}", self.logs());
+                let Some(late) = late(self).await else { return };
+                assert!(Instant::now() < deadline, "it has not spread: {late}\n{}", self.logs());
             }
         });
     }
 
-    /// Who does not have it yet.
-    async fn late(&self, seq: u64) -> Option<String> {
-        let alive = self.gates.iter().filter(|gate| !gate.is_dead());
-        let relays = alive.clone().count() as u64;
+    /// A directory that does not serve the head yet, or does not count on so many relays.
+    async fn directory_late(&self, seq: u64, relays: u64) -> Option<String> {
         for number in 0..DIRECTORIES {
             let url = self.directory(number);
             let status = self.status(&url).await;
-            let served = status["catalogs"]
-                .as_array()
-                .and_then(|all| all.iter().find(|one| one["name"] != "odi-selftest"));
-            let counted = ["ready", "probation"]
-                .iter()
-                .filter_map(|state| status["relays"][*state].as_u64())
-                .sum::<u64>();
-            if served.is_none_or(|served| served["served"]["seq"] != seq) || counted < relays {
+            let own = |one: &&Value| one["name"] != "odi-selftest";
+            let served = status["catalogs"].as_array().and_then(|all| all.iter().find(own));
+            let known = ["ready", "probation"].iter().filter_map(|state| status["relays"][*state].as_u64());
+            if served.is_none_or(|served| served["served"]["seq"] != seq) || known.sum::<u64>() < relays {
                 return Some(format!("{url} says {status}"));
             }
         }
-        for gate in alive {
+        None
+    }
+
+    /// A living relay that does not have it.
+    async fn relay_late(&self, seq: u64) -> Option<String> {
+        let pin = format!("@{seq}-");
+        let has = |one: &Value| one["full"].as_str().is_some_and(|full| full.starts_with(&pin));
+        for gate in self.gates.iter().filter(|gate| !gate.is_dead()) {
             let status = self.status(&format!("http://{}", gate.addr)).await;
-            let pin = format!("@{seq}-");
-            let has = |one: &Value| one["full"].as_str().is_some_and(|full| full.starts_with(&pin));
             if status["ready"] != true
                 || !status["catalogs"].as_array().is_some_and(|all| all.iter().any(has))
             {

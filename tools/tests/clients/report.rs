@@ -30,7 +30,7 @@ pub(crate) const ROWS: &[(&str, &str, &str, &str)] = &[
     ("Debian", "debian", "apt, `mirror+http`", "the archive's signature, and from it each index and package"),
     ("PyPI", "pypi", "pip, HTML index", "the hashes in the index"),
     ("PyPI", "pypi", "pip, JSON index, `--require-hashes`", "the hashes that the user has"),
-    ("PyPI", "pypi", "uv, `--require-hashes`", "the hashes that the user has"),
+    ("PyPI", "pypi", "uv", "the hashes that the user has, with `--require-hashes`"),
     ("npm", "npm", "npm", "`integrity`"),
 ];
 

@@ -9,7 +9,7 @@ pub mod view;
 mod withdrawn;
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use odi_manifest::{BlobId, CatalogId, HeadId, Nodes, RevId, Timestamp};
 use odi_wire::catalog_settings::SettingsInForce;
@@ -25,7 +25,10 @@ use withdrawn::Sample;
 
 /// One catalog. Requests read its view; only its follower and the tending task replace that.
 pub struct Catalog {
-    config: CatalogConfig,
+    id: CatalogId,
+    name: CatalogName,
+    /// What of it may become another.
+    config: RwLock<Arc<CatalogConfig>>,
     /// Whether this directory is its publisher and its only source.
     is_own: bool,
     followed: Arc<FollowedCatalog>,
@@ -62,7 +65,9 @@ impl Catalog {
     /// A catalog with the states that are known at the start.
     pub(crate) fn new(config: CatalogConfig, followed: Arc<FollowedCatalog>, view: View) -> Self {
         Self {
-            config,
+            id: config.id,
+            name: config.name.clone(),
+            config: RwLock::new(Arc::new(config)),
             is_own: false,
             followed,
             view: watch::Sender::new(Arc::new(view)),
@@ -86,25 +91,37 @@ impl Catalog {
     /// Its self-certifying name.
     #[must_use]
     pub const fn id(&self) -> CatalogId {
-        self.config.id
+        self.id
     }
 
     /// This directory's name for it.
     #[must_use]
     pub const fn name(&self) -> &CatalogName {
-        &self.config.name
+        &self.name
     }
 
     /// The maintainers' web server: as configured, or else as the newest adopted head names it.
     #[must_use]
     pub fn origin(&self) -> Option<Url> {
         let named = || self.view().adopted()?.head.origins.iter().find_map(|origin| origin.parse().ok());
-        self.config.origin.clone().or_else(|| if self.is_own { None } else { named() })
+        self.config().origin.clone().or_else(|| if self.is_own { None } else { named() })
     }
 
     /// Its configuration.
-    pub(crate) const fn config(&self) -> &CatalogConfig {
-        &self.config
+    pub(crate) fn config(&self) -> Arc<CatalogConfig> {
+        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes another configuration of the same catalog: its origin, and how often that is asked. Whether it is another.
+    pub(crate) fn reconfigure(&self, config: &CatalogConfig) -> bool {
+        let former = self.config();
+        let differs = former.origin != config.origin || former.poll != config.poll;
+        let config = CatalogConfig { id: self.id, name: self.name.clone(), ..config.clone() };
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+        if differs {
+            self.wake.notify_one();
+        }
+        differs
     }
 
     /// What it can be answered from now.

@@ -32,6 +32,12 @@ pub async fn check(config: &Config, clock: &dyn Clock) -> Vec<Finding> {
     for peer in &config.peers {
         findings.push(peers::look_at(&client, peer).await);
     }
+    for file in &config.faulty_files {
+        for fault in &file.faults {
+            let words = format!("{}: {fault}; nothing of this file is taken.", file.path.display());
+            findings.push(Finding::new(Severity::Fatal, words));
+        }
+    }
     if config.catalogs.is_empty() {
         let words = "there is no [[catalog]]: the directory would know of its own self-test alone.";
         findings.push(Finding::new(Severity::Doubtful, words));

@@ -13,7 +13,8 @@ use odi_wire::daemon::{self, EXIT_CONFIG, LogForm, ReloadSignal, StopSignals, Su
 use odi_wire::finding::Finding;
 
 use crate::check;
-use crate::config::{Config, PrivateAddresses};
+use crate::config::{Config, ConfigError, PrivateAddresses};
+use crate::reload::Reloaded;
 use crate::server::Server;
 
 /// How long open requests may go on after SIGTERM or SIGINT.
@@ -44,7 +45,7 @@ impl Arguments {
     }
 }
 
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 enum Command {
     /// Say in words what would fail, and change nothing.
     Check,
@@ -67,9 +68,13 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     };
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
-    match arguments.command {
+    match &arguments.command {
+        Some(Command::Admin { command, json }) => runtime.block_on(command::run(&config, command, *json)),
         Some(Command::Check) => Ok(report(&runtime.block_on(check::check(&config, &SystemClock)))),
-        None => runtime.block_on(serve(config)).map(|()| ExitCode::SUCCESS),
+        None => {
+            let again = || Config::load(&arguments.config, private_addresses);
+            runtime.block_on(serve(config, again)).map(|()| ExitCode::SUCCESS)
+        }
     }
 }
 
@@ -81,7 +86,8 @@ fn report(findings: &[Finding]) -> ExitCode {
     if findings.iter().any(Finding::is_fatal) { ExitCode::from(EXIT_CONFIG) } else { ExitCode::SUCCESS }
 }
 
-async fn serve(config: Config) -> anyhow::Result<()> {
+async fn serve(config: Config, again: impl Fn() -> Result<Config, ConfigError>) -> anyhow::Result<()> {
+    name_faulty_files(&config);
     let mut stop = StopSignals::listen().context("listen for SIGTERM and SIGINT")?;
     let mut reload = ReloadSignal::listen().context("listen for SIGHUP")?;
     let supervisor = Supervisor::of_this_process();
@@ -91,11 +97,49 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         tokio::select! {
             failure = server.failed() => break Some(failure),
             () = stop.received() => break None,
-            () = reload.received() => tracing::warn!("a directory takes another configuration at a restart only"),
+            () = reload.received() => {
+                supervisor.reloading();
+                take_again(&server, again()).await;
+                supervisor.ready();
+            }
             () = supervisor.beat() => {}
         }
     };
     supervisor.stopping();
     server.drain(DRAIN).await?;
     failure.map_or(Ok(()), |failure| Err(failure.into()))
+}
+
+fn name_faulty_files(config: &Config) {
+    for file in &config.faulty_files {
+        for fault in &file.faults {
+            tracing::error!(file = %file.path.display(), %fault, "a file of catalogs.d is not taken; what was taken of it before stays");
+        }
+    }
+}
+
+/// A faulty file changes nothing.
+async fn take_again(server: &Server, config: Result<Config, ConfigError>) {
+    let config = match config {
+        Ok(config) => config,
+        Err(ConfigError::Faulty(faults)) => {
+            for fault in faults {
+                tracing::error!(%fault, "the configuration is as it was");
+            }
+            return;
+        }
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "the configuration is as it was");
+            return;
+        }
+    };
+    name_faulty_files(&config);
+    let Reloaded { added, removed, changed, failed, kept } = server.reload(config).await;
+    for key in kept {
+        tracing::warn!(key, "has changed, and keeps its former value until a restart");
+    }
+    for (catalog, error) in failed {
+        tracing::error!(catalog, error, "a catalog does not open");
+    }
+    tracing::info!(?added, ?removed, ?changed, "the configuration was read again");
 }

@@ -3,6 +3,7 @@
 //! Two stages, as [`odi_wire::config`] has them: [`raw`] is the file's shape, [`Config`] the judged form that the rest of
 //! the daemon takes.
 
+mod folder;
 mod judge;
 mod raw;
 
@@ -16,6 +17,7 @@ use odi_wire::config;
 use odi_wire::route::CatalogName;
 use url::Url;
 
+pub use folder::FaultyFile;
 pub use odi_wire::config::{ConfigError, Fault, PrivateAddresses, Size, TlsConfig};
 
 /// How often an origin is asked for its head unless the operator says otherwise.
@@ -30,6 +32,9 @@ const COPIES: usize = 3;
 
 /// For how many days statistics are kept unless the operator says otherwise: a year can be compared with the one before its end.
 const STATISTICS_DAYS: u32 = 400;
+
+/// The folder beside the configuration file that has further catalogs.
+const CATALOGS_FOLDER: &str = "catalogs.d";
 
 /// A configuration that can be run.
 #[derive(Clone, Debug)]
@@ -60,6 +65,8 @@ pub struct Config {
     pub statistics_days: u32,
     /// The catalogs that it follows.
     pub catalogs: Vec<CatalogConfig>,
+    /// Files of `catalogs.d/` that are not taken.
+    pub faulty_files: Vec<FaultyFile>,
     /// Other directories.
     pub peers: Vec<PeerConfig>,
     /// Whether loopback and private addresses may be contacted: a laboratory, never the open network.
@@ -67,7 +74,7 @@ pub struct Config {
 }
 
 /// One `[[catalog]]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CatalogConfig {
     /// This directory's name for it.
     pub name: CatalogName,
@@ -77,10 +84,12 @@ pub struct CatalogConfig {
     pub origin: Option<Url>,
     /// How often the origin is asked.
     pub poll: Duration,
+    /// The file of `catalogs.d/` that it is from, if it is.
+    pub file: Option<PathBuf>,
 }
 
 /// One `[[peer]]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerConfig {
     /// Scheme and authority of the other directory.
     pub url: Url,
@@ -89,12 +98,36 @@ pub struct PeerConfig {
 }
 
 impl Config {
-    /// Reads and judges a configuration file.
+    /// Reads and judges a configuration file, and the files of `catalogs.d/` beside it; of those, faulty ones are left out and named.
     ///
     /// # Errors
     /// It cannot be read, or something in it cannot be run.
     pub fn load(path: &Path, private_addresses: PrivateAddresses) -> Result<Self, ConfigError> {
-        Self::parse(&config::read(path)?, private_addresses)
+        let mut config = Self::parse(&config::read(path)?, private_addresses)?;
+        let folder = path.with_file_name(CATALOGS_FOLDER);
+        config.faulty_files = folder::read(&folder, &mut config.catalogs, private_addresses);
+        Ok(config)
+    }
+
+    /// The keys whose values differ and cannot change while the directory runs.
+    #[must_use]
+    pub fn fixed_differences(&self, other: &Self) -> Vec<&'static str> {
+        let differs = [
+            ("data_dir", self.data_dir != other.data_dir),
+            ("listen", self.listen != other.listen),
+            ("listen_plain", self.listen_plain != other.listen_plain),
+            ("extra_roots", self.extra_roots != other.extra_roots),
+            ("admin", self.admin != other.admin),
+            ("public_urls", self.public_urls != other.public_urls),
+            ("proxies", self.proxies != other.proxies),
+            ("carry", self.carry != other.carry),
+            ("ram_cache", self.ram_cache != other.ram_cache),
+            ("copies", self.copies != other.copies),
+            ("statistics_days", self.statistics_days != other.statistics_days),
+            ("[tls]", self.tls != other.tls),
+            ("[[peer]]", self.peers != other.peers),
+        ];
+        differs.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
     }
 
     /// Judges a configuration text.

@@ -1,6 +1,5 @@
 //! Everything that requests and tasks of a directory share: independently owned parts, built once.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +20,7 @@ use crate::carry::Carry;
 use crate::catalog::Catalog;
 use crate::catalog::view::{State, View};
 use crate::config::Config;
+use crate::configured::Configured;
 use crate::fields::Fields;
 use crate::heat::{Heat, Hot};
 use crate::network::Network;
@@ -75,7 +75,7 @@ pub(crate) struct Directory {
     pub(crate) nodes: Nodes,
     pub(crate) ledger: Arc<Ledger>,
     /// Those of the configuration; [`Self::catalogs`] has the self-test's too.
-    pub(crate) configured: BTreeMap<CatalogId, Arc<Catalog>>,
+    pub(crate) configured: Configured,
     pub(crate) selftest: SelfTest,
     /// Other directories, in the order of the configuration.
     pub(crate) peers: Vec<Arc<Peer>>,
@@ -104,7 +104,8 @@ pub(crate) struct Directory {
 impl Directory {
     /// One catalog by its id.
     pub(crate) fn catalog(&self, id: &CatalogId) -> Option<Arc<Catalog>> {
-        self.catalogs_by_ref().find(|catalog| catalog.id() == *id).cloned()
+        let own = || Some(&self.selftest.catalog).filter(|catalog| catalog.id() == *id).cloned();
+        self.configured.now().get(id).cloned().or_else(own)
     }
 
     /// The catalog that a URL names.
@@ -113,30 +114,19 @@ impl Directory {
             CatalogRef::Named(name) => catalog.name() == name,
             CatalogRef::Id(id) => catalog.id() == *id,
         };
-        self.catalogs_by_ref().find(is_meant).cloned()
+        let configured = self.configured.now();
+        configured.values().chain([&self.selftest.catalog]).find(is_meant).cloned()
     }
 
     /// All catalogs; the self-test's is the last.
     pub(crate) fn catalogs(&self) -> Vec<Arc<Catalog>> {
-        self.catalogs_by_ref().cloned().collect()
-    }
-
-    fn catalogs_by_ref(&self) -> impl Iterator<Item = &Arc<Catalog>> {
-        self.configured.values().chain([&self.selftest.catalog])
-    }
-
-    /// Every configured catalog at every peer.
-    pub(crate) fn followed_at_peers(&self) -> Vec<(Arc<Peer>, Arc<Catalog>)> {
-        let at = |peer: &Arc<Peer>| {
-            let peer = Arc::clone(peer);
-            self.configured.values().map(move |catalog| (Arc::clone(&peer), Arc::clone(catalog)))
-        };
-        self.peers.iter().flat_map(at).collect()
+        self.configured.now().values().chain([&self.selftest.catalog]).cloned().collect()
     }
 
     /// The servable state that a pin names, whichever catalog it is of.
     pub(crate) fn pinned(&self, pin: &Pin) -> Option<(Arc<Catalog>, Arc<View>, Arc<State>)> {
-        self.catalogs_by_ref().find_map(|catalog| {
+        let configured = self.configured.now();
+        configured.values().chain([&self.selftest.catalog]).find_map(|catalog| {
             let view = catalog.view();
             let state = Arc::clone(view.pinned(pin)?);
             Some((Arc::clone(catalog), view, state))
@@ -157,7 +147,8 @@ impl Directory {
 
     /// Whether some catalog has taken a blob back.
     pub(crate) fn is_withdrawn(&self, blob: &BlobId) -> bool {
-        self.catalogs_by_ref().any(|catalog| catalog.has_withdrawn(blob))
+        let configured = self.configured.now();
+        configured.values().chain([&self.selftest.catalog]).any(|catalog| catalog.has_withdrawn(blob))
     }
 
     /// The catalogs that have a state, as assignments see them: relays take the self-test's without being asked.
@@ -172,7 +163,7 @@ impl Directory {
                 bytes: state.tree.bytes,
             })
         };
-        self.configured.values().filter_map(offer).collect()
+        self.configured.now().values().filter_map(offer).collect()
     }
 
     /// How many relays may be about to announce a catalog: after a start nobody has a lease yet, and the rule that a

@@ -14,6 +14,7 @@ pub mod server;
 mod admin;
 mod answer;
 mod carry;
+mod configured;
 mod directory;
 pub mod documents;
 mod origins;
@@ -22,7 +23,9 @@ mod throttle;
 
 // Catalogs and their states.
 pub mod catalog;
+mod followers;
 mod peers;
+mod reload;
 pub mod state_rules;
 mod witness;
 
@@ -51,5 +54,6 @@ mod upkeep;
 
 pub use config::Config;
 pub use network::Network;
+pub use reload::Reloaded;
 pub use selftest::SelfTestError;
 pub use server::{Server, ServerError};

@@ -105,7 +105,7 @@ fn claims(directory: &Directory, relay: &PublicKey) -> Vec<Claim> {
             url: url.clone(),
         })
     };
-    directory.configured.values().filter_map(claim).collect()
+    directory.configured.now().values().filter_map(claim).collect()
 }
 
 /// A few artifacts that a relay says it holds, drawn at random.

@@ -115,6 +115,11 @@ impl Roster {
         Self { limits, examined, members: BTreeMap::new(), hosts, last: None, revision: 1, changes: 1 }
     }
 
+    /// Relays are judged by these catalogs from now on, beside the self-test's.
+    pub fn follow(&mut self, catalogs: BTreeSet<CatalogId>) {
+        self.examined.followed = catalogs;
+    }
+
     /// Puts back a registration that was proved before a restart. It has no lease until the relay announces itself.
     pub fn restore(&mut self, registration: Registration, network: Network, stage: Stage, now: Timestamp) {
         let relay = registration.relay;

@@ -1,12 +1,11 @@
 //! A directory from its configuration to its end: what is opened, which tasks run, and who joins them.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use odi_manifest::{CatalogId, Clock, SigningKey, Timestamp};
+use odi_manifest::{Clock, SigningKey, Timestamp};
 use odi_store::{Disk, Ledger, LedgerError, RealDisk, Store, StoreError, StoreOptions, ledger_folder};
 use odi_wire::admin::Admin;
 use odi_wire::client::{Client, ClientError, ClientPolicy, Family};
@@ -16,7 +15,7 @@ use odi_wire::limits::{LARGE_ANSWERS_BYTES, Limits};
 use odi_wire::off_worker::off_worker;
 use odi_wire::route::CatalogName;
 use odi_wire::serve::{self, LargeAnswers, Running, ServeError, TrustedProxies};
-use odi_wire::sync::{FollowedCatalog, SyncClient, SyncError};
+use odi_wire::sync::{SyncClient, SyncError};
 use odi_wire::tls::{Tls, TlsError};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -26,15 +25,17 @@ use zeroize::Zeroizing;
 use crate::admin::Measured;
 use crate::answer::{Answers, Lengths};
 use crate::carry::Carry;
-use crate::catalog::{Catalog, follow};
-use crate::config::{Config, PrivateAddresses};
+use crate::config::{CatalogConfig, Config, PrivateAddresses};
+use crate::configured::{Catalogs, Configured};
 use crate::directory::{CALLER_PACE, CALLERS_MAX, Directory};
 use crate::fields::Fields;
+use crate::followers;
 use crate::heat::Heat;
 use crate::origins::Origins;
-use crate::peers::{self, Peer};
+use crate::peers::Peer;
 use crate::placing::Placing;
 use crate::relays::Relays;
+use crate::reload::{self, Reloaded};
 use crate::roster::{Examined, RosterLimits};
 use crate::select::Repeats;
 use crate::selftest::{SelfTest, SelfTestError};
@@ -131,20 +132,11 @@ impl Server {
         directory.selftest.keep_fresh(&directory).await?;
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
-        for catalog in directory.configured.values().cloned() {
-            let (directory, stop) = (Arc::clone(&directory), stop.clone());
-            tasks.spawn(async move {
-                follow::follow(directory, catalog, stop).await;
-                "follows a catalog"
-            });
-        }
-        for (peer, catalog) in directory.followed_at_peers() {
-            let (directory, stop) = (Arc::clone(&directory), stop.clone());
-            tasks.spawn(async move {
-                peers::follow(directory, catalog, peer, stop).await;
-                "follows a catalog at a peer"
-            });
-        }
+        let (following, stopped) = (Arc::clone(&directory), stop.clone());
+        tasks.spawn(async move {
+            followers::run(following, stopped).await;
+            "follows catalogs"
+        });
         let (tended, stopped) = (Arc::clone(&directory), stop.clone());
         tasks.spawn(async move {
             tend::tend(tended, stopped).await;
@@ -205,6 +197,11 @@ impl Server {
     #[must_use]
     pub fn admin_addr(&self) -> Option<SocketAddr> {
         self.admin.as_ref()?.local_addrs().first().copied()
+    }
+
+    /// Takes another configuration, as far as it may change while the directory runs.
+    pub async fn reload(&self, config: Config) -> Reloaded {
+        reload::reload(&self.directory, config).await
     }
 
     /// Waits until something has died that must run: a server that lost a part must not look healthy.
@@ -316,7 +313,7 @@ fn open_blocking(config: Config, clock: Arc<dyn Clock>, client: Client) -> Resul
         fetcher,
         store,
         ledger,
-        configured,
+        configured: Configured::new(configured),
         selftest,
     })
 }
@@ -326,15 +323,12 @@ fn open_catalogs(
     store: &Store,
     ledger: &Arc<Ledger>,
     now: Timestamp,
-) -> Result<BTreeMap<CatalogId, Arc<Catalog>>, ServerError> {
-    let mut catalogs = BTreeMap::new();
-    for catalog in &config.catalogs {
-        let followed =
-            FollowedCatalog::open(catalog.id, store.clone(), Arc::clone(ledger), now).map_err(|source| {
-                ServerError::Catalog { name: catalog.name.clone(), source: Box::new(source) }
-            })?;
-        let view = follow::restored_view(&followed, now);
-        catalogs.insert(catalog.id, Arc::new(Catalog::new(catalog.clone(), followed, view)));
-    }
-    Ok(catalogs)
+) -> Result<Catalogs, ServerError> {
+    let open = |catalog: &CatalogConfig| {
+        let opened = reload::open_catalog(catalog, store, ledger, now).map_err(|source| {
+            ServerError::Catalog { name: catalog.name.clone(), source: Box::new(source) }
+        })?;
+        Ok((catalog.id, opened))
+    };
+    config.catalogs.iter().map(open).collect()
 }

@@ -116,7 +116,8 @@ pub(crate) async fn keep(directory: Arc<Directory>, stop: CancellationToken) {
             _ = ticks.tick() => {}
             () = directory.to_witness.notified() => {}
         }
-        for catalog in directory.configured.values() {
+        let configured = directory.configured.now();
+        for catalog in configured.values() {
             let Some(recorded) = catalog.recorded() else { continue };
             if !is_witness(&directory, &recorded) {
                 continue;

@@ -96,8 +96,9 @@ pub(super) async fn announce(directory: &Directory, mut request: Request) -> Res
         inventory.catalogs.iter().filter_map(|said| Some((said.cat, said.sent?))).collect();
     let announced = directory.relays.roster().announce(&relay, announcement, now).map_err(refused)?;
     if matches!(announced, Announced::Lease { .. }) {
+        let configured = directory.configured.now();
         let mut counts = directory.statistics.counts();
-        for (catalog, sent) in sent.into_iter().filter(|(id, _)| directory.configured.contains_key(id)) {
+        for (catalog, sent) in sent.into_iter().filter(|(id, _)| configured.contains_key(id)) {
             counts.hear(relay, catalog, sent, now);
         }
     }

@@ -111,8 +111,8 @@ fn jittered(poll: Duration, draw: u32) -> Duration {
 
 /// Asks the origin for news; whether that worked.
 async fn poll(directory: &Arc<Directory>, catalog: &Arc<Catalog>) -> bool {
-    let Some(origin) = &catalog.config().origin else { return true };
-    let source = SyncSource::origin(origin.clone());
+    let Some(origin) = catalog.config().origin.clone() else { return true };
+    let source = SyncSource::origin(origin);
     let outcome = advance(directory, catalog, &source).await;
     let fault = outcome.as_ref().err().map(|error| chain::of(error));
     if let Some(fault) = &fault {

@@ -50,6 +50,7 @@ pub(super) fn config(judge: &mut Judge<'_>, raw: RawConfig) -> Option<Config> {
         copies: copies.unwrap_or(COPIES),
         statistics_days: statistics_days.unwrap_or(STATISTICS_DAYS),
         catalogs,
+        faulty_files: Vec::new(),
         peers,
         private_addresses: judge.private_addresses(),
     })
@@ -63,7 +64,7 @@ fn statistics_days_of(judge: &mut Judge<'_>, days: &Spanned<u32>) -> Option<u32>
     fits.then_some(*days.get_ref())
 }
 
-fn catalog(judge: &mut Judge<'_>, raw: &RawCatalog) -> Option<CatalogConfig> {
+pub(super) fn catalog(judge: &mut Judge<'_>, raw: &RawCatalog) -> Option<CatalogConfig> {
     if raw.name.get_ref() == SELFTEST_NAME {
         judge.fault(&raw.name, format!("`{SELFTEST_NAME}` is the directory's own catalog"));
     }
@@ -74,7 +75,7 @@ fn catalog(judge: &mut Judge<'_>, raw: &RawCatalog) -> Option<CatalogConfig> {
         None => POLL,
         Some(text) => poll(judge, text).unwrap_or(POLL),
     };
-    Some(CatalogConfig { name: name?, id: id?, origin, poll })
+    Some(CatalogConfig { name: name?, id: id?, origin, poll, file: None })
 }
 
 fn poll(judge: &mut Judge<'_>, text: &Spanned<String>) -> Option<Duration> {

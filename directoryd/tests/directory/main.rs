@@ -19,6 +19,7 @@ mod peering;
 mod placing;
 mod publisher;
 mod registration;
+mod reloading;
 mod restart;
 mod resuming;
 mod selftest;

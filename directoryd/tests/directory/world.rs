@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use odi_directoryd::Server;
 use odi_directoryd::config::{Config, PrivateAddresses};
+use odi_directoryd::{Reloaded, Server};
 use odi_fixtures::ManualClock;
 use odi_manifest::{CatalogId, PublicKey, Timestamp};
 use odi_store::{RealDisk, Store, StoreOptions};
@@ -108,6 +108,13 @@ impl World {
         let directory = Server::bind(self.config.clone(), self.clock.clone()).await.unwrap();
         self.url = url_of(directory.local_addrs()[0]);
         self.directory = Some(directory);
+    }
+
+    /// As a SIGHUP does after the operator has edited the file.
+    pub(crate) async fn reload(&self, edit: impl FnOnce(&mut Config)) -> Reloaded {
+        let mut config = self.config.clone();
+        edit(&mut config);
+        self.directory.as_ref().unwrap().reload(config).await
     }
 
     pub(crate) fn id(&self) -> PublicKey {

@@ -23,7 +23,12 @@ pub(super) fn gather(directory: &Directory) -> NetworkPage {
         started: directory.started,
         now,
         counts: count_relays(directory, now),
-        catalogs: directory.configured.values().map(|catalog| of_catalog(catalog, &census, now)).collect(),
+        catalogs: directory
+            .configured
+            .now()
+            .values()
+            .map(|catalog| of_catalog(catalog, &census, now))
+            .collect(),
         relays: census.relays.iter().take(LINES_MAX).map(|relay| of_relay(directory, relay)).collect(),
         weights: census.weights,
         traffic: traffic::of(directory, Subject::All),

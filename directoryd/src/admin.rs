@@ -1,11 +1,14 @@
-//! What the admin listener says of a directory.
+//! What the admin listener says of a directory, and does for its operator.
+
+pub(crate) mod command;
+pub(crate) mod operate;
 
 use std::sync::Arc;
 
 use odi_wire::admin::Examined;
 use odi_wire::message::{CatalogFreshness, FreshnessState, Lifetime};
 use odi_wire::metrics::Metric;
-use odi_wire::serve::Load;
+use odi_wire::serve::{Load, Request, Response};
 
 use crate::answer::status_document;
 use crate::directory::Directory;
@@ -26,6 +29,10 @@ impl Examined for Measured {
         let status = status_document(&self.directory);
         let waiting = status.catalogs.into_iter().find(|catalog| catalog.served.is_none());
         waiting.map_or(Ok(()), |catalog| Err(format!("catalog {} has no state yet", catalog.name)))
+    }
+
+    async fn operate(&self, request: Request) -> Response {
+        operate::answer(&self.directory, request).await
     }
 
     fn metrics(&self) -> Vec<Metric> {

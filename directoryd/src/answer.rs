@@ -24,6 +24,7 @@ use odi_wire::serve::{Request, Response, Service};
 use crate::directory::Directory;
 
 pub(crate) use full::Lengths;
+pub(crate) use relays::relay_state;
 pub(crate) use status::status_document;
 
 /// The public listener's service.

@@ -12,6 +12,7 @@ use odi_manifest::SystemClock;
 use odi_wire::daemon::{self, EXIT_CONFIG, LogForm, ReloadSignal, StopSignals, Supervisor};
 use odi_wire::finding::Finding;
 
+use crate::admin::command::{self, AdminCommand};
 use crate::check;
 use crate::config::{Config, ConfigError, PrivateAddresses};
 use crate::reload::Reloaded;
@@ -49,6 +50,14 @@ impl Arguments {
 enum Command {
     /// Say in words what would fail, and change nothing.
     Check,
+    /// Look at a running directory's relays and catalogs, and decide about relays.
+    Admin {
+        #[command(subcommand)]
+        command: AdminCommand,
+        /// Print JSON.
+        #[arg(long, global = true)]
+        json: bool,
+    },
 }
 
 /// Does what the command line says.

@@ -31,6 +31,7 @@ mod witness;
 
 // Relays.
 mod challenge;
+mod decisions;
 mod fields;
 pub mod heat;
 mod network;

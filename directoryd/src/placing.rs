@@ -122,7 +122,7 @@ impl Directory {
         let offers = self.offers();
         let roster = self.relays.roster();
         let applicants = roster.members().filter_map(|member| {
-            let registration = member.registration().filter(|_| member.trial().has_passed())?;
+            let registration = member.registration().filter(|_| member.has_passed())?;
             if !member.is_counted_on(self.started, LEFT_TO_IT, now) {
                 return None;
             }

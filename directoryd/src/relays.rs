@@ -7,15 +7,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use odi_manifest::{PublicKey, Timestamp};
 use odi_wire::off_worker::off_worker;
 
+use crate::decisions::{DECISIONS_MAX, DecisionFile};
 use crate::placement::Offer;
 use crate::relay_records::RelayRecords;
-use crate::roster::{Event, Examined, Lapsed, Registration, Roster, RosterLimits, Stage};
+use crate::roster::{Decision, Event, Examined, Lapsed, Registration, Roster, RosterLimits, Stage, Verdict};
 
 /// The relays that this directory knows.
 #[derive(Debug)]
 pub(crate) struct Relays {
     roster: Mutex<Roster>,
     records: RelayRecords,
+    decisions: DecisionFile,
     /// Held while a record is written, so that an older one never follows a newer.
     writing: tokio::sync::Mutex<()>,
 }
@@ -29,11 +31,15 @@ impl Relays {
         now: Timestamp,
     ) -> io::Result<Self> {
         let records = RelayRecords::open(data_dir)?;
+        let decisions = DecisionFile::of(data_dir);
         let mut roster = Roster::new(limits, examined);
+        for (relay, decision) in decisions.load()? {
+            roster.decide(&relay, Some(decision));
+        }
         for (registration, network, stage) in records.load()? {
             roster.restore(registration, network, stage, now);
         }
-        Ok(Self { roster: Mutex::new(roster), records, writing: tokio::sync::Mutex::default() })
+        Ok(Self { roster: Mutex::new(roster), records, decisions, writing: tokio::sync::Mutex::default() })
     }
 
     /// The roster. Hold it for look-ups and transitions only, never across a wait.
@@ -82,6 +88,42 @@ impl Relays {
             }
         }
         self.roster().on(relay, event, now);
+    }
+
+    /// Takes what the operator decides about a relay, after it is durable; `None` lets it be as if nothing had been decided. Whether the
+    /// relay is known here.
+    pub(crate) async fn decide(
+        self: &Arc<Self>,
+        relay: PublicKey,
+        decision: Option<Decision>,
+        now: Timestamp,
+    ) -> io::Result<bool> {
+        let removes = decision.as_ref().is_some_and(|decision| decision.verdict == Verdict::Removed);
+        let is_known;
+        let ends_quarantine =
+            !decision.as_ref().is_some_and(|decision| decision.verdict != Verdict::Approved);
+        {
+            let _alone = self.writing.lock().await;
+            let mut decisions = self.roster().decisions().clone();
+            match decision.clone() {
+                Some(decision) => _ = decisions.insert(relay, decision),
+                None => _ = decisions.remove(&relay),
+            }
+            if decisions.len() > DECISIONS_MAX {
+                return Err(io::Error::other(format!("{DECISIONS_MAX} relays are decided about already")));
+            }
+            let relays = Arc::clone(self);
+            off_worker(move || {
+                relays.decisions.save(&decisions)?;
+                if removes { relays.records.remove(&relay) } else { Ok(()) }
+            })
+            .await?;
+            is_known = self.roster().decide(&relay, decision);
+        }
+        if ends_quarantine {
+            self.on(&relay, Event::Released, now).await;
+        }
+        Ok(is_known)
     }
 
     /// Removes the records of relays that the roster has forgotten.

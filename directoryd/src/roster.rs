@@ -16,6 +16,7 @@
 //! - Nothing is kept of an inventory whose relay is unproven or that names URLs which it has not proved.
 //! - Memory is bounded by [`RosterLimits`], whoever registers.
 
+mod decision;
 mod lapse;
 mod limits;
 mod member;
@@ -28,6 +29,7 @@ use std::time::Duration;
 use odi_manifest::{CatalogId, PublicKey, Timestamp};
 use odi_wire::message::Inventory;
 
+pub use decision::{Decision, Verdict, WHY_BYTES_MAX};
 pub use lapse::{Due, Lapsed, Room};
 pub use limits::RosterLimits;
 pub use member::{Announcement, Member, Pending, Registration, Standing};
@@ -63,6 +65,9 @@ pub enum RosterRefusal {
     /// It names URLs for which no challenge was answered.
     #[error("the inventory names a URL that the relay has not proved")]
     UnprovenUrls,
+    /// The operator wants it no more.
+    #[error("this directory's operator has removed the relay")]
+    Removed,
     /// Too many relays wait for their challenge.
     #[error("too many relays of that network wait for their challenge")]
     TooManyUnproven,
@@ -98,6 +103,8 @@ pub struct Examined {
 pub struct Roster {
     limits: RosterLimits,
     examined: Examined,
+    /// What the operator has decided, also about relays that are not here.
+    decisions: BTreeMap<PublicKey, Decision>,
     members: BTreeMap<PublicKey, Member>,
     hosts: Hosts,
     /// Whose turn came last.
@@ -112,7 +119,37 @@ impl Roster {
     pub fn new(limits: RosterLimits, examined: Examined) -> Self {
         let pace = Pace { burst: limits.host_challenges, per_minute: limits.host_challenges_per_minute };
         let hosts = Throttle::new(pace, HOSTS_MAX);
-        Self { limits, examined, members: BTreeMap::new(), hosts, last: None, revision: 1, changes: 1 }
+        Self {
+            limits,
+            examined,
+            decisions: BTreeMap::new(),
+            members: BTreeMap::new(),
+            hosts,
+            last: None,
+            revision: 1,
+            changes: 1,
+        }
+    }
+
+    /// What the operator has decided about every relay, here or not.
+    #[must_use]
+    pub const fn decisions(&self) -> &BTreeMap<PublicKey, Decision> {
+        &self.decisions
+    }
+
+    /// Takes what the operator has decided about a relay; nothing is as if nothing had ever been. Whether the relay is here.
+    pub fn decide(&mut self, relay: &PublicKey, decision: Option<Decision>) -> bool {
+        self.revision += 1;
+        self.changes += 1;
+        match decision.clone() {
+            Some(decision) => _ = self.decisions.insert(*relay, decision),
+            None => _ = self.decisions.remove(relay),
+        }
+        if decision.as_ref().is_some_and(|decision| decision.verdict == Verdict::Removed) {
+            return self.members.remove(relay).is_some();
+        }
+        let member = self.members.get_mut(relay);
+        member.map(|member| member.decide(decision)).is_some()
     }
 
     /// Relays are judged by these catalogs from now on, beside the self-test's.
@@ -124,7 +161,9 @@ impl Roster {
     pub fn restore(&mut self, registration: Registration, network: Network, stage: Stage, now: Timestamp) {
         let relay = registration.relay;
         self.changes += 1;
-        self.members.insert(relay, Member::restored(registration, network, stage, now));
+        let mut member = Member::restored(registration, network, stage, now);
+        member.decide(self.decisions.get(&relay).cloned());
+        self.members.insert(relay, member);
     }
 
     /// Takes a registration, whose signature, audience, time and URLs the caller has checked. The relay is challenged
@@ -138,6 +177,10 @@ impl Roster {
         network: Network,
         now: Timestamp,
     ) -> Result<Standing, RosterRefusal> {
+        let decision = self.decisions.get(&registration.relay).cloned();
+        if decision.as_ref().is_some_and(|decision| decision.verdict == Verdict::Removed) {
+            return Err(RosterRefusal::Removed);
+        }
         if let Some(member) = self.members.get(&registration.relay) {
             let known = member.generation();
             if registration.generation <= known {
@@ -153,7 +196,8 @@ impl Roster {
         }
         self.admits(network)?;
         let relay = registration.relay;
-        let member = Member::new(registration, network, now);
+        let mut member = Member::new(registration, network, now);
+        member.decide(decision);
         let standing = member.standing(now);
         self.members.insert(relay, member);
         Ok(standing)
@@ -223,7 +267,7 @@ impl Roster {
         now: Timestamp,
     ) -> Option<(&Member, Stage)> {
         let member = self.members.get(relay)?;
-        let (trial, action) = member.trial().clone().on(event, now, &self.limits);
+        let (trial, action) = member.after(event, now, &self.limits);
         (action == Some(Action::Write)).then(|| (member, trial.stage()))
     }
 
@@ -270,7 +314,7 @@ impl Roster {
     /// The living relays whose self-test has passed and that were not caught lying since: whose word on what they hold
     /// counts here and is passed on.
     pub fn passed(&self, now: Timestamp) -> impl Iterator<Item = &Member> {
-        self.live(now).filter(|member| member.trial().has_passed())
+        self.live(now).filter(|member| member.has_passed())
     }
 
     /// The relays that may be redirected to.
@@ -281,6 +325,9 @@ impl Roster {
     /// Why nobody may be redirected to a relay, if so: it has to be proved, alive, tested and probed lately, and to give something.
     #[must_use]
     pub fn shut_out(&self, member: &Member, now: Timestamp) -> Option<Why> {
+        if member.is_barred() {
+            return Some(Why::Barred);
+        }
         match member.standing(now) {
             Standing::Unproven => Some(Why::Unproven),
             Standing::Quarantined => Some(Why::Quarantined),

@@ -222,6 +222,7 @@ fn opened<T: Statement>(body: &[u8]) -> Result<Verified<T>, Refusal> {
 fn refused(refusal: RosterRefusal) -> Refusal {
     match refusal {
         RosterRefusal::UnprovenUrls => Refusal::Unprocessable(refusal.to_string().into()),
+        RosterRefusal::Removed => Refusal::Forbidden(refusal.to_string().into()),
         RosterRefusal::StaleGeneration { .. } => Refusal::Conflict(refusal.to_string().into()),
         RosterRefusal::Full | RosterRefusal::NetworkFull | RosterRefusal::TooManyUnproven => {
             Refusal::unavailable(refusal.to_string(), FULL_RETRY)
@@ -229,7 +230,7 @@ fn refused(refusal: RosterRefusal) -> Refusal {
     }
 }
 
-pub(super) const fn relay_state(standing: Standing) -> RelayState {
+pub(crate) const fn relay_state(standing: Standing) -> RelayState {
     match standing {
         Standing::Unproven => RelayState::Unproven,
         Standing::Probation => RelayState::Probation,

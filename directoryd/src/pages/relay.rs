@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::marks::{self, Verdict};
 use super::traffic::Traffic;
+use crate::roster::{self, Decision};
 
 /// The whole page.
 #[derive(Clone, Debug, Serialize)]
@@ -28,6 +29,9 @@ pub struct RelayPage {
     /// Why it is no further.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What this directory's operator has decided about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Decision>,
     /// Why nobody is sent there now, if so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shut_out: Option<Verdict>,
@@ -81,6 +85,8 @@ pub enum Step {
     },
     /// It takes its share.
     Ready,
+    /// The operator has shut it out.
+    Barred,
     /// It gave wrong bytes.
     Quarantined {
         /// Until when it is shut out.
@@ -146,10 +152,16 @@ impl RelayPage {
                     Step::Untested => "It is looked at as an ordinary client would before anything is assigned to it.",
                     Step::Probation { matched, wanted } => { "On probation " (matched) " of " (wanted) " probes in a row have matched; until then it gets little." },
                     Step::Ready => "It has passed its self-test and its probation, and is probed now and then.",
+                    Step::Barred => "It stays so until the operator says otherwise.",
                     Step::Quarantined { until } => { "It gave wrong bytes, and is shut out until " (date(until)) ". Then everything begins with the self-test." },
                 }
             }
             @if let Some(reason) = &self.reason { p.note { (reason) } }
+            @if let Some(decision) = &self.decision {
+                @if decision.verdict == roster::Verdict::Approved {
+                    p { "This directory's operator vouches for it, since " (date(decision.at)) @if let Some(why) = &decision.why { ": " (why) } "." }
+                } @else { p.soft { "Decided " (date(decision.at)) "." } }
+            }
         }
     }
 

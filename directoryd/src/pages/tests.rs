@@ -9,6 +9,7 @@ use odi_wire::message::{
 
 use super::*;
 use crate::documents::{Explained, Explanation, PassedOver};
+use crate::roster::Decision;
 use crate::select::Why;
 use crate::statistics::{Day, Line, Tally};
 
@@ -220,6 +221,11 @@ fn of_relay(text: impl Fn(&str) -> String) -> RelayPage {
         now: NOW,
         state: RelayState::Probation,
         step: Step::Probation { matched: 3, wanted: 10 },
+        decision: Some(Decision {
+            verdict: crate::roster::Verdict::Approved,
+            why: Some(text("our own")),
+            at: NOW,
+        }),
         reason: Some(text("the last probe got 404")),
         shut_out: None,
         lease_until: Some(Timestamp(NOW.0 + 40)),

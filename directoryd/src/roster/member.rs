@@ -9,7 +9,9 @@ use odi_wire::message::{
     CatalogInventory, CatalogPattern, DerivedKey, IdRanges, Inventory, PublicUrl, RATE_UNNAMED,
 };
 
-use super::{Action, Event, Examined, RosterLimits, RosterRefusal, Seen, Stage, Trial, backoff};
+use super::{
+    Action, Decision, Event, Examined, RosterLimits, RosterRefusal, Seen, Stage, Trial, Verdict, backoff,
+};
 use crate::network::Network;
 
 /// No relay counts for more than one that offers 10 Gbit/s: what it says of itself is only a claim.
@@ -85,8 +87,12 @@ pub struct Member {
     inventory_generation: u64,
     lease_until: Timestamp,
     trial: Trial,
+    /// What the operator says.
+    decision: Option<Decision>,
     /// Why the last challenge failed.
     unproved: Option<String>,
+    /// The same of the operator's decision.
+    barred: Option<String>,
 }
 
 impl Member {
@@ -119,7 +125,9 @@ impl Member {
             inventory_generation: 0,
             lease_until: Timestamp(0),
             trial: Trial::at(Stage::Untested),
+            decision: None,
             unproved: None,
+            barred: None,
         }
     }
 
@@ -208,13 +216,14 @@ impl Member {
             let waits = self.is_proved() && self.trial.stage() == Stage::Untested;
             waits.then_some("its self-test begins once it says that it holds the catalog odi-selftest")
         };
-        self.unproved.as_deref().or_else(|| self.trial.reason()).or_else(waits)
+        self.barred.as_deref().or(self.unproved.as_deref()).or_else(|| self.trial.reason()).or_else(waits)
     }
 
     /// Where it stands.
     #[must_use]
     pub fn standing(&self, now: Timestamp) -> Standing {
         match self.trial.standing(now) {
+            _ if self.is_barred() => Standing::Quarantined,
             Standing::Quarantined => Standing::Quarantined,
             _ if !self.is_proved() => Standing::Unproven,
             standing => standing,
@@ -223,9 +232,47 @@ impl Member {
 
     /// Lets something happen to its trial.
     pub(super) fn on(&mut self, event: Event<'_>, now: Timestamp, limits: &RosterLimits) -> Option<Action> {
-        let (trial, action) = self.trial.clone().on(event, now, limits);
+        let (trial, action) = self.after(event, now, limits);
         self.trial = trial;
         action
+    }
+
+    /// Its trial after an event, as far as the operator leaves that to it.
+    pub(super) fn after(
+        &self,
+        event: Event<'_>,
+        now: Timestamp,
+        limits: &RosterLimits,
+    ) -> (Trial, Option<Action>) {
+        let (trial, action) = self.trial.clone().on(event, now, limits);
+        let is_approved = self.decision.as_ref().is_some_and(|said| said.verdict == Verdict::Approved);
+        if is_approved && let Some(vouched) = trial.vouched_for() {
+            return (vouched, Some(Action::Write));
+        }
+        (trial, action)
+    }
+
+    pub(super) fn decide(&mut self, decision: Option<Decision>) {
+        self.barred = decision.as_ref().and_then(Decision::words);
+        self.decision = decision;
+    }
+
+    /// What the operator has decided about it.
+    #[must_use]
+    pub const fn decision(&self) -> Option<&Decision> {
+        self.decision.as_ref()
+    }
+
+    /// Whether the operator has shut it out.
+    #[must_use]
+    pub const fn is_barred(&self) -> bool {
+        self.barred.is_some()
+    }
+
+    /// Whether something may be assigned to it, and its word counts: its self-test has passed, and the operator has not shut it out.
+    #[must_use]
+    pub const fn has_passed(&self) -> bool {
+        self.trial.has_passed() && !self.is_barred()
     }
 
     /// What can be looked at now.
@@ -235,7 +282,7 @@ impl Member {
             holding.full.is_some() && holding.minus.is_empty() && holding.ranges == IdRanges::all()
         };
         Seen {
-            alive: self.is_proved() && self.is_alive(now),
+            alive: self.is_proved() && self.is_alive(now) && !self.is_barred(),
             test: said.iter().any(|holding| examined.selftest == Some(holding.cat) && is_whole(holding)),
             probe: said
                 .iter()

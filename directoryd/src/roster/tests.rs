@@ -369,3 +369,65 @@ fn no_more_is_begun_than_there_is_room_for_and_everybody_has_a_turn() {
     let [Due::Test(again)] = roster.due(Room { tests: 1, ..PLENTY }, at(40))[..] else { panic!("none") };
     assert!(tested.contains(&again));
 }
+
+fn decided(verdict: Verdict) -> Option<Decision> {
+    Some(Decision { verdict, why: Some("so".to_owned()), at: at(0) })
+}
+
+#[test]
+fn who_the_operator_shuts_out_stays_so_whatever_it_shows() {
+    let (mut roster, relay) = ready();
+    assert!(roster.decide(&relay, decided(Verdict::Quarantined)));
+    let is_out = |roster: &mut Roster, seconds: u64| {
+        let member = roster.member(&relay).unwrap();
+        assert_eq!(roster.shut_out(member, at(seconds)), Some(Why::Barred));
+        assert_eq!(member.reason(), Some("this directory's operator has shut it out: so"));
+        assert_eq!(member.standing(at(seconds)), Standing::Quarantined);
+        assert_eq!(roster.passed(at(seconds)).count(), 0, "nor is its word passed on");
+    };
+    is_out(&mut roster, 1);
+    assert!(roster.due(PLENTY, at(1)).is_empty(), "it is neither tested nor probed");
+    roster.on(&relay, Event::ProbeMatched, at(1));
+    roster.announce(&relay, announcement(2, FAR), at(2)).unwrap();
+    roster.register(registration(relay, 2, "http://b.example"), network(1), at(3)).unwrap();
+    assert!(roster.proved(&relay, 2, at(4)));
+    is_out(&mut roster, 4);
+    assert!(roster.decide(&relay, None));
+    assert_eq!(
+        roster.shut_out(roster.member(&relay).unwrap(), at(5)),
+        Some(Why::Untested),
+        "it moved meanwhile"
+    );
+}
+
+#[test]
+fn who_is_approved_needs_no_probation_and_may_not_lie() {
+    let mut roster = Roster::new(RosterLimits::default(), examined());
+    let relay = key(1);
+    roster.decide(&relay, decided(Verdict::Approved));
+    roster.register(registration(relay, 1, "http://a.example"), network(1), at(0)).unwrap();
+    assert!(roster.proved(&relay, 1, at(0)));
+    roster.announce(&relay, announcement(1, FAR), at(0)).unwrap();
+    assert_eq!(roster.selectable(at(0)).count(), 0, "the self-test is for everybody");
+    let written = roster.would_write(&relay, Event::TestPassed, at(0)).map(|(_, stage)| stage);
+    assert_eq!(written, Some(Stage::Ready));
+    roster.on(&relay, Event::TestPassed, at(0));
+    assert_eq!(roster.selectable(at(0)).count(), 0, "and one probe");
+    roster.on(&relay, Event::ProbeMatched, at(0));
+    assert_eq!((standing(&roster, &relay, 0), roster.selectable(at(0)).count()), (Standing::Ready, 1));
+    roster.on(&relay, Event::Lied("wrong bytes"), at(1));
+    assert_eq!(standing(&roster, &relay, 1), Standing::Quarantined);
+    roster.on(&relay, Event::Released, at(2));
+    assert_eq!(roster.member(&relay).unwrap().trial().stage(), Stage::Untested);
+}
+
+#[test]
+fn who_is_removed_does_not_come_back_by_itself() {
+    let (mut roster, relay) = ready();
+    assert!(roster.decide(&relay, decided(Verdict::Removed)));
+    assert!(roster.member(&relay).is_none());
+    let again = roster.register(registration(relay, 9, "http://a.example"), network(1), at(1));
+    assert_eq!(again, Err(RosterRefusal::Removed));
+    roster.decide(&relay, None);
+    assert!(roster.register(registration(relay, 9, "http://a.example"), network(1), at(1)).is_ok());
+}

@@ -59,6 +59,8 @@ pub enum Event<'a> {
     Lied(&'a str),
     /// It proved other URLs: what was seen, was seen elsewhere.
     Moved,
+    /// The operator lets it out of its quarantine: everything begins with the self-test.
+    Released,
 }
 
 /// What can be looked at now.
@@ -129,6 +131,7 @@ impl Trial {
                 let fresh = Self::at(Stage::Quarantined { until });
                 (Self { reason: Some(why.to_owned()), ..fresh }, Some(Action::Write))
             }
+            (Event::Released, Stage::Quarantined { .. }) => (Self::at(Stage::Untested), Some(Action::Write)),
             (Event::Moved, Stage::Quarantined { .. }) => (self, None),
             (Event::Moved, _) => (Self::at(Stage::Untested), Some(Action::Write)),
             _ => (self, None),
@@ -177,6 +180,13 @@ impl Trial {
         }
         let fallen = Self { stage: Stage::Probation { matched: 0 }, probed: None, ..failed };
         (fallen, was_ready.then_some(Action::Write))
+    }
+
+    /// The trial of one that needs no probation, if it is on it.
+    #[must_use]
+    pub fn vouched_for(&self) -> Option<Self> {
+        let is_on_probation = matches!(self.stage, Stage::Probation { .. });
+        is_on_probation.then(|| Self { stage: Stage::Ready, ..self.clone() })
     }
 
     /// How far it has come.

@@ -9,6 +9,8 @@ pub enum Why {
     Silent,
     /// It gave wrong bytes.
     Quarantined,
+    /// The directory's operator has shut it out.
+    Barred,
     /// Its self-test has not passed.
     Untested,
     /// No probe of the last minutes matched.
@@ -39,6 +41,7 @@ impl Why {
             Self::Unproven => "unproven",
             Self::Silent => "silent",
             Self::Quarantined => "quarantined",
+            Self::Barred => "barred",
             Self::Untested => "untested",
             Self::Unprobed => "unprobed",
             Self::Spent => "spent",
@@ -59,6 +62,7 @@ impl Why {
             Self::Unproven => "its URLs have not proved that they are its own",
             Self::Silent => "it has not been heard of for a minute",
             Self::Quarantined => "it gave wrong bytes",
+            Self::Barred => "this directory's operator has shut it out",
             Self::Untested => "its self-test has not passed",
             Self::Unprobed => "no probe of the last five minutes matched",
             Self::Spent => "it gives nothing now: its budget is used up, or it leaves",

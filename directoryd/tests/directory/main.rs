@@ -13,6 +13,7 @@ mod lifetimes;
 mod mending;
 mod metrics;
 mod notices;
+mod operating;
 mod outputs;
 mod pages;
 mod peering;

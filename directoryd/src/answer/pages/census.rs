@@ -6,7 +6,7 @@ use std::sync::Arc;
 use odi_manifest::{CatalogId, PublicKey, Timestamp};
 use odi_wire::message::{CatalogInventory, Inventory, RelayState};
 
-use crate::answer::relays::relay_state;
+use crate::answer::relay_state;
 use crate::directory::Directory;
 use crate::network::Network;
 use crate::pages::Verdict;
@@ -78,7 +78,7 @@ fn seen(member: &Member, shut: Option<Verdict>, now: Timestamp) -> Seen {
         probed: member.trial().probed(),
         said: member.announced().map(|said| Arc::clone(&said.inventory)),
         lives,
-        counts: lives && member.trial().has_passed(),
+        counts: lives && member.has_passed(),
         network: member.network(),
     }
 }

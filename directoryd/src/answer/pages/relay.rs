@@ -31,6 +31,7 @@ pub(super) fn gather(directory: &Directory, relay: &PublicKey) -> Option<RelayPa
             state: seen.state,
             step: step(member, roster.limits(), now),
             reason: member.reason().map(str::to_owned),
+            decision: member.decision().cloned(),
             shut_out: seen.shut,
             lease_until: Some(member.lease_until()).filter(|until| until.0 > 0),
             probed: seen.probed,
@@ -60,6 +61,7 @@ pub(super) fn gather(directory: &Directory, relay: &PublicKey) -> Option<RelayPa
 
 fn step(member: &Member, limits: &RosterLimits, now: Timestamp) -> Step {
     match (member.standing(now), member.trial().stage()) {
+        _ if member.is_barred() => Step::Barred,
         (Standing::Unproven, _) => Step::Unproven,
         (_, Stage::Quarantined { until }) if now < until => Step::Quarantined { until },
         (_, Stage::Untested | Stage::Quarantined { .. }) => Step::Untested,

@@ -1,0 +1,179 @@
+//! `odi-directoryd admin ...`: the operator's side of `admin::operate`, and what it prints.
+//!
+//! Exit codes: 0 done, 67 no such relay, 69 no directory answers, 78 no configuration to ask with, 1 anything else. 2 is a command line
+//! that does not read.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use bytes::Bytes;
+use clap::Subcommand;
+use odi_manifest::Timestamp;
+use odi_wire::admin::operator_request;
+use odi_wire::client::{Ask, Client, ClientPolicy};
+use odi_wire::daemon::EXIT_CONFIG;
+use odi_wire::http::StatusCode;
+use odi_wire::message::from_json;
+use url::Url;
+
+use super::operate::{AdminCatalog, AdminRelay, Decide};
+use crate::config::{Config, PrivateAddresses};
+
+/// No such relay, or several (EX_NOUSER of sysexits.h).
+const EXIT_NO_RELAY: u8 = 67;
+/// No directory answers (EX_UNAVAILABLE).
+const EXIT_UNAVAILABLE: u8 = 69;
+/// The largest list.
+const LIST_BYTES_MAX: u64 = 64 << 20;
+
+/// What to do.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum AdminCommand {
+    /// List the relays that it knows, and what you have decided about them.
+    Relays,
+    /// List the catalogs.
+    Catalogs,
+    /// Let a relay take its whole share as soon as it has passed its self-test; ends a quarantine.
+    Approve(Whom),
+    /// Send nobody to a relay any more, and assign nothing to it.
+    Quarantine(Whom),
+    /// Take back what was decided about a relay, and end its quarantine.
+    Release(Whom),
+    /// Forget a relay, and let it not register again.
+    Remove(Whom),
+    /// Say what a client is answered for a URL, and why.
+    Explain {
+        /// The URL, or a path of this directory.
+        url: String,
+    },
+}
+
+/// Which relay, and why.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Whom {
+    /// Its key, the first eight digits of that or more, or the host of its URL.
+    relay: String,
+    /// The reason, which its operator and everybody else can read.
+    #[arg(long)]
+    why: Option<String>,
+}
+
+/// Does it, and prints what came of it.
+pub(crate) async fn run(config: &Config, command: &AdminCommand, json: bool) -> anyhow::Result<ExitCode> {
+    let (target, said) = match command {
+        AdminCommand::Relays => ("relays", None),
+        AdminCommand::Catalogs => ("catalogs", None),
+        AdminCommand::Approve(whom) => ("approve", Some(whom)),
+        AdminCommand::Quarantine(whom) => ("quarantine", Some(whom)),
+        AdminCommand::Release(whom) => ("release", Some(whom)),
+        AdminCommand::Remove(whom) => ("remove", Some(whom)),
+        AdminCommand::Explain { url } => return explain(config, url, json).await,
+    };
+    let Some(admin) = config.admin else {
+        tracing::error!("the configuration has no `admin` listener to ask on");
+        return Ok(ExitCode::from(EXIT_CONFIG));
+    };
+    let admin: Url = format!("http://{admin}/").parse().context("the admin listener has no URL")?;
+    let client = Client::new(ClientPolicy { allow_private_addresses: true, ..ClientPolicy::default() })?;
+    let body = said.map(|whom| Decide { relay: whom.relay.clone(), why: whom.why.clone() });
+    let body = body.map(|body| serde_json::to_vec(&body)).transpose()?.map(Bytes::from);
+    let answer = match asked(&client, operator_request(&admin, target, body)).await? {
+        Ok(answer) => answer,
+        Err(code) => return Ok(code),
+    };
+    if json {
+        print(&String::from_utf8_lossy(&answer));
+        return Ok(ExitCode::SUCCESS);
+    }
+    match command {
+        AdminCommand::Relays => {
+            let relays: Vec<AdminRelay> = from_json(&answer, "the list of relays")?;
+            relays.iter().for_each(|relay| print(&in_words(relay)));
+        }
+        AdminCommand::Catalogs => {
+            let catalogs: Vec<AdminCatalog> = from_json(&answer, "the list of catalogs")?;
+            catalogs.iter().for_each(|catalog| print(&catalog_in_words(catalog)));
+        }
+        _ => print(&in_words(&from_json(&answer, "a relay")?)),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The body of a 200, or how this ends.
+async fn asked(client: &Client, ask: Ask) -> anyhow::Result<Result<Vec<u8>, ExitCode>> {
+    let reply = match client.send(ask.reply_bytes_max(LIST_BYTES_MAX)).await {
+        Ok(reply) => reply,
+        Err(error) => {
+            tracing::error!(
+                error = odi_wire::chain::of(&error),
+                "no directory answers on the admin listener"
+            );
+            return Ok(Err(ExitCode::from(EXIT_UNAVAILABLE)));
+        }
+    };
+    let status = reply.status;
+    let body = reply.body.collect().await?.to_vec();
+    let words = String::from_utf8_lossy(&body);
+    match status {
+        status if status.is_success() => Ok(Ok(body)),
+        StatusCode::NOT_FOUND => {
+            tracing::error!("no relay is called that");
+            Ok(Err(ExitCode::from(EXIT_NO_RELAY)))
+        }
+        StatusCode::CONFLICT => {
+            tracing::error!("{}", words.trim());
+            Ok(Err(ExitCode::from(EXIT_NO_RELAY)))
+        }
+        _ => anyhow::bail!("the directory answers {status}: {}", words.trim()),
+    }
+}
+
+async fn explain(config: &Config, url: &str, json: bool) -> anyhow::Result<ExitCode> {
+    let client = Client::new(ClientPolicy {
+        allow_private_addresses: config.private_addresses == PrivateAddresses::Allowed,
+        extra_roots: config.extra_roots.clone(),
+        ..ClientPolicy::default()
+    })?;
+    let base = config.public_urls.first().context("the configuration has no public URL")?;
+    let mut url = base.join(url).with_context(|| format!("`{url}` is no URL"))?;
+    url.query_pairs_mut().append_pair("explain", "1");
+    if json {
+        url.query_pairs_mut().append_pair("json", "1");
+    }
+    match asked(&client, Ask::get(&url)).await? {
+        Ok(answer) => {
+            print(String::from_utf8_lossy(&answer).trim_end());
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(code) => Ok(code),
+    }
+}
+
+fn in_words(relay: &AdminRelay) -> String {
+    let key = relay.key.get(..16).unwrap_or(&relay.key);
+    let url = relay.urls.first().map_or("(no URL)", String::as_str);
+    let state = if relay.known { format!("{:?}", relay.state).to_lowercase() } else { "not here".to_owned() };
+    let lease = if relay.lease_until == Timestamp(0) {
+        "no lease".to_owned()
+    } else {
+        format!("lease until {}", relay.lease_until)
+    };
+    let decision = relay.decision.as_ref().map(|decision| {
+        let why = decision.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        format!("; {} by you {}{why}", format!("{:?}", decision.verdict).to_lowercase(), decision.at)
+    });
+    let why = relay.shut_out.as_ref().map(|why| format!("; {why}")).unwrap_or_default();
+    format!("{key}  {url}  {state}, {lease}{why}{}", decision.unwrap_or_default())
+}
+
+fn catalog_in_words(catalog: &AdminCatalog) -> String {
+    let seq = catalog.served.map_or_else(|| "nothing served yet".to_owned(), |seq| format!("serves {seq}"));
+    let fault = catalog.fault.as_ref().map(|fault| format!("; {fault}")).unwrap_or_default();
+    let file = catalog.file.as_ref().map(|file| format!("; of {file}")).unwrap_or_default();
+    format!("{}  {}  {seq}, {} relays{file}{fault}", catalog.name, catalog.id, catalog.relays)
+}
+
+#[expect(clippy::print_stdout, reason = "what was asked for is what the command is for")]
+fn print(text: &str) {
+    println!("{text}");
+}

@@ -56,8 +56,9 @@ impl Statistics {
         let archive = Archive::open(data_dir)?;
         let mut counts = Counts::new(secret, now);
         counts.restore(archive.restored(Day::of(now))?);
-        archive.forget_before(Day::of(now).back(kept_days))?;
-        Ok(Self { counts: Mutex::new(counts), archive, kept_days })
+        let statistics = Self { counts: Mutex::new(counts), archive, kept_days };
+        statistics.forget(now)?;
+        Ok(statistics)
     }
 
     /// The counts of today. Hold them for a look or a count, never across a wait.
@@ -76,6 +77,12 @@ impl Statistics {
             self.counts().put_back(batch);
         }
         written
+    }
+
+    /// Forgets what is too old. Blocking.
+    fn forget(&self, now: Timestamp) -> Result<(), ArchiveError> {
+        let silent_since = Timestamp(now.0.saturating_sub(reports::SILENCE.as_secs()));
+        self.archive.forget_before(Day::of(now).back(self.kept_days), silent_since)
     }
 
     /// Today; what of former days has not been written yet is, so that the archive has all of them.
@@ -161,7 +168,7 @@ pub(crate) async fn keep(directory: Arc<Directory>, stop: CancellationToken) {
         let written = off_worker(move || {
             kept.statistics.write(now)?;
             if forgets {
-                kept.statistics.archive.forget_before(today.back(kept.statistics.kept_days))?;
+                kept.statistics.forget(now)?;
             }
             Ok::<(), ArchiveError>(())
         });

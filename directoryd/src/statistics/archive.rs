@@ -223,17 +223,20 @@ impl Archive {
         read().map_err(|source| self.failed("read", source))
     }
 
-    /// Forgets the days before that one.
+    /// Forgets the days before that one, and relays that have been silent since that moment.
     ///
     /// # Errors
     /// The disk's; then all of them are still there.
-    pub fn forget_before(&self, day: Day) -> Result<(), ArchiveError> {
+    pub fn forget_before(&self, day: Day, silent_since: Timestamp) -> Result<(), ArchiveError> {
         let forgotten = || {
             let transaction = self.database.begin_write()?;
             let end = day_key(day, &[]);
             for table in [DAYS, TOPS] {
                 transaction.open_table(table)?.retain_in(..end.as_slice(), |_, _| false)?;
             }
+            transaction
+                .open_table(HEARD)?
+                .retain(|key, value| heard(key, value).is_some_and(|heard| heard.at >= silent_since))?;
             transaction.commit()?;
             Ok(())
         };

@@ -14,7 +14,7 @@ use super::tally::Tally;
 /// How many counters of relays are remembered.
 const HEARD_MAX: usize = 65_536;
 /// After how long a silent one is forgotten; its next word is the first again.
-const SILENCE: Duration = Duration::from_secs(7 * 86_400);
+pub(super) const SILENCE: Duration = Duration::from_secs(7 * 86_400);
 /// No relay sends more than this: 100 Gbit/s.
 const BYTES_A_SECOND_MAX: u64 = 12_500_000_000;
 /// Nor begins more answers than this.
@@ -50,8 +50,10 @@ impl Reports {
         now: Timestamp,
     ) -> Option<Tally> {
         let key = (relay, catalog);
-        let Some((former, at)) = self.heard.get(&key).copied() else {
-            if self.heard.len() < HEARD_MAX {
+        // Whether it is forgotten already must not hang on when that was done last.
+        let known = self.heard.get(&key).copied().filter(|(_, at)| now.since(*at) <= SILENCE);
+        let Some((former, at)) = known else {
+            if self.heard.len() < HEARD_MAX || self.heard.contains_key(&key) {
                 self.heard.insert(key, (sent, now));
                 self.changed.insert(key);
             }

@@ -69,6 +69,8 @@ pub struct Config {
     pub faulty_files: Vec<FaultyFile>,
     /// Other directories.
     pub peers: Vec<PeerConfig>,
+    /// Whom to tell of what has changed.
+    pub hook: Option<HookConfig>,
     /// Whether loopback and private addresses may be contacted: a laboratory, never the open network.
     pub private_addresses: PrivateAddresses,
 }
@@ -86,6 +88,15 @@ pub struct CatalogConfig {
     pub poll: Duration,
     /// The file of `catalogs.d/` that it is from, if it is.
     pub file: Option<PathBuf>,
+}
+
+/// `[hook]`: whom to tell of what has changed. At least one of the two.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HookConfig {
+    /// Where to post it.
+    pub url: Option<Url>,
+    /// What to run with it, and its arguments.
+    pub command: Vec<String>,
 }
 
 /// One `[[peer]]`.
@@ -126,6 +137,7 @@ impl Config {
             ("statistics_days", self.statistics_days != other.statistics_days),
             ("[tls]", self.tls != other.tls),
             ("[[peer]]", self.peers != other.peers),
+            ("[hook]", self.hook != other.hook),
         ];
         differs.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
     }

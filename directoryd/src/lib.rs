@@ -34,6 +34,7 @@ mod challenge;
 mod decisions;
 mod fields;
 pub mod heat;
+pub mod hook;
 mod network;
 mod notify;
 pub mod placement;

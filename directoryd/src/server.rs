@@ -31,6 +31,7 @@ use crate::directory::{CALLER_PACE, CALLERS_MAX, Directory};
 use crate::fields::Fields;
 use crate::followers;
 use crate::heat::Heat;
+use crate::hook;
 use crate::origins::Origins;
 use crate::peers::Peer;
 use crate::placing::Placing;
@@ -167,6 +168,13 @@ impl Server {
             statistics::keep(counted, stopped).await;
             "writes statistics"
         });
+        if let Some(hook) = directory.config.hook.clone() {
+            let (told, stopped) = (Arc::clone(&directory), stop.clone());
+            tasks.spawn(async move {
+                hook::run(told, hook, stopped).await;
+                "tells the operator of changes"
+            });
+        }
         if let Some(tls) = tls {
             let stopped = stop.clone();
             tasks.spawn(async move {

@@ -7,8 +7,8 @@ use odi_wire::selftest::SELFTEST_NAME;
 use toml::Spanned;
 use url::Url;
 
-use super::raw::{RawCatalog, RawConfig, RawPeer};
-use super::{CARRY, COPIES, CatalogConfig, Config, POLL, PeerConfig, RAM_CACHE, STATISTICS_DAYS};
+use super::raw::{RawCatalog, RawConfig, RawHook, RawPeer};
+use super::{CARRY, COPIES, CatalogConfig, Config, HookConfig, POLL, PeerConfig, RAM_CACHE, STATISTICS_DAYS};
 
 /// Nobody's origin wants to be asked more often than this.
 const POLL_MIN: Duration = Duration::from_secs(1);
@@ -36,6 +36,7 @@ pub(super) fn config(judge: &mut Judge<'_>, raw: RawConfig) -> Option<Config> {
     let catalogs = raw.catalog.iter().filter_map(|raw| catalog(judge, raw)).collect();
     judge.distinct(raw.catalog.iter().flat_map(|catalog| [&catalog.name, &catalog.id]));
     let peers = raw.peer.iter().filter_map(|raw| peer(judge, raw)).collect();
+    let hook = raw.hook.as_ref().and_then(|raw| hook(judge, raw));
     Some(Config {
         data_dir: raw.data_dir,
         listen,
@@ -52,7 +53,33 @@ pub(super) fn config(judge: &mut Judge<'_>, raw: RawConfig) -> Option<Config> {
         catalogs,
         faulty_files: Vec::new(),
         peers,
+        hook,
         private_addresses: judge.private_addresses(),
+    })
+}
+
+/// Its URL may be anywhere: it is the operator's own, and sent nothing but news.
+fn hook(judge: &mut Judge<'_>, raw: &Spanned<RawHook>) -> Option<HookConfig> {
+    let RawHook { url, command } = raw.get_ref();
+    let url = url.as_ref().and_then(|text| {
+        let url: Url = judge.parsed(text)?;
+        let is_web = matches!(url.scheme(), "http" | "https") && url.has_host();
+        if !is_web {
+            judge.fault(text, "hook.url: a URL of http or https");
+        }
+        is_web.then_some(url)
+    });
+    if let Some(command) = command
+        && !command.get_ref().first().is_some_and(|program| program.starts_with('/'))
+    {
+        judge.fault(command, "hook.command: a program by its whole path, then its arguments");
+    }
+    if raw.get_ref().url.is_none() && command.is_none() {
+        judge.fault(raw, "[hook]: a `url`, a `command`, or both");
+    }
+    Some(HookConfig {
+        url,
+        command: command.as_ref().map(|command| command.get_ref().clone()).unwrap_or_default(),
     })
 }
 
@@ -174,6 +201,9 @@ url = "https://shasta.example.org"
             ("[tls]", "extra_roots = [\"/etc/lab.pem\"]\n[tls]", "--allow-private-addresses"),
             ("carry = \"10 GB\"", "copies = 0", "copies: between 1 and 16"),
             ("carry = \"10 GB\"", "statistics_days = 0", "statistics_days: between 1 and 3660"),
+            ("[tls]", "[hook]\n[tls]", "a `url`, a `command`, or both"),
+            ("[tls]", "[hook]\nurl = \"mailto:a@b\"\n[tls]", "hook.url"),
+            ("[tls]", "[hook]\ncommand = [\"mail\"]\n[tls]", "whole path"),
             ("odi1aaaa", "odi2aaaa", "catalog id"),
             ("\"debian\"", "\"blake3\"", "is not a catalog name"),
             ("[\"https://everest.example.org\"]", "[]", "public_urls: at least one"),

@@ -26,6 +26,7 @@ pub(super) struct RawConfig {
     #[serde(default)]
     pub(super) extra_roots: Vec<Spanned<PathBuf>>,
     pub(super) tls: Option<Spanned<RawTls>>,
+    pub(super) hook: Option<Spanned<RawHook>>,
     #[serde(default)]
     pub(super) catalog: Vec<RawCatalog>,
     #[serde(default)]
@@ -46,4 +47,11 @@ pub(super) struct RawCatalog {
 pub(super) struct RawPeer {
     pub(super) url: Spanned<String>,
     pub(super) key: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawHook {
+    pub(super) url: Option<Spanned<String>>,
+    pub(super) command: Option<Spanned<Vec<String>>>,
 }

@@ -6,6 +6,7 @@ mod answers;
 mod checking;
 mod fake_relay;
 mod holders;
+mod hooks;
 mod joined;
 mod kills;
 mod lies;

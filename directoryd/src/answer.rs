@@ -37,7 +37,9 @@ impl Service for Answers {
 }
 
 async fn answer(directory: &Arc<Directory>, request: Request) -> Result<Response, Refusal> {
-    match parse(&request.method, request.target())? {
+    let route = parse(&request.method, request.target())?;
+    directory.hearing.admit(&route)?;
+    match route {
         Route::Page { page, query } => pages::answer(directory, &request, &page, &query).await,
         Route::Artifact { name, place, query } => {
             artifact::newest(directory, &request, &name, &place, &query).await

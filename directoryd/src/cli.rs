@@ -50,6 +50,16 @@ impl Arguments {
 enum Command {
     /// Say in words what would fail, and change nothing.
     Check,
+    /// Copy what the directory cannot get again to a folder, while it runs or not.
+    Backup {
+        /// The folder, which is made, or is empty.
+        to: PathBuf,
+    },
+    /// Make the data folder of such a copy.
+    Restore {
+        /// The folder.
+        from: PathBuf,
+    },
     /// Look at a running directory's relays and catalogs, and decide about relays.
     Admin {
         #[command(subcommand)]
@@ -78,6 +88,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
     match &arguments.command {
+        Some(Command::Backup { to }) => runtime.block_on(command::back_up(&config, to)),
+        Some(Command::Restore { from }) => runtime.block_on(command::restore(&config, from)),
         Some(Command::Admin { command, json }) => runtime.block_on(command::run(&config, command, *json)),
         Some(Command::Check) => Ok(report(&runtime.block_on(check::check(&config, &SystemClock)))),
         None => {

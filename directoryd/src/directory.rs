@@ -22,6 +22,7 @@ use crate::catalog::view::{State, View};
 use crate::config::Config;
 use crate::configured::Configured;
 use crate::fields::Fields;
+use crate::hearing::Hearing;
 use crate::heat::{Heat, Hot};
 use crate::network::Network;
 use crate::origins::Origins;
@@ -84,6 +85,8 @@ pub(crate) struct Directory {
     pub(crate) fields: Fields,
     pub(crate) heat: Mutex<Heat>,
     pub(crate) statistics: Statistics,
+    /// After a restore, whether it listens before it speaks.
+    pub(crate) hearing: Hearing,
     /// Something about relays may be due.
     pub(crate) relays_due: Notify,
     /// Relays may have something to hear: a newer head, or other relays and so other assignments.

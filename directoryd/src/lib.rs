@@ -5,6 +5,7 @@
 //! routes. The rules are pure: [`state_rules`], [`select`] and [`roster`].
 
 // From a command line to a running directory.
+pub mod backup;
 pub mod check;
 pub mod cli;
 pub mod config;
@@ -33,6 +34,7 @@ mod witness;
 mod challenge;
 mod decisions;
 mod fields;
+mod hearing;
 pub mod heat;
 pub mod hook;
 mod network;

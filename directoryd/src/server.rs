@@ -30,6 +30,7 @@ use crate::configured::{Catalogs, Configured};
 use crate::directory::{CALLER_PACE, CALLERS_MAX, Directory};
 use crate::fields::Fields;
 use crate::followers;
+use crate::hearing::{self, Hearing};
 use crate::heat::Heat;
 use crate::hook;
 use crate::origins::Origins;
@@ -162,6 +163,11 @@ impl Server {
         tasks.spawn(async move {
             upkeep::keep_up(kept, stopped).await;
             "keeps the store within its budget"
+        });
+        let (heard, stopped) = (Arc::clone(&directory), stop.clone());
+        tasks.spawn(async move {
+            hearing::run(heard, stopped).await;
+            "hears what is new after a restore"
         });
         let (counted, stopped) = (Arc::clone(&directory), stop.clone());
         tasks.spawn(async move {
@@ -311,6 +317,7 @@ fn open_blocking(config: Config, clock: Arc<dyn Clock>, client: Client) -> Resul
         fields: Fields::default(),
         heat: Mutex::new(Heat::new(&selection_seed(&identity))),
         statistics,
+        hearing: Hearing::of(&config.data_dir),
         config,
         clock,
         identity,

@@ -79,6 +79,12 @@ impl Statistics {
         written
     }
 
+    /// The archive, with everything that is counted written to it. Blocking.
+    pub(crate) fn settled(&self, now: Timestamp) -> Result<&Archive, ArchiveError> {
+        self.write(now)?;
+        Ok(&self.archive)
+    }
+
     /// Forgets what is too old. Blocking.
     fn forget(&self, now: Timestamp) -> Result<(), ArchiveError> {
         let silent_since = Timestamp(now.0.saturating_sub(reports::SILENCE.as_secs()));

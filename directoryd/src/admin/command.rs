@@ -3,20 +3,24 @@
 //! Exit codes: 0 done, 67 no such relay, 69 no directory answers, 78 no configuration to ask with, 1 anything else. 2 is a command line
 //! that does not read.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use bytes::Bytes;
 use clap::Subcommand;
-use odi_manifest::Timestamp;
+use odi_manifest::{Clock, SystemClock, Timestamp};
+use odi_store::RealDisk;
 use odi_wire::admin::operator_request;
 use odi_wire::client::{Ask, Client, ClientPolicy};
 use odi_wire::daemon::EXIT_CONFIG;
 use odi_wire::http::StatusCode;
 use odi_wire::message::from_json;
+use odi_wire::off_worker::off_worker;
 use url::Url;
 
 use super::operate::{AdminCatalog, AdminRelay, Decide};
+use crate::backup;
 use crate::config::{Config, PrivateAddresses};
 
 /// No such relay, or several (EX_NOUSER of sysexits.h).
@@ -96,6 +100,48 @@ pub(crate) async fn run(config: &Config, command: &AdminCommand, json: bool) -> 
         }
         _ => print(&in_words(&from_json(&answer, "a relay")?)),
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Copies a directory's state to a folder, whether it runs or not.
+pub(crate) async fn back_up(config: &Config, to: &Path) -> anyhow::Result<ExitCode> {
+    let data_dir = config.data_dir.clone();
+    let to = std::path::absolute(to)?;
+    let runs = odi_store::is_in_use(&RealDisk, &data_dir.join("store"))?;
+    if runs {
+        let Some(admin) = config.admin else {
+            tracing::error!("the directory runs, and the configuration has no `admin` listener to ask on");
+            return Ok(ExitCode::from(EXIT_CONFIG));
+        };
+        let admin: Url = format!("http://{admin}/").parse().context("the admin listener has no URL")?;
+        let client = Client::new(ClientPolicy { allow_private_addresses: true, ..ClientPolicy::default() })?;
+        if let Err(code) = asked(&client, operator_request(&admin, "backup", Some(Bytes::new()))).await? {
+            return Ok(code);
+        }
+    }
+    let folder = to.clone();
+    let backup = off_worker(move || {
+        if runs {
+            backup::collect(&data_dir, &folder)
+        } else {
+            backup::back_up_stopped(&data_dir, &folder, SystemClock.now())
+        }
+    });
+    let backup = backup.await?;
+    print(&format!("{} files of directory {} are in {}", backup.files(), backup.directory, to.display()));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Makes a data folder of a copy.
+pub(crate) async fn restore(config: &Config, from: &Path) -> anyhow::Result<ExitCode> {
+    let (from, data_dir) = (from.to_owned(), config.data_dir.clone());
+    let backup = off_worker(move || {
+        odi_wire::private_file::create_folder(&data_dir)?;
+        anyhow::Ok(backup::restore(&from, &data_dir)?)
+    });
+    let backup = backup.await?;
+    print(&format!("directory {} is as it was at {}", backup.directory, backup.at));
+    print("it shows nothing after its start before it has heard its origins and peers, for a minute at most");
     Ok(ExitCode::SUCCESS)
 }
 

@@ -8,11 +8,13 @@ use odi_wire::admin::OPERATOR;
 use odi_wire::chain;
 use odi_wire::http::{HeaderValue, Method};
 use odi_wire::message::{JSON, RelayState, to_json};
+use odi_wire::off_worker::off_worker;
 use odi_wire::refusal::Refusal;
 use odi_wire::serve::{Request, Response};
 use serde::{Deserialize, Serialize};
 
 use crate::answer::{relay_state, status_document};
+use crate::backup::{self, Backup, BackupError};
 use crate::directory::Directory;
 use crate::roster::{Decision, Member, Stage, Verdict, WHY_BYTES_MAX};
 use crate::select::Why;
@@ -93,6 +95,14 @@ async fn operate(directory: &Arc<Directory>, mut request: Request) -> Result<Res
     match (target.as_str(), is_read) {
         ("relays", true) => Ok(json(&relays(directory))),
         ("catalogs", true) => Ok(json(&catalogs(directory))),
+        ("backup", false) if request.method == Method::POST => {
+            let laid_out = Arc::clone(directory);
+            let backup = off_worker(move || lay_out(&laid_out)).await;
+            Ok(json(&backup.map_err(|error| {
+                tracing::error!(error = chain::of(&error), "no backup could be made");
+                Refusal::Unprocessable(chain::of(&error).into())
+            })?))
+        }
         ("approve" | "quarantine" | "release" | "remove", false) if request.method == Method::POST => {
             let body = request.read_body(BODY_BYTES_MAX).await?;
             let said: Decide = parsed(&body)?;
@@ -100,6 +110,12 @@ async fn operate(directory: &Arc<Directory>, mut request: Request) -> Result<Res
         }
         _ => Err(Refusal::NotFound),
     }
+}
+
+fn lay_out(directory: &Directory) -> Result<Backup, BackupError> {
+    let now = directory.clock.now();
+    let archive = directory.statistics.settled(now)?;
+    backup::lay_out(&directory.config.data_dir, directory.id, archive, now)
 }
 
 fn parsed<T: for<'a> Deserialize<'a>>(body: &[u8]) -> Result<T, Refusal> {

@@ -223,6 +223,29 @@ impl Archive {
         read().map_err(|source| self.failed("read", source))
     }
 
+    /// Copies everything, as it stands at one moment, into a file that does not exist yet.
+    ///
+    /// # Errors
+    /// The disk's, of either file.
+    pub fn copy_to(&self, path: &Path) -> Result<(), ArchiveError> {
+        let copied = || {
+            let from = self.database.begin_read()?;
+            let copy = Database::builder().set_cache_size(CACHE_BYTES).create(path)?;
+            let to = copy.begin_write()?;
+            for name in [DAYS, TOPS, LATELY, HEARD] {
+                let Some(table) = present(from.open_table(name))? else { continue };
+                let mut into = to.open_table(name)?;
+                for row in table.iter()? {
+                    let (key, value) = row?;
+                    into.insert(key.value(), value.value())?;
+                }
+            }
+            to.commit()?;
+            Ok(())
+        };
+        copied().map_err(|source| self.failed("copied", source))
+    }
+
     /// Forgets the days before that one, and relays that have been silent since that moment.
     ///
     /// # Errors

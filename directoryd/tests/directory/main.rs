@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that is surprised ends")]
 
 mod answers;
+mod backups;
 mod checking;
 mod fake_relay;
 mod holders;

@@ -3,10 +3,12 @@
 pub(crate) mod command;
 pub(crate) mod operate;
 
+mod federation;
+
 use std::sync::Arc;
 
 use odi_wire::admin::Examined;
-use odi_wire::message::{CatalogFreshness, FreshnessState, Lifetime};
+use odi_wire::message::Lifetime;
 use odi_wire::metrics::Metric;
 use odi_wire::serve::{Load, Request, Response};
 
@@ -58,14 +60,8 @@ impl Examined for Measured {
         let downloads = self.directory.statistics.counts().since_start().by_how();
         let by_how =
             |of: fn(Tally) -> u64| downloads.map(|(how, bucket)| (how.to_owned(), of(bucket.counted())));
-        let witnessed = |measure: fn(&CatalogFreshness) -> u64| {
-            let known =
-                status.catalogs.iter().filter_map(|catalog| Some((catalog, catalog.freshness.as_ref()?)));
-            let asked = known.filter(|(_, freshness)| freshness.state != FreshnessState::Unprotected);
-            asked.map(move |(catalog, freshness)| (catalog.name.clone(), measure(freshness)))
-        };
         let connections = self.load.open_connections() as u64;
-        vec![
+        let mut metrics = vec![
             Metric::gauge(
                 "odi_directory_ready",
                 "1 if every catalog has a state and, where relays are registered, one is ready.",
@@ -87,10 +83,6 @@ impl Examined for Measured {
                 0,
             )
             .by("catalog", lifetimes(|lifetime| lifetime == Lifetime::Ended)),
-            Metric::gauge("odi_directory_catalog_fresh", "1 if a quorum of its witnesses vouched lately.", 0)
-                .by("catalog", witnessed(|freshness| (freshness.state == FreshnessState::Fresh).into())),
-            Metric::gauge("odi_directory_catalog_witnesses", "Witnesses that vouched lately.", 0)
-                .by("catalog", witnessed(|freshness| freshness.vouching.into())),
             Metric::gauge(
                 "odi_directory_carried_bytes",
                 "Bytes of small artifacts carried.",
@@ -106,6 +98,8 @@ impl Examined for Measured {
             Metric::counter("odi_directory_downloaded_bytes", "The sizes of what was downloaded.", 0)
                 .by("how", by_how(|tally| tally.bytes)),
             Metric::gauge("odi_directory_connections", "Open client connections.", connections),
-        ]
+        ];
+        metrics.extend(federation::metrics(&status, self.directory.clock.now()));
+        metrics
     }
 }

@@ -46,6 +46,8 @@ pub struct Catalog {
     words: watch::Sender<u64>,
     /// What this directory does as a witness, if it is one.
     own_word: Mutex<Option<OwnWord>>,
+    /// Of how many proofs that its keys contradict themselves the operator has been told.
+    told_of_proofs: Mutex<usize>,
     /// Asks the follower to look at the origin now.
     pub(crate) wake: Notify,
     /// Held by whoever advances the catalog: its poll, or a push.
@@ -78,6 +80,7 @@ impl Catalog {
             told: Mutex::default(),
             words: watch::Sender::default(),
             own_word: Mutex::default(),
+            told_of_proofs: Mutex::default(),
             wake: Notify::new(),
             advancing: tokio::sync::Mutex::default(),
         }

@@ -4,6 +4,8 @@
 //! A peer is believed nothing: what it shows is judged by the catalog's own signatures, like anybody's. Its configured key only
 //! says that it is the one that was meant.
 
+mod compared;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,15 +13,16 @@ use std::time::Duration;
 use odi_manifest::{BlobId, CatalogId, Mark, PublicKey, Timestamp};
 use odi_wire::chain;
 use odi_wire::client::{Ask, Client};
-use odi_wire::message::{DOCUMENT_BYTES_MAX, DaemonKind, PeerStatus, WellKnown, from_json};
+use odi_wire::message::{DOCUMENT_BYTES_MAX, DaemonKind, PeerDifference, PeerStatus, WellKnown, from_json};
 use odi_wire::route::WELL_KNOWN;
-use odi_wire::sync::{SyncSource, Testified};
+use odi_wire::sync::{SyncError, SyncSource, Testified};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::catalog::{Catalog, follow};
 use crate::config::PeerConfig;
 use crate::directory::Directory;
+use compared::Shown;
 
 /// How long a peer is asked to hold its answer until there is news.
 const LONG_POLL: Duration = Duration::from_secs(50);
@@ -27,6 +30,8 @@ const LONG_POLL: Duration = Duration::from_secs(50);
 const ASK_AGAIN: Duration = Duration::from_secs(10);
 /// How long after an answer the next one is asked for, so that a peer that never waits is not asked without end.
 const PACE: Duration = Duration::from_millis(100);
+/// How long a peer may show another head before the operator is told.
+const LAG: Duration = Duration::from_secs(60);
 /// After a failure a peer is asked again this late, then twice as late each time up to the second.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(120));
 
@@ -47,6 +52,10 @@ struct Standing {
     faults: BTreeMap<CatalogId, String>,
     /// Catalogs of which it has said all that it has to say since the start.
     told: BTreeSet<CatalogId>,
+    /// What it showed last of each catalog.
+    shown: BTreeMap<CatalogId, Shown>,
+    /// Since when it differed, by the catalog's name, when the operator was last told so.
+    warned: BTreeMap<String, Timestamp>,
 }
 
 /// What came of a look at a peer.
@@ -64,9 +73,33 @@ impl Peer {
     }
 
     /// How it is doing, for people and tools.
-    pub(crate) fn status(&self) -> PeerStatus {
-        let Standing { id, heard, faults, told: _ } = self.standing().clone();
-        PeerStatus { url: self.url.to_string(), id, heard, fault: faults.into_values().next() }
+    pub(crate) fn status(&self, directory: &Directory) -> PeerStatus {
+        let Standing { id, heard, faults, shown, .. } = self.standing().clone();
+        let configured = directory.configured.now();
+        let answered = configured.values().filter(|catalog| !faults.contains_key(&catalog.id()));
+        let differs = answered.filter_map(|catalog| difference(catalog, shown.get(&catalog.id())?)).collect();
+        PeerStatus { url: self.url.to_string(), id, heard, fault: faults.into_values().next(), differs }
+    }
+
+    /// Tells the operator, once each time, of catalogs whose newer heads do not come to this directory, or are kept back there.
+    pub(crate) fn warn_of_lags(&self, directory: &Directory, now: Timestamp) {
+        let status = self.status(directory);
+        let mut standing = self.standing();
+        for lag in status.differs.iter().filter(|differs| now.since(differs.since) >= LAG) {
+            if standing.warned.insert(lag.catalog.clone(), lag.since) != Some(lag.since) {
+                let PeerDifference { seq: shows, here, since, kind, .. } = lag;
+                tracing::warn!(peer = %self.url, catalog = lag.catalog, shows, here, %since, ?kind, "a peer shows another head than is known here");
+            }
+        }
+    }
+
+    fn shows(&self, catalog: &Catalog, testified: &Testified, now: Timestamp) {
+        let head = testified.head();
+        let place = head.as_ref().map_or((0, 0), |head| (head.claims().epoch, head.claims().seq));
+        let head = head.map(|head| head.id());
+        let shown = &mut self.standing().shown;
+        let before = shown.get(&catalog.id()).copied();
+        shown.insert(catalog.id(), Shown::then(before, place, head, now));
     }
 
     fn standing(&self) -> std::sync::MutexGuard<'_, Standing> {
@@ -105,6 +138,22 @@ impl Peer {
         }
         standing.faults.insert(catalog.id(), fault);
     }
+}
+
+/// How what a peer shows differs from what is held here.
+fn difference(catalog: &Catalog, shown: &Shown) -> Option<PeerDifference> {
+    let recorded = catalog.recorded()?;
+    let held = Mark::of(&recorded.trust, recorded.standing()?);
+    let view = catalog.view();
+    let adopted = view.known().map(|state| (Mark::of(&recorded.trust, &state.head).place(), state.adopted));
+    let (kind, since) = compared::difference(shown, &held, adopted)?;
+    Some(PeerDifference {
+        catalog: catalog.name().to_string(),
+        kind,
+        seq: shown.place.1,
+        here: held.seq,
+        since,
+    })
 }
 
 /// What the directory at a URL says of itself, if it is the one of that key.
@@ -187,13 +236,18 @@ async fn look(
     let Some(testified) = testified.map_err(|error| chain::of(&error))? else {
         return known.map(Looked::Heard).ok_or_else(|| "it says nothing of the catalog".to_owned());
     };
+    peer.shows(catalog, &testified, directory.clock.now());
     let adopted = if may_be_news(catalog, &testified) {
-        follow::advance(directory, catalog, &source).await.map_err(|error| chain::of(&error))
+        match follow::advance(directory, catalog, &source).await {
+            // That is the keys' fault and no peer's. The proof is kept, and told of.
+            Ok(()) | Err(SyncError::Equivocation { .. }) => Ok(()),
+            Err(error) => Err(chain::of(&error)),
+        }
     } else {
         Ok(())
     };
     // A head that is refused, or not to be had whole, does not make what others vouch for worth less.
-    take_words(directory, catalog, &testified).await?;
+    take_words(directory, catalog, &source, &testified).await?;
     adopted.map(|()| Looked::Heard(testified.hash))
 }
 
@@ -209,10 +263,11 @@ fn may_be_news(catalog: &Catalog, testified: &Testified) -> bool {
     held.is_none_or(|held| place >= held.place() && head.id() != held.head)
 }
 
-/// Keeps who vouches for what.
+/// Keeps who vouches for what, and proofs against the catalog's keys.
 async fn take_words(
     directory: &Arc<Directory>,
     catalog: &Arc<Catalog>,
+    source: &SyncSource,
     testified: &Testified,
 ) -> Result<(), String> {
     let (sync, now) = (&directory.sync, directory.clock.now());
@@ -220,5 +275,7 @@ async fn take_words(
     if words.map_err(|error| chain::of(&error))? > 0 {
         catalog.told_more();
     }
-    Ok(())
+    let proofs = sync.keep_proofs(catalog.followed(), source, &testified.testimony).await;
+    catalog.look_for_proofs();
+    proofs.map(drop).map_err(|error| chain::of(&error))
 }

@@ -103,6 +103,7 @@ pub(crate) async fn tend(directory: Arc<Directory>, stop: CancellationToken) {
             tracing::error!(error = &error as &dyn std::error::Error, "the self-test catalog grows old");
         }
         directory.catalogs().iter().for_each(|catalog| lifetime::look(catalog, now));
+        directory.peers.iter().for_each(|peer| peer.warn_of_lags(&directory, now));
         serve_ready_states(&directory).await;
         let hot = directory.hot();
         if hot != known_hot {

@@ -49,7 +49,8 @@ pub use registration::{RelayReg, TAG_BYTES_MAX, URLS_MAX, WISHES_MAX};
 pub use roster::{LeaseReply, RegistrationReply, RelayHolding, RelayState, RelaySummary};
 pub use statement::{CBOR, StateError, Statement, StatementError, open, open_from, state};
 pub use status::{
-    BudgetStatus, DirectoryCatalog, DirectoryLink, DirectoryStatus, HeadStatus, Lifetime, PeerStatus,
-    RelayCatalog, RelayCounts, RelayStatus, STATUS_LIST_MAX, SourceStatus,
+    BudgetStatus, DifferenceKind, DirectoryCatalog, DirectoryLink, DirectoryStatus, EquivocationStatus,
+    HeadStatus, Lifetime, PeerDifference, PeerStatus, RelayCatalog, RelayCounts, RelayStatus,
+    STATUS_LIST_MAX, SourceStatus,
 };
 pub use testimony::{TESTIMONY_BYTES_MAX, TESTIMONY_COSIGS_MAX, TESTIMONY_PROOFS_MAX, Testimony};

@@ -93,7 +93,7 @@ pub(crate) fn status_document(directory: &Directory) -> DirectoryStatus {
         ready,
         catalogs,
         relays,
-        peers: directory.peers.iter().map(|peer| peer.status()).collect(),
+        peers: directory.peers.iter().map(|peer| peer.status(directory)).collect(),
         carried_bytes: directory.carry.bytes(),
         carry_budget: directory.config.carry.0,
     }
@@ -129,6 +129,7 @@ fn catalog_status(directory: &Directory, catalog: &Catalog, now: Timestamp) -> D
         lifetime: terms.nearest(),
         root_expires: terms.root.map(|root| root.expires),
         freshness: catalog.freshness(now),
+        equivocations: catalog.equivocations(),
         relays: u32::try_from(directory.inventories_of(&catalog.id(), now).len()).unwrap_or(u32::MAX),
         fault: standing.fault,
         settings_fault: catalog.settings.fault(),

@@ -140,6 +140,7 @@ pub(crate) async fn advance(
 /// Brings what the sync client adopted into the view, after what its roots have voided has left it.
 pub(crate) async fn show(directory: &Arc<Directory>, catalog: &Arc<Catalog>) -> Result<(), NodesError> {
     let now = directory.clock.now();
+    catalog.look_for_proofs();
     catalog.drop_fallen(now);
     let Some(newest) = catalog.followed().state().newest().cloned() else { return Ok(()) };
     let view = catalog.view();

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use odi_manifest::{Cosignature, PublicKey, Timestamp};
+use odi_manifest::{Cosignature, Equivocation, PublicKey, Timestamp};
 use odi_store::CatalogTrust;
-use odi_wire::message::{CatalogFreshness, OwnWord, Testimony};
+use odi_wire::message::{CatalogFreshness, EquivocationStatus, OwnWord, Testimony};
 use tokio::sync::watch;
 
 use super::{Catalog, lock};
@@ -46,6 +46,33 @@ impl Catalog {
             }
             _ => {}
         }
+    }
+
+    /// Raises the alarm, once for each, over heads that contradict each other, and wakes whoever waits to hear of them.
+    pub(crate) fn look_for_proofs(&self) {
+        let Some(recorded) = self.recorded() else { return };
+        let known = std::mem::replace(&mut *lock(&self.told_of_proofs), recorded.equivocations.len());
+        let catalog = self.name();
+        for proof in recorded.equivocations.iter().skip(known) {
+            let ([first, second], seq) = (proof.head_ids(), proof.heads()[0].claims().seq);
+            tracing::error!(
+                %catalog, seq, %first, %second,
+                "EQUIVOCATION: the release keys signed two heads of one number; the one that is held is served on"
+            );
+        }
+        if recorded.equivocations.len() > known {
+            self.told_more();
+        }
+    }
+
+    /// The proofs that its release keys contradict themselves, for people and tools.
+    pub(crate) fn equivocations(&self) -> Vec<EquivocationStatus> {
+        let Some(recorded) = self.recorded() else { return Vec::new() };
+        let shown = |proof: &Equivocation| {
+            let [head, _] = proof.heads();
+            EquivocationStatus { epoch: head.claims().epoch, seq: head.claims().seq, heads: proof.head_ids() }
+        };
+        recorded.equivocations.iter().map(shown).collect()
     }
 
     /// The testimony of now; `own` is this directory's key.

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use odi_manifest::{CatalogId, PublicKey, Timestamp};
 use odi_wire::catalog_settings::ClientInstructions;
-use odi_wire::message::{CatalogFreshness, HeadStatus, ID_SPACE, Lifetime, RelayState};
+use odi_wire::message::{CatalogFreshness, EquivocationStatus, HeadStatus, ID_SPACE, Lifetime, RelayState};
 use odi_wire::page::{count, date, link, page, part, size};
 use odi_wire::route::PageRoute;
 use serde::Serialize;
@@ -51,6 +51,9 @@ pub struct CatalogPage {
     /// Who vouches for its newest head; absent before the first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub freshness: Option<CatalogFreshness>,
+    /// Proofs that its release keys signed two heads of one number.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub equivocations: Vec<EquivocationStatus>,
     /// When a head was last asked for with success.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub polled: Option<Timestamp>,
@@ -181,6 +184,7 @@ impl CatalogPage {
                 None => p.note { "This directory has no head of it yet." },
                 Some(Lifetime::Good) => {},
             }
+            @for two in &self.equivocations { (freshness::contradiction(&self.id, two)) }
             @if let Some(fault) = &self.fault { p.note { "It could not be followed last: " (fault) } }
             @if let Some(fault) = &self.settings_fault { p.note { "Its settings are not taken: " (fault) } }
         }

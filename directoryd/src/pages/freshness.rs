@@ -1,7 +1,9 @@
-//! On a page: who vouches for the newest head of a catalog.
+//! On a page: who vouches for the newest head of a catalog, and what speaks against its keys.
 
 use maud::{Markup, html};
-use odi_wire::message::{CatalogFreshness, FreshnessState, OwnWord};
+use odi_manifest::{CatalogId, Pin};
+use odi_wire::layout::{LayoutPath, api_base};
+use odi_wire::message::{CatalogFreshness, EquivocationStatus, FreshnessState, OwnWord};
 use odi_wire::page::{count, date};
 
 /// One line: whether it is fresh, on whose word, until or since when.
@@ -57,6 +59,20 @@ pub(super) fn witnesses(freshness: &CatalogFreshness) -> Markup {
             Some(OwnWord::Divided) => p.note { "This directory vouches for nothing: it vouched for another head of the same number." },
             Some(OwnWord::Listening) => p.soft { "This directory has just started, and hears others before it vouches again." },
             Some(OwnWord::Said | OwnWord::Nothing) | None => {}
+        }
+    }
+}
+
+/// Two heads of one number, and where the proof is.
+pub(super) fn contradiction(catalog: &CatalogId, two: &EquivocationStatus) -> Markup {
+    let [first, second] = two.heads;
+    let proof = LayoutPath::Equivocation { first, second };
+    html! {
+        p.note {
+            "Its release keys signed two different heads with the number " (count(two.seq)) ": "
+            code { (Pin::of(two.seq, &first)) } " and " code { (Pin::of(two.seq, &second)) }
+            ". Whoever holds one of them follows it on until its maintainers void the other. Their keys may be in others' hands. "
+            a href={ (api_base(catalog)) (proof) } { "The proof" } "."
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The same few words and colours on every page: how fresh a catalog is, where a relay stands.
 
 use maud::{Markup, html};
-use odi_wire::message::{FreshnessState, Lifetime, PeerStatus, RelayState};
+use odi_wire::message::{DifferenceKind, FreshnessState, Lifetime, PeerDifference, PeerStatus, RelayState};
+use odi_wire::page::date;
 use serde::Serialize;
 
 use crate::select::Why;
@@ -44,10 +45,25 @@ pub(super) fn standing(state: RelayState, shut: Option<Verdict>) -> Markup {
 
 /// Whether another directory is followed now.
 pub(super) fn followed(peer: &PeerStatus) -> Markup {
+    let is_behind = peer.differs.iter().any(|differs| differs.kind == DifferenceKind::Behind);
     match (&peer.fault, peer.heard) {
+        (None, _) if is_behind => mark("warn", "behind"),
+        (None, _) if !peer.differs.is_empty() => mark("bad", "divided"),
         (Some(_), _) => mark("bad", "not followed"),
         (None, Some(_)) => mark("good", "followed"),
         (None, None) => mark("off", "not heard yet"),
+    }
+}
+
+/// What another directory shows that is older than here, or contradicts it.
+pub(super) fn difference(differs: &PeerDifference) -> Markup {
+    html! {
+        (differs.catalog) ": "
+        @match differs.kind {
+            DifferenceKind::Behind => { "shows head " (differs.seq) ", while " (differs.here) " is known here" }
+            DifferenceKind::Divided => { "shows another head " (differs.seq) " than this directory" }
+        }
+        ", since " (date(differs.since))
     }
 }
 

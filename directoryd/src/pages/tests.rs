@@ -3,8 +3,8 @@
 use odi_manifest::{BlobId, CatalogId, HeadId, Pin, PublicKey, Sha256, SigningKey, Timestamp};
 use odi_wire::catalog_settings::ClientInstructions;
 use odi_wire::message::{
-    CatalogFreshness, DOCUMENT_VERSION, FreshnessState, HeadStatus, Lifetime, OwnWord, PeerStatus,
-    RelayCounts, RelayHolding, RelayState, WitnessWord,
+    CatalogFreshness, DOCUMENT_VERSION, DifferenceKind, EquivocationStatus, FreshnessState, HeadStatus,
+    Lifetime, OwnWord, PeerDifference, PeerStatus, RelayCounts, RelayHolding, RelayState, WitnessWord,
 };
 
 use super::*;
@@ -109,12 +109,20 @@ fn network(text: impl Fn(&str) -> String) -> NetworkPage {
                 id: Some(relay(8)),
                 heard: Some(NOW),
                 fault: None,
+                differs: vec![PeerDifference {
+                    catalog: "debian".to_owned(),
+                    kind: DifferenceKind::Behind,
+                    seq: 16,
+                    here: 17,
+                    since: NOW,
+                }],
             },
             PeerStatus {
                 url: text("https://k2.example/"),
                 id: None,
                 heard: None,
                 fault: Some(text("unreachable")),
+                differs: vec![],
             },
         ],
     }
@@ -168,6 +176,11 @@ fn catalog(text: impl Fn(&str) -> String) -> CatalogPage {
         expires: Some(Timestamp(NOW.0 + 86_400)),
         root_expires: Some(Timestamp(NOW.0 + 86_400 * 300)),
         freshness: Some(freshness(&text)),
+        equivocations: vec![EquivocationStatus {
+            epoch: 1,
+            seq: 16,
+            heads: [HeadId::of(b"one"), HeadId::of(b"two")],
+        }],
         polled: Some(NOW),
         fault: Some(text("the origin does not answer")),
         settings_fault: Some(text("odi-catalog.toml: line 1, key `index`: must be a list of strings")),

@@ -5,6 +5,7 @@
 mod answers;
 mod backups;
 mod checking;
+mod divided;
 mod fake_relay;
 mod holders;
 mod hooks;

@@ -28,6 +28,8 @@ pub(crate) struct Publisher {
     heads: BTreeMap<u64, HeadId>,
     origins: Vec<String>,
     revoked: Option<RevId>,
+    /// What the next head voids.
+    void: Option<HeadId>,
     pub(crate) title: Option<String>,
     /// When the next head is made and when it expires.
     pub(crate) times: (Timestamp, Timestamp),
@@ -73,6 +75,7 @@ impl Publisher {
             heads: BTreeMap::new(),
             origins: vec![],
             revoked: None,
+            void: None,
             title: None,
             times: (START, FAR),
             files,
@@ -107,6 +110,9 @@ impl Publisher {
         if let Some(seq) = builder.skip_to() {
             builder = builder.skip(self.heads.get(&seq).copied().unwrap_or(Floor::NO_HEAD));
         }
+        if let Some(divergent) = self.void.take() {
+            builder = builder.void(divergent);
+        }
         let head = builder.build().unwrap().signed_by(&self.key).unwrap();
         let head = self.trust.verify_head(&head).unwrap();
         self.heads.insert(head.seq, head.id());
@@ -125,6 +131,32 @@ impl Publisher {
         let head = self.sign(artifacts).encode();
         let roots = vec![self.trust.roots()[0].encode()];
         Push { head, roots, ..Push::default() }.encode().unwrap()
+    }
+
+    /// The push of the newest state, root and all; the head names where the rest is to be had.
+    pub(crate) fn push_of_newest(&self) -> Vec<u8> {
+        let head = self.newest().encode();
+        Push { head, roots: vec![self.trust.roots()[0].encode()], ..Push::default() }.encode().unwrap()
+    }
+
+    /// Somebody with the same keys and the same past, and an origin of their own.
+    pub(crate) fn fork(&self) -> Self {
+        let files = self.files.lock().unwrap().clone();
+        Self {
+            key: self.key.clone(),
+            trust: self.trust.clone(),
+            newest: self.newest.clone(),
+            heads: self.heads.clone(),
+            origins: self.origins.clone(),
+            title: self.title.clone(),
+            files: Arc::new(Mutex::new(files)),
+            ..*self
+        }
+    }
+
+    /// Has the next head void a divergent one.
+    pub(crate) const fn void(&mut self, divergent: HeadId) {
+        self.void = Some(divergent);
     }
 
     fn lay_out(&self, artifacts: &[(&str, &[u8])]) {

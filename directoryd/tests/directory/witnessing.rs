@@ -53,11 +53,16 @@ impl World {
 }
 
 /// Two directories, with the keys 21 and 22, that follow each other; only the first one knows an origin.
-pub(crate) async fn two(publisher: &Publisher, origin: &str) -> [World; 2] {
+async fn two(publisher: &Publisher, origin: &str) -> [World; 2] {
+    two_at(publisher, [Some(origin), None]).await
+}
+
+/// The same with the origin that each knows.
+pub(crate) async fn two_at(publisher: &Publisher, origins: [Option<&str>; 2]) -> [World; 2] {
     let ports = [free_port(), free_port()];
     let peer = |at: usize| format!("[[peer]]\nurl = \"http://127.0.0.1:{}\"\n", ports[at]);
-    let first = World::start_as((21, ports[0]), &publisher.id, Some(origin), &peer(1)).await;
-    let second = World::start_as((22, ports[1]), &publisher.id, None, &peer(0)).await;
+    let first = World::start_as((21, ports[0]), &publisher.id, origins[0], &peer(1)).await;
+    let second = World::start_as((22, ports[1]), &publisher.id, origins[1], &peer(0)).await;
     [first, second]
 }
 

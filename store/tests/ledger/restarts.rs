@@ -250,3 +250,36 @@ fn words_about_the_line_come_back_too() {
     assert!(state.trust.verify_head(&ours).is_err());
     assert!(state.standing().is_some());
 }
+
+#[test]
+fn a_witness_is_remembered_by_its_largest_head_and_a_wrong_clock_is_corrected() {
+    let disk = CrashDisk::default();
+    let ledger = open(&disk);
+    let mut catalog = Catalog::begin();
+    let witness = odi_manifest::Witness { key: key(9).public_key(), name: "shasta".to_owned() };
+    let end = odi_manifest::Timestamp(NOW.0 + 9);
+    let root = odi_manifest::RootBuilder::after(catalog.trust.root(), NOW, end).witnesses([witness], None);
+    let root = root.build().unwrap().signed_by(&key(1)).unwrap();
+    catalog.trust.rotate(&root).unwrap();
+    catalog.roots.push(root);
+    catalog.put_roots(&ledger).unwrap();
+    let [one, two] = ["one", "two"].map(|tree| {
+        let head = catalog.publish(tree);
+        Mark::of(&catalog.trust, &catalog.trust.verify_head(&head).unwrap())
+    });
+    let says = |mark: &Mark, at: u64| {
+        let cosig = Cosig::of(catalog.id(), mark, odi_manifest::Timestamp(NOW.0 + at));
+        catalog.trust.verify_cosig(&Unverified::draft(cosig).unwrap().signed_by(&key(9)).unwrap()).unwrap()
+    };
+    let put = |mark: &Mark, at| ledger.put_cosignature(&catalog.id(), &says(mark, at), NOW).unwrap();
+    assert!(put(&one, 3));
+    assert!(put(&two, 1), "a larger head, at an earlier time");
+    assert!(!put(&one, 5), "a later time for a smaller head");
+    assert!(put(&two, 2));
+    assert!(
+        put(&two, 4000),
+        "nobody keeps a word from the future, but a directory whose own clock was wrong has"
+    );
+    assert!(put(&two, 3), "then what it says with a right one counts");
+    assert_eq!(ledger.load(&catalog.id()).unwrap().cosignatures, [says(&two, 3)]);
+}

@@ -50,6 +50,45 @@ pub struct PeerStatus {
     /// Why it is not followed now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
+    /// Catalogs of which it shows another head than this directory, while it answers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub differs: Vec<PeerDifference>,
+}
+
+/// A catalog of which another directory shows an older head, or another history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerDifference {
+    /// This directory's name for the catalog.
+    pub catalog: String,
+    /// How it differs.
+    pub kind: DifferenceKind,
+    /// The number of the head that it shows; 0 for none.
+    pub seq: u64,
+    /// The number of the head here.
+    pub here: u64,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// How another directory's head differs from this one's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DifferenceKind {
+    /// It is older.
+    Behind,
+    /// It contradicts the one here.
+    Divided,
+}
+
+/// A proof of equivocation in [`DirectoryCatalog`], which lies under `equivocations/` of the layout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EquivocationStatus {
+    /// The epoch of both heads.
+    pub epoch: u64,
+    /// The number of both.
+    pub seq: u64,
+    /// Their ids, the smaller one first.
+    pub heads: [HeadId; 2],
 }
 
 /// One catalog in [`DirectoryStatus`].
@@ -79,6 +118,9 @@ pub struct DirectoryCatalog {
     /// Who vouches for its newest head; absent before the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub freshness: Option<CatalogFreshness>,
+    /// Proofs that its release keys signed two heads of one number.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub equivocations: Vec<EquivocationStatus>,
     /// How many live relays announce it.
     pub relays: u32,
     /// Why the last attempt to follow it failed, if it did.

@@ -11,8 +11,8 @@
 use std::sync::Arc;
 
 use odi_manifest::{
-    Adopted, Adoption, Ancestors, Because, Equivocation, Floor, Head, HeadId, RevId, RevocationList,
-    Timestamp, Tree, Unverified, Verified, judge,
+    Adopted, Adoption, Ancestors, Because, Equivocation, Floor, Head, HeadId, HeadRefusal, RevId,
+    RevocationList, Timestamp, Tree, Unverified, Verified, judge,
 };
 use odi_store::{CatalogTrust, LedgerError};
 use tokio::sync::MutexGuard;
@@ -139,7 +139,13 @@ impl<'a> Adopting<'a> {
         let newest = state.newest().filter(|newest| !state.is_torn(&newest.id));
         let held = newest.is_some_and(|newest| newest.id == candidate.id());
         loop {
-            match judge(&believed.trust, believed.newest.as_ref(), candidate, &self.proof, self.now)? {
+            let judged = judge(&believed.trust, believed.newest.as_ref(), candidate, &self.proof, self.now);
+            if let Err(HeadRefusal::Divergent { seq, theirs, .. }) = &judged
+                && let Some(proof) = self.evidence(believed, *seq, theirs).await
+            {
+                return self.show_equivocation(Box::new(proof)).await;
+            }
+            match judged? {
                 Adoption::Same if held => return Ok(None),
                 Adoption::Same => return Ok(Some(Judged::Again)),
                 Adoption::Adopt(adopted) => return Ok(Some(Judged::Adopt(adopted))),
@@ -150,6 +156,16 @@ impl<'a> Adopting<'a> {
                 Adoption::Equivocation(proof) => return self.show_equivocation(proof).await,
             }
         }
+    }
+
+    /// Where a head descends from another one than ours: the proof that both of that number were signed, if they were.
+    async fn evidence(&mut self, believed: &CatalogTrust, seq: u64, theirs: &HeadId) -> Option<Equivocation> {
+        let ours = believed.newest.as_ref().filter(|newest| newest.seq == seq)?;
+        let theirs = match self.proof.find(theirs) {
+            Some(head) => head.clone(),
+            None => self.ancestor(seq, theirs).await.ok()?,
+        };
+        Equivocation::between(&believed.trust, ours, &believed.trust.verify_head(&theirs).ok()?)
     }
 
     /// Keeps and reports a proof that the release keys contradict themselves. What is held stays.

@@ -40,9 +40,19 @@ async fn two_heads_of_one_number_are_evidence_and_the_held_one_stays() {
     assert_eq!(believed.equivocations.len(), 1);
     believed.equivocations[0].verify(ours.id()).unwrap();
 
+    // Whoever comes later finds the contradiction below their next head.
+    origin.show(&ours);
+    let late = Follower::of(&ours);
+    late.advance(&origin).await;
     theirs.publish(&[put("theirs", b"3")]);
     origin.show(&theirs);
-    assert!(matches!(refusal(follower.refused(&origin).await), HeadRefusal::Divergent { seq: 3, .. }));
+    for holder in [&follower, &late] {
+        let error = holder.refused(&origin).await;
+        assert!(matches!(error, SyncError::Equivocation { seq: 3, .. }), "{error:?}");
+        let believed = holder.catalog().state().believed().cloned().unwrap();
+        assert_eq!(believed.equivocations.len(), 1);
+        assert_eq!(holder.held(), Some(ours.newest().id()));
+    }
 
     // A later head that voids theirs is what their holders follow.
     let voided = theirs.newest().id();

@@ -37,6 +37,7 @@ pub(super) fn gather(directory: &Directory, catalog: &Catalog) -> CatalogPage {
         expires: terms.head.map(|head| head.expires),
         root_expires: terms.root.map(|root| root.expires),
         freshness: catalog.freshness(now),
+        equivocations: catalog.equivocations(),
         polled: standing.polled,
         fault: standing.fault,
         settings_fault: catalog.settings.fault(),

@@ -32,7 +32,7 @@ pub(super) fn gather(directory: &Directory) -> NetworkPage {
         relays: census.relays.iter().take(LINES_MAX).map(|relay| of_relay(directory, relay)).collect(),
         weights: census.weights,
         traffic: traffic::of(directory, Subject::All),
-        peers: directory.peers.iter().map(|peer| peer.status()).collect(),
+        peers: directory.peers.iter().map(|peer| peer.status(directory)).collect(),
     }
 }
 

@@ -3,6 +3,8 @@
 //! Each command is a module; [`run`] turns its end into an exit code that scripts can rely on (`odi --help`).
 
 pub mod cli;
+mod compared;
+mod confirm;
 mod directories;
 mod download;
 mod exit;

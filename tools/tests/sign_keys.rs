@@ -320,13 +320,16 @@ fn root_keys_countersign_until_both_thresholds_are_met() {
 }
 
 #[test]
-fn whoever_names_witnesses_is_warned() {
+fn whoever_names_witnesses_in_vain_or_needs_each_is_warned() {
     let m = Maintainer::new();
     m.write("x", "x");
     let init = ["init", "TREE", "--name", "demo", "--root-key", "ROOT", "--release-key", "RELPUB"];
     let said = m.text(&[&init[..], &["--witness", "RELPUB"]].concat());
-    assert!(said.contains("WARNING: directories do not cosign heads yet"), "{said}");
-    assert!(said.contains("quorum of 1 every `odi get` will call this catalog STALE"), "{said}");
+    assert!(said.contains("WARNING: all of the 1 named directories must confirm"), "{said}");
+    let unheeded = Maintainer::new();
+    unheeded.write("x", "x");
+    let said = unheeded.text(&[&init[..], &["--witness", "RELPUB", "--witness-quorum", "0"]].concat());
+    assert!(said.contains("WARNING: with a witness quorum of 0 there is no freeze protection"), "{said}");
     let silent = Maintainer::new();
     assert!(!silent.text(&init).contains("WARNING"));
 }

@@ -135,8 +135,9 @@ pub struct VerifyArgs {
 /// Arguments of `odi status`.
 #[derive(Debug, Args)]
 pub struct StatusArgs {
-    /// The daemon's base URL.
-    pub url: Url,
+    /// The daemon's base URL. Of several directories it says who is behind.
+    #[arg(required = true, value_name = "URL")]
+    pub urls: Vec<Url>,
     /// Waits until the daemon is in this state.
     #[arg(long)]
     pub wait: Option<Wait>,

@@ -10,8 +10,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, anyhow};
 use bytes::Bytes;
 use odi_manifest::{
-    ArtifactPath, CatalogId, Clock as _, Entry, Freshness, Head, PROOF_BYTES_MAX, Proof, SystemClock,
-    Verified, freshness,
+    ArtifactPath, CatalogId, Clock as _, Entry, Head, PROOF_BYTES_MAX, Proof, SystemClock, Verified,
 };
 use odi_store::{Ledger, RealDisk, Store, StoreOptions};
 use odi_wire::client::{Ask, Client, ClientPolicy};
@@ -22,6 +21,7 @@ use odi_wire::sync::{FollowedCatalog, SyncClient, SyncSource};
 use url::Url;
 
 use super::cli::TrustArgs;
+use super::confirm::confirm;
 use super::directories::{Address, Directory, introduce};
 use super::failure::Failure;
 
@@ -51,16 +51,10 @@ pub(super) async fn look_up(url: &Url, trust: &TrustArgs) -> Result<Lookup, Fail
     let (catalog, directories) = introduce(&client, &address, trust.catalog, &trust.directories).await?;
     let Newest { followed, directories, held: _held } =
         newest_state(&client, catalog, directories, trust).await?;
-    let state = followed.state();
-    let believed = state.believed().ok_or_else(|| anyhow!("the ledger has no catalog {catalog}"))?;
+    let believed = followed.ledger().load(&catalog);
+    let believed = believed.ok_or_else(|| anyhow!("the ledger has no catalog {catalog}"))?;
     let head =
         believed.standing().ok_or_else(|| anyhow!("the ledger has no head of catalog {catalog}"))?.clone();
-    let fresh = freshness(&believed.trust, &head, &believed.cosignatures, SystemClock.now());
-    if let Freshness::Stale(staleness) = fresh
-        && !trust.allow_stale
-    {
-        return Err(Failure::Stale { catalog, staleness });
-    }
     address.judge(&head, head.pin())?;
     let path = address.path;
     let entry = prove(&client, &directories, &catalog, &head, &path).await?;
@@ -112,6 +106,9 @@ async fn newest_state(
         eprintln!("odi: going on with another directory: {:#}", anyhow::Error::new(failure));
     }
     current.extend(others);
+    if !trust.allow_stale {
+        confirm(&sync, &followed, &current).await?;
+    }
     Ok(Newest { followed, directories: current, held })
 }
 

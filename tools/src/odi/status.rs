@@ -7,29 +7,78 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use odi_manifest::{Clock, SystemClock, Timestamp};
 use odi_wire::client::{Ask, Client, ClientPolicy};
-use odi_wire::message::{DirectoryCatalog, DirectoryStatus, Lifetime, RelayStatus};
+use odi_wire::message::{
+    CatalogFreshness, DifferenceKind, DirectoryCatalog, DirectoryStatus, Lifetime, PeerDifference,
+    RelayStatus,
+};
 use tokio::time::Instant;
 use url::Url;
 
 use super::cli::StatusArgs;
+use super::compared::{Disagreement, compare};
 use super::exit::Exit;
 
 const STATUS_BYTES_MAX: u64 = 8 << 20;
 const POLL_INTERVAL: Duration = Duration::from_millis(300);
 
-/// Prints the status, waiting first if asked to.
+/// Prints the status of each daemon, waiting first if asked to, and says where directories do not agree.
 pub(super) async fn run(args: &StatusArgs) -> Result<(), (anyhow::Error, Exit)> {
     // The operator names the daemon, usually their own on loopback: any address will do.
     let policy = ClientPolicy { allow_private_addresses: true, ..ClientPolicy::default() };
     let client = Client::new(policy).map_err(|error| (error.into(), Exit::Failed))?;
-    let url = args.url.join("/odi/v1/status").map_err(|error| (error.into(), Exit::Usage))?;
     let deadline = Instant::now() + args.timeout;
-    let text = loop {
-        let found = fetch(&client, &url).await;
+    let mut daemons = Vec::new();
+    for url in &args.urls {
+        let text = look(&client, url, args, deadline).await?;
+        let daemon = Daemon::parse(&text);
+        let shown = match (&daemon, args.json) {
+            (Ok(daemon), false) => daemon.describe(SystemClock.now()),
+            _ => text,
+        };
+        writeln!(std::io::stdout(), "{}", shown.trim_end()).map_err(|error| (error.into(), Exit::Failed))?;
+        match daemon {
+            Ok(daemon) => daemons.push((url.to_string(), daemon)),
+            Err(_) if args.json => {}
+            Err(error) => return Err((error, Exit::Failed)),
+        }
+    }
+    judge(&daemons)
+}
+
+/// Whether there is something that a script should stop at.
+fn judge(daemons: &[(String, Daemon)]) -> Result<(), (anyhow::Error, Exit)> {
+    let directories = daemons.iter().filter_map(|(url, daemon)| match daemon {
+        Daemon::Directory(status) => Some((url.clone(), status)),
+        Daemon::Relay(_) => None,
+    });
+    let disagreements = compare(&directories.collect::<Vec<_>>());
+    let is_divided = |found: &&Disagreement| matches!(found, Disagreement::Divided { .. });
+    let worst = disagreements.iter().find(is_divided).or_else(|| disagreements.first());
+    if let Some(found) = worst {
+        disagreements.iter().filter(|other| *other != found).for_each(|other| eprintln!("odi: {other}"));
+        let exit = if is_divided(&found) { Exit::Equivocation } else { Exit::Rollback };
+        return Err((anyhow!("{found}"), exit));
+    }
+    match daemons.iter().find_map(|(_, daemon)| daemon.lacks_witnesses()) {
+        Some(name) => Err((anyhow!("catalog {name} is stale: too few witnesses vouch for it"), Exit::Stale)),
+        None => Ok(()),
+    }
+}
+
+/// The status of one daemon, once it is ready if that is waited for.
+async fn look(
+    client: &Client,
+    url: &Url,
+    args: &StatusArgs,
+    deadline: Instant,
+) -> Result<String, (anyhow::Error, Exit)> {
+    let url = url.join("/odi/v1/status").map_err(|error| (error.into(), Exit::Usage))?;
+    loop {
+        let found = fetch(client, &url).await;
         let ready =
             found.as_deref().is_ok_and(|text| Daemon::parse(text).is_ok_and(|daemon| daemon.is_ready()));
         if ready || args.wait.is_none() {
-            break found.map_err(|error| (error, Exit::Unavailable))?;
+            return found.map_err(|error| (error, Exit::Unavailable));
         }
         if Instant::now() >= deadline {
             let error = found.err().unwrap_or_else(|| anyhow!("it is not ready"));
@@ -39,13 +88,7 @@ pub(super) async fn run(args: &StatusArgs) -> Result<(), (anyhow::Error, Exit)> 
             ));
         }
         tokio::time::sleep(POLL_INTERVAL).await;
-    };
-    let shown = if args.json {
-        text
-    } else {
-        Daemon::parse(&text).map_err(|error| (error, Exit::Failed))?.describe(SystemClock.now())
-    };
-    writeln!(std::io::stdout(), "{}", shown.trim_end()).map_err(|error| (error.into(), Exit::Failed))
+    }
 }
 
 async fn fetch(client: &Client, url: &Url) -> anyhow::Result<String> {
@@ -76,6 +119,15 @@ impl Daemon {
             Self::Directory(status) => status.ready,
             Self::Relay(status) => status.ready,
         }
+    }
+
+    /// The first catalog that wants witnesses and has too few.
+    fn lacks_witnesses(&self) -> Option<&str> {
+        let Self::Directory(status) = self else { return None };
+        let lacks = |catalog: &&DirectoryCatalog| {
+            catalog.freshness.as_ref().is_some_and(|freshness| freshness.vouching < freshness.quorum)
+        };
+        status.catalogs.iter().find(lacks).map(|catalog| catalog.name.as_str())
     }
 
     fn describe(&self, now: Timestamp) -> String {
@@ -113,12 +165,64 @@ fn directory(out: &mut String, status: &DirectoryStatus) -> std::fmt::Result {
         if let Some(head) = catalog.adopted.as_ref().filter(|head| Some(*head) != catalog.served.as_ref()) {
             writeln!(out, "          has adopted {}, which relays are fetching", head.pin)?;
         }
+        if let Some(freshness) = &catalog.freshness {
+            vouched(out, freshness)?;
+        }
+        for two in &catalog.equivocations {
+            writeln!(
+                out,
+                "          TWO HISTORIES: its release keys signed two heads with number {}",
+                two.seq
+            )?;
+        }
         if catalog.lifetime == Some(Lifetime::Ending) {
             writeln!(out, "          ENDS SOON: {}", last_day(catalog))?;
         }
         fault(out, catalog.stale, catalog.fault.as_deref())?;
     }
+    for peer in &status.peers {
+        let state = match (&peer.fault, peer.heard) {
+            (Some(fault), _) => fault,
+            (None, Some(_)) => "followed",
+            (None, None) => "not heard yet",
+        };
+        writeln!(out, "peer      {}: {state}", peer.url)?;
+        for PeerDifference { catalog, kind, seq, here, since } in &peer.differs {
+            match kind {
+                DifferenceKind::Behind => {
+                    writeln!(
+                        out,
+                        "          BEHIND in {catalog} since {since}: it shows {seq}, and {here} is known here"
+                    )?;
+                }
+                DifferenceKind::Divided => {
+                    writeln!(
+                        out,
+                        "          ANOTHER HISTORY of {catalog} since {since}: it shows another head {seq}"
+                    )?;
+                }
+            }
+        }
+    }
     Ok(())
+}
+
+/// Who vouches that nothing newer is kept back.
+fn vouched(out: &mut String, freshness: &CatalogFreshness) -> std::fmt::Result {
+    let CatalogFreshness { quorum, vouching, witnesses, .. } = freshness;
+    let all = witnesses.len();
+    if *quorum == 0 {
+        return writeln!(out, "          no freeze protection: it wants no witness");
+    }
+    if vouching < quorum {
+        let since = freshness.since.map(|since| format!(" since {since}")).unwrap_or_default();
+        return writeln!(
+            out,
+            "          STALE{since}: {vouching} of {all} witnesses vouch for it, and {quorum} must"
+        );
+    }
+    let newest = freshness.newest.map(|newest| format!(", newest at {newest}")).unwrap_or_default();
+    writeln!(out, "          fresh: {vouching} of {all} witnesses{newest}")
 }
 
 /// The date on which a catalog goes stale if its maintainers do nothing.

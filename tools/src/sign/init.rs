@@ -87,16 +87,20 @@ fn draft(request: &InitRequest, now: Timestamp) -> Result<Unverified<Root>, Fail
         .map_err(Failure::Invalid)
 }
 
-/// What to say to whoever names witnesses while no directory cosigns.
+/// What to say to whoever names witnesses that nobody will wait for, or so few that each of them is needed.
 pub(crate) fn witness_warning(root: &Root) -> Option<String> {
-    if root.witnesses.is_empty() {
-        return None;
+    let (named, quorum) = (root.witnesses.len(), root.witness_quorum as usize);
+    match (named, quorum) {
+        (0, _) => None,
+        (_, 0) => {
+            Some("with a witness quorum of 0 there is no freeze protection, whoever is named".to_owned())
+        }
+        _ if quorum == named => Some(format!(
+            "all of the {named} named directories must confirm a head: if one is away for 48 hours, every `odi get` calls this \
+             catalog STALE"
+        )),
+        _ => None,
     }
-    let consequence = match root.witness_quorum {
-        0 => "witnesses change nothing".to_owned(),
-        quorum => format!("with a witness quorum of {quorum} every `odi get` will call this catalog STALE"),
-    };
-    Some(format!("directories do not cosign heads yet, so {consequence}"))
 }
 
 /// A witness is called what its key line calls it.

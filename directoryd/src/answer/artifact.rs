@@ -223,10 +223,10 @@ impl Visit<'_> {
                 self.caller().count(&self.catalog, path, &found.entry, How::Carried, None);
                 Ok(planned.respond_from(&bytes))
             } else {
-                redirect::described(
-                    Response::redirect(StatusCode::FOUND, &pinned_path(&found.state.pin, path))?,
-                    &found.entry,
-                )
+                let pinned = pinned_path(&found.state.pin, path);
+                // Whole: RubyGems takes a `Location` as it stands.
+                let to = self.caller().own_url(&pinned).unwrap_or(pinned);
+                redirect::described(Response::redirect(StatusCode::FOUND, &to)?, &found.entry)
             };
         }
         let errand = Errand {

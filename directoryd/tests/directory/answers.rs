@@ -7,7 +7,7 @@ use odi_wire::layout::LayoutPath;
 
 use crate::fake_relay::{Conduct, FakeRelay};
 use crate::publisher::{Publisher, large};
-use crate::world::World;
+use crate::world::{PUBLIC_URL, World};
 
 #[tokio::test]
 async fn small_artifacts_are_carried_and_large_ones_are_a_relays() {
@@ -124,7 +124,8 @@ async fn a_pinned_url_answers_from_that_state_alone() {
     world.until_served(2).await;
     assert_eq!(world.body(&format!("/{second}/index")).await, b"two");
     // What was carried stays servable although the origin has replaced it.
-    assert_eq!(world.sent("/world/index").await, (StatusCode::FOUND, format!("/{second}/index")));
+    let whole = format!("{PUBLIC_URL}/{second}/index");
+    assert_eq!(world.sent("/world/index").await, (StatusCode::FOUND, whole));
     assert_eq!(world.sent("/world@2/index").await.1, format!("/{second}/index"));
     assert_eq!(world.sent("/world@1/index").await.1, format!("/{first}/index"));
     assert_eq!(world.get("/world@3/index").await.status, StatusCode::NOT_FOUND);

@@ -9,7 +9,7 @@ use odi_wire::message::{IdRanges, Push, RelayState, state};
 
 use crate::fake_relay::FakeRelay;
 use crate::publisher::{Publisher, large};
-use crate::world::World;
+use crate::world::{PUBLIC_URL, World};
 
 #[tokio::test]
 async fn a_state_waits_for_its_holders_or_for_a_minute() {
@@ -80,12 +80,13 @@ async fn what_differs_among_states_is_answered_at_its_pin_and_what_left_stays_a_
     let second = publisher.publish(&[("InRelease", b"two"), ("same", b"same"), ("new", b"new")]);
     world.pull(&publisher.id, 2).await;
     world.until_served(2).await;
-    assert_eq!(world.sent("/world/InRelease").await, (StatusCode::FOUND, format!("/{second}/InRelease")));
+    let whole = |path: &str| (StatusCode::FOUND, format!("{PUBLIC_URL}{path}"));
+    assert_eq!(world.sent("/world/InRelease").await, whole(&format!("/{second}/InRelease")));
     assert_eq!(world.body(&format!("/{second}/InRelease")).await, b"two");
     assert_eq!(world.body(&format!("/{first}/InRelease")).await, b"one");
     assert_eq!(world.body("/world/same").await, b"same");
     assert_eq!(world.body("/world/new").await, b"new");
-    assert_eq!(world.sent("/world/old").await, (StatusCode::FOUND, format!("/{first}/old")));
+    assert_eq!(world.sent("/world/old").await, whole(&format!("/{first}/old")));
     world.clock.advance(Duration::from_secs(7201));
     world.until(async || world.get("/world/old").await.status == StatusCode::NOT_FOUND).await;
     assert_eq!(world.body("/world/InRelease").await, b"two");

@@ -20,6 +20,9 @@ use tempfile::TempDir;
 use url::Url;
 use zeroize::Zeroizing;
 
+/// What a directory calls itself; nobody has to be there.
+pub(crate) const PUBLIC_URL: &str = "http://127.0.0.1:9999";
+
 /// When every test begins.
 pub(crate) const START: Timestamp = Timestamp(1_790_000_000);
 
@@ -70,7 +73,7 @@ impl World {
     ) -> Self {
         let origin = origin.map(|origin| format!("origin = \"{origin}\"")).unwrap_or_default();
         let text = format!(
-            "data_dir = \"{}\"\nlisten = [\"127.0.0.1:{port}\"]\npublic_urls = [\"http://127.0.0.1:9999\"]\n\
+            "data_dir = \"{}\"\nlisten = [\"127.0.0.1:{port}\"]\npublic_urls = [\"{PUBLIC_URL}\"]\n\
              proxies = [\"127.0.0.0/8\"]\nadmin = \"127.0.0.1:0\"\n{settings}\n\
              [[catalog]]\nname = \"world\"\nid = \"{catalog}\"\n{origin}\npoll = \"1d\"\n",
             folder.path().join("data").display()

@@ -5,15 +5,25 @@
 
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod crates;
 mod debian;
 mod gate;
+mod images;
+mod jenkins;
 mod lab;
+mod maven;
+mod nix;
 mod npm;
+mod oci;
+mod ostree;
 mod page;
 #[path = "../support/programs.rs"]
 mod programs;
 mod pypi;
+mod releases;
 mod report;
+mod rpm;
+mod rubygems;
 mod scenario;
 #[path = "../support/skip.rs"]
 mod skip;

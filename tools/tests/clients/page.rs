@@ -22,6 +22,10 @@ impl Page {
         Self { name, text }
     }
 
+    pub(crate) const fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// The block of that name.
     pub(crate) fn block(&self, name: &str) -> String {
         let opening = format!("```sh {name}");

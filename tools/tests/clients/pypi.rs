@@ -42,6 +42,7 @@ fn pip_and_uv_install_and_upgrade() {
     scenario.swap("SOME-PACKAGE", "pytz");
     let requirements = |user: &User| fs::write(user.folder.join("requirements.txt"), &pinned).unwrap();
     scenario.play(&clients, VERSIONS, requirements, |_| fs::rename(&aside, &next).unwrap());
+    scenario.revive();
     let strict = scenario.user(0);
     fs::write(strict.folder.join("requirements.txt"), pinned.replace("2024.*", VERSIONS[1])).unwrap();
     scenario.must(&strict, "use uv with hashes");

@@ -13,6 +13,8 @@ pub(crate) enum Recovery {
     ByItself,
     /// It failed; the same command again ended well.
     Again,
+    /// It failed until what it had left behind was taken away.
+    Mended,
 }
 
 impl Recovery {
@@ -20,6 +22,7 @@ impl Recovery {
         match self {
             Self::ByItself => "goes on by itself",
             Self::Again => "fails, and succeeds when it is run again",
+            Self::Mended => "fails until the broken file is removed",
         }
     }
 }
@@ -32,6 +35,23 @@ pub(crate) const ROWS: &[(&str, &str, &str, &str)] = &[
     ("PyPI", "pypi", "pip, JSON index, `--require-hashes`", "the hashes that the user has"),
     ("PyPI", "pypi", "uv", "the hashes that the user has, with `--require-hashes`"),
     ("npm", "npm", "npm", "`integrity`"),
+    ("crates.io", "crates", "cargo, sparse index", "the index's check sum"),
+    ("Maven", "maven", "mvn", "`.sha1` of every file, with `-C`"),
+    ("RubyGems", "rubygems", "gem", "the check sums in the gem"),
+    ("Fedora", "rpm", "dnf, `baseurl`", "`repomd.xml`, and each package's signature"),
+    ("Fedora", "rpm", "dnf, `mirrorlist`", "`repomd.xml`, and each package's signature"),
+    ("Fedora", "rpm", "dnf, `metalink`", "the metalink's hash of `repomd.xml`, and each package's signature"),
+    ("openSUSE", "rpm", "zypper", "`repomd.xml`, and each package's signature"),
+    ("Releases", "releases", "curl", "SHA-256, and the maintainers' signature"),
+    ("Releases", "releases", "wget", "SHA-256"),
+    ("Releases", "releases", "wget2", "SHA-256"),
+    ("Releases", "releases", "aria2, metalink", "SHA-256, by itself"),
+    ("Jenkins", "jenkins", "curl", "the SHA-256 in `update-center.json`"),
+    ("Images", "images", "`curl -C -`", "SHA-256"),
+    ("Images", "images", "zsync", "SHA-1 by itself, and SHA-256"),
+    ("Containers", "oci", "skopeo", "the manifest's digests"),
+    ("OSTree", "ostree", "ostree", "the commit's signature, and each object's name"),
+    ("Nix", "nix", "nix", "the narinfo's signature and hashes"),
 ];
 
 const BEGIN: &str = "<!-- written by the scenarios: ODI_WRITE_DOCS=1 -->\n";

@@ -59,12 +59,18 @@ pub(crate) struct Scenario {
     maintainer: User,
     seq: u64,
     users: usize,
+    mend: Option<&'static str>,
     began: Instant,
 }
 
 impl Scenario {
     /// Opens the page of that name, which speaks of a catalog of the same name; `None`, aloud, if one of its tools is not here.
     pub(crate) fn begin(name: &'static str, tools: &[&str]) -> Option<Self> {
+        Self::begin_as(name, name, tools)
+    }
+
+    /// The same for a page that gives its catalog another name.
+    pub(crate) fn begin_as(page: &'static str, name: &'static str, tools: &[&str]) -> Option<Self> {
         let paths: Vec<PathBuf> =
             real_packages().map(|folder| folder.join("tools/bin")).into_iter().collect();
         let path = std::env::var("PATH").unwrap();
@@ -78,7 +84,7 @@ impl Scenario {
         let maintainer = User { folder: work.path().join("maintainer"), directory: 0 };
         fs::create_dir(&maintainer.folder).unwrap();
         let lab = Lab::new(work.path(), maintainer.folder.join(name));
-        let page = Page::read(name);
+        let page = Page::read(page);
         let swaps = vec![
             (format!("https://ftp.example.org/{name}/"), lab.origin()),
             (" --out root".to_owned(), " --out root --no-passphrase".to_owned()),
@@ -96,13 +102,19 @@ impl Scenario {
             maintainer,
             seq: 0,
             users: 0,
+            mend: None,
             began: Instant::now(),
         })
     }
 
     /// Has every block say something else here; `{here}` is the folder of whoever runs it.
     pub(crate) fn swap(&mut self, from: &str, to: &str) {
-        self.swaps.push((from.to_owned(), to.to_owned()));
+        self.swaps.insert(0, (from.to_owned(), to.to_owned()));
+    }
+
+    /// Names the block that a user needs before what broke off can be run again.
+    pub(crate) fn mend_with(&mut self, block: &'static str) {
+        self.mend = Some(block);
     }
 
     /// Where the maintainer works.
@@ -127,6 +139,7 @@ impl Scenario {
         let everest = self.lab.directory(user.directory);
         let script = script.replace("mirror+https://everest.example.org", &format!("mirror+{everest}"));
         let script = script.replace("https://everest.example.org", &everest);
+        let script = script.replace("//everest.example.org", everest.trim_start_matches("http:"));
         let script = script.replace("https://shasta.example.org", &self.lab.directory(1 - user.directory));
         let path = std::env::split_paths(&std::env::var("PATH").unwrap()).collect::<Vec<_>>();
         let path = self.paths.iter().cloned().chain([PROGRAMS.to_path_buf(), toolchain()]).chain(path);
@@ -192,30 +205,39 @@ impl Scenario {
         }
     }
 
-    /// Runs a block while the relay dies that gives the last of these bytes, once the newest state is everywhere, and again if that
-    /// fails.
-    pub(crate) fn with_a_death(&self, user: &User, block: &str, bytes: u64) -> Recovery {
+    /// Waits until everybody is there again and has the newest state.
+    pub(crate) fn revive(&self) {
         self.lab.revive();
         self.lab.until_settled(self.seq);
         eprintln!("{}: everybody has it at {} s", self.name, self.began.elapsed().as_secs());
+    }
+
+    /// Runs a block while the relay dies that gives the last of these bytes, once the newest state is everywhere, and again if that
+    /// fails.
+    pub(crate) fn with_a_death(&self, user: &User, install: &str, bytes: u64) -> Recovery {
+        self.revive();
         self.tell("so far");
         self.lab.fuse.light(bytes);
-        let first = self.run(user, block);
+        let first = self.run(user, install);
         self.lab.fuse.put_out();
         let is_dead = self.lab.gates.iter().any(Gate::is_dead);
         assert!(is_dead, "no relay was in the middle of {bytes} bytes: {}", first.said);
-        self.tell(&format!("`{block}` with a death"));
+        self.tell(&format!("`{install}` with a death"));
         if first.success {
             return Recovery::ByItself;
         }
         eprintln!("{}: it failed:\n{}", self.name, tail(&first.said));
+        if let Some(block) = self.mend {
+            assert!(!self.run(user, install).success, "nothing has to be mended");
+            self.must(user, block);
+        }
         for again in 1..=AGAIN_MAX {
-            if self.run(user, block).success {
-                self.tell(&format!("`{block}` again, time {again}"));
-                return Recovery::Again;
+            if self.run(user, install).success {
+                self.tell(&format!("`{install}` again, time {again}"));
+                return if self.mend.is_some() { Recovery::Mended } else { Recovery::Again };
             }
         }
-        panic!("it never recovered: {}\n{}", self.must(user, block), self.lab.logs());
+        panic!("it never recovered: {}\n{}", self.must(user, install), self.lab.logs());
     }
 
     /// Prints what clients fetched from which relay since the last time, if anything.
@@ -277,7 +299,7 @@ impl Scenario {
             let user = user(self, 0);
             let recovery = self.with_a_death(&user, client.install, client.fatal);
             assert_eq!((client.version)(&user), versions[1], "{}", client.row);
-            report::row(self.name, client.row, recovery);
+            report::row(self.page.name(), client.row, recovery);
         }
     }
 }

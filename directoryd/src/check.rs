@@ -5,6 +5,9 @@
 mod origins;
 mod peers;
 
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
 use odi_manifest::Clock;
 use odi_wire::check::{DiskNeed, Site, site};
 use odi_wire::finding::{Finding, Severity};
@@ -38,6 +41,12 @@ pub async fn check(config: &Config, clock: &dyn Clock) -> Vec<Finding> {
             findings.push(Finding::new(Severity::Fatal, words));
         }
     }
+    if let Some(program) = config.hook.as_ref().and_then(|hook| hook.command.first())
+        && !is_program(Path::new(program))
+    {
+        let words = format!("[hook]: {program} cannot be run: no news would be told.");
+        findings.push(Finding::new(Severity::Doubtful, words));
+    }
     if config.catalogs.is_empty() {
         let words = "there is no [[catalog]]: the directory would know of its own self-test alone.";
         findings.push(Finding::new(Severity::Doubtful, words));
@@ -46,4 +55,8 @@ pub async fn check(config: &Config, clock: &dyn Clock) -> Vec<Finding> {
         findings.extend(origins::look_at(&client, catalog, clock).await);
     }
     findings
+}
+
+fn is_program(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|known| known.is_file() && known.permissions().mode() & 0o111 != 0)
 }

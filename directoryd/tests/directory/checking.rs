@@ -138,3 +138,28 @@ async fn the_program_ends_with_78_for_whatever_keeps_a_directory_from_starting()
     assert!(words.contains("warning  carry = 900.0 PB is more than there is"), "{words}");
     assert!(words.contains(&format!("FAILS    {taken} cannot be listened on")), "{words}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_faulty_file_of_the_folder_and_a_hook_that_cannot_be_run_are_named() {
+    let folder = TempDir::new().unwrap();
+    let config = folder.path().join("directoryd.toml");
+    let port = free_port();
+    let text = format!(
+        "data_dir = \"{}/data\"\nlisten = [\"127.0.0.1:{port}\"]\npublic_urls = [\"http://127.0.0.1:{port}\"]\n\
+         [hook]\ncommand = [\"/no/such/program\"]\n",
+        folder.path().display()
+    );
+    std::fs::write(&config, text).unwrap();
+    std::fs::create_dir(folder.path().join("catalogs.d")).unwrap();
+    std::fs::write(folder.path().join("catalogs.d/x.toml"), "[[catalog]]\nname = \"X\"\n").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_odi-directoryd"));
+    command.args(["check", "--allow-private-addresses", "--config"]).arg(&config);
+    let said = command.output().unwrap();
+    let words = String::from_utf8(said.stdout).unwrap();
+    assert_eq!(said.status.code(), Some(78), "{words}");
+    for wanted in
+        ["catalogs.d/x.toml: line ", "nothing of this file is taken", "/no/such/program cannot be run"]
+    {
+        assert!(words.contains(wanted), "{wanted} in {words}");
+    }
+}

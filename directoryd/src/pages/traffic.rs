@@ -102,7 +102,7 @@ fn tall(downloads: u64, most: u64) -> u64 {
 
 fn row(line: &Line, relays_only: bool) -> Markup {
     let cell = |name: &'static str, tally: Option<Tally>| {
-        html! { td.n data-l=(name) { @if let Some(tally) = tally { (count(tally.downloads)) small { (size(tally.bytes)) } } } }
+        html! { td.n data-l=(name) { @if let Some(tally) = tally { span { (count(tally.downloads)) small { (size(tally.bytes)) } } } } }
     };
     html! {
         tr {

@@ -5,7 +5,8 @@
 //! - What has changed leaves as a [`Batch`]; counts that are made again from batches are the same counts, and count on alike.
 //! - No caller is in any of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::net::IpAddr;
 
 use odi_manifest::{BlobId, CatalogId, PublicKey, Timestamp};
@@ -65,6 +66,14 @@ pub struct Download<'a> {
     pub relay: Option<PublicKey>,
 }
 
+/// One subject's row of today.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Today {
+    row: Row,
+    /// Since it was written last.
+    changed: bool,
+}
+
 /// The artifacts of one catalog.
 #[derive(Clone, Debug, PartialEq)]
 struct Artifacts {
@@ -113,12 +122,11 @@ pub struct Batch {
 pub struct Counts {
     day: Day,
     once: Once,
-    rows: BTreeMap<Subject, Row>,
+    rows: BTreeMap<Subject, Today>,
     /// Everything since the process began.
     since_start: Row,
     artifacts: BTreeMap<CatalogId, Artifacts>,
     reports: Reports,
-    changed: BTreeSet<Subject>,
     /// Of days that are over, what has not left yet.
     finished: Batch,
 }
@@ -134,7 +142,6 @@ impl Counts {
             since_start: Row::default(),
             artifacts: BTreeMap::new(),
             reports: Reports::default(),
-            changed: BTreeSet::new(),
             finished: Batch::default(),
         }
     }
@@ -143,7 +150,7 @@ impl Counts {
     pub fn restore(&mut self, kept: Batch) {
         let today = self.day;
         let of_today = kept.rows.into_iter().filter(|row| row.day == today).take(SUBJECTS_MAX);
-        self.rows.extend(of_today.map(|row| (row.subject, row.row)));
+        self.rows.extend(of_today.map(|row| (row.subject, Today { row: row.row, changed: false })));
         for KeptArtifacts { catalog, day, of_day, lately } in kept.artifacts.into_iter().take(CATALOGS_MAX) {
             let of_day = if day == today { of_day } else { Vec::new() };
             let today = SpaceSaving::restored(ARTIFACTS, of_day);
@@ -189,10 +196,14 @@ impl Counts {
         if subject == Subject::All {
             self.since_start.add(how, tally);
         }
-        if self.rows.len() < SUBJECTS_MAX || self.rows.contains_key(&subject) {
-            self.rows.entry(subject).or_default().add(how, tally);
-            self.changed.insert(subject);
-        }
+        let has_room = self.rows.len() < SUBJECTS_MAX;
+        let known = match self.rows.entry(subject) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) if has_room => place.insert(Today::default()),
+            Entry::Vacant(_) => return,
+        };
+        known.row.add(how, tally);
+        known.changed = true;
     }
 
     fn artifacts_of(&mut self, catalog: CatalogId, now: Timestamp) -> Option<&mut Artifacts> {
@@ -240,7 +251,9 @@ impl Counts {
     pub fn put_back(&mut self, batch: Batch) {
         for row in batch.rows {
             if row.day == self.day {
-                self.changed.insert(row.subject);
+                if let Some(known) = self.rows.get_mut(&row.subject) {
+                    known.changed = true;
+                }
             } else {
                 self.finished.rows.push(row);
             }
@@ -264,12 +277,11 @@ impl Counts {
 
     fn take_changed(&mut self) -> Batch {
         let day = self.day;
-        let changed = std::mem::take(&mut self.changed);
-        let rows = changed.into_iter().filter_map(|subject| {
-            let row = *self.rows.get(&subject)?;
-            Some(DayRow { day, subject, row })
-        });
-        let rows = rows.collect();
+        let mut rows = Vec::new();
+        for (subject, known) in self.rows.iter_mut().filter(|(_, known)| known.changed) {
+            known.changed = false;
+            rows.push(DayRow { day, subject: *subject, row: known.row });
+        }
         let mut artifacts = Vec::new();
         for (catalog, current) in self.artifacts.iter_mut().filter(|(_, current)| current.changed) {
             current.changed = false;
@@ -299,13 +311,13 @@ impl Counts {
 
     /// Today's rows.
     pub fn rows(&self) -> impl Iterator<Item = (&Subject, &Row)> {
-        self.rows.iter()
+        self.rows.iter().map(|(subject, known)| (subject, &known.row))
     }
 
     /// Today's row of one subject.
     #[must_use]
     pub fn row(&self, subject: &Subject) -> Option<&Row> {
-        self.rows.get(subject)
+        Some(&self.rows.get(subject)?.row)
     }
 
     /// The catalogs whose artifacts are told apart.

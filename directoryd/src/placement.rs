@@ -77,8 +77,9 @@ pub fn place(bearers: &[Bearer<'_>], copies: usize, hot: &[Hot]) -> HashMap<Publ
     let mut bearers: Vec<&Bearer<'_>> = bearers.iter().collect();
     bearers.sort_by_key(|bearer| bearer.relay);
     let mut shares: HashMap<CatalogId, Share<'_>> = HashMap::new();
+    let by_size = by_size(&bearers, copies);
     for bearer in &bearers {
-        for (offer, count) in divide(bearer) {
+        for (offer, count) in divide(bearer, by_size) {
             let share = shares.entry(offer.id).or_insert_with(|| Share::of(offer));
             share.relays.push(bearer.relay);
             share.holders.push(Holder::drawn(bearer.network, Draw::of(&bearer.relay, &offer.id), count));
@@ -103,19 +104,41 @@ pub fn place(bearers: &[Bearer<'_>], copies: usize, hot: &[Hot]) -> HashMap<Publ
     placed
 }
 
-/// Divides a relay's room among the catalogs that it wants, in parts: each gets an equal share, and what a small catalog leaves goes
-/// to the larger ones. Catalogs of which not a part fits are left out.
-fn divide<'a>(bearer: &Bearer<'a>) -> Vec<(&'a Offer, usize)> {
-    let mut by_size = bearer.wanted.clone();
-    by_size.sort_by_key(|offer| (offer.bytes, offer.id));
-    by_size.truncate(ASSIGNED_CATALOGS_MAX);
-    let mut left = bearer.room;
-    let count = by_size.len() as u64;
-    let mut divided = Vec::with_capacity(by_size.len());
-    for (offer, others) in by_size.into_iter().zip((1..=count).rev()) {
-        let parts = parts_within(offer.bytes, left / others);
+/// Of every relay's room, how many sixteenths are divided by size, so that the largest catalogs have their copies (and a quarter
+/// more, because rooms do not fit exactly) before small ones are everywhere. Coarse, so that it changes seldom; never more
+/// than half, so that what is small still goes whole.
+fn by_size(bearers: &[&Bearer<'_>], copies: usize) -> u64 {
+    let mut offers: HashMap<CatalogId, u64> = HashMap::new();
+    for bearer in bearers {
+        offers.extend(bearer.wanted.iter().map(|offer| (offer.id, offer.bytes)));
+    }
+    let needed: u128 = offers.values().map(|bytes| u128::from(*bytes)).sum::<u128>() * copies as u128;
+    let rooms: u128 = bearers.iter().map(|bearer| u128::from(bearer.room)).sum();
+    let sixteenths = (needed * 5 / 4 * 16).div_ceil(rooms.max(1));
+    u64::try_from(sixteenths).unwrap_or(u64::MAX).min(8)
+}
+
+/// Divides a relay's room among the catalogs that it wants, in parts: some sixteenths of it by their sizes, and of the rest each
+/// gets an equal share, and what a small catalog leaves goes to the larger ones. Catalogs of which not a part fits are left out.
+fn divide<'a>(bearer: &Bearer<'a>, by_size: u64) -> Vec<(&'a Offer, usize)> {
+    let mut wanted = bearer.wanted.clone();
+    wanted.sort_by_key(|offer| (offer.bytes, offer.id));
+    wanted.truncate(ASSIGNED_CATALOGS_MAX);
+    let all: u128 = wanted.iter().map(|offer| u128::from(offer.bytes)).sum();
+    let proportion = |offer: &Offer| {
+        let share =
+            u128::from(bearer.room) * u128::from(by_size) * u128::from(offer.bytes) / (all.max(1) * 16);
+        u64::try_from(share).unwrap_or(u64::MAX).min(offer.bytes)
+    };
+    let set_aside: u64 = wanted.iter().map(|offer| proportion(offer)).sum();
+    let mut left = bearer.room.saturating_sub(set_aside);
+    let count = wanted.len() as u64;
+    let mut divided = Vec::with_capacity(wanted.len());
+    for (offer, others) in wanted.into_iter().zip((1..=count).rev()) {
+        let own = proportion(offer);
+        let parts = parts_within(offer.bytes, own + left / others);
+        left = (left + own).saturating_sub(parts::bytes_of(offer.bytes, parts));
         if parts > 0 {
-            left = left.saturating_sub(parts::bytes_of(offer.bytes, parts));
             divided.push((offer, parts));
         }
     }

@@ -78,6 +78,19 @@ fn small_catalogs_go_whole_and_the_large_one_takes_the_rest() {
 }
 
 #[test]
+fn the_largest_catalog_has_its_copies_before_small_ones_are_everywhere() {
+    // Twelve small ones of 100 GB, and one of 20 TB: each relay would spend its terabyte on the small ones.
+    let mut offers: Vec<Offer> = (1..=12).map(|n| offer(n, 100 << 30)).collect();
+    offers.push(offer(99, 20 << 40));
+    let bearers = bearers(&[1 << 40; 200], &offers);
+    let placed = place(&bearers, COPIES, &[]);
+    for offer in &offers {
+        let least = networks(&bearers, &placed, &offer.id).iter().map(BTreeSet::len).min();
+        assert!(least >= Some(COPIES), "{}: {least:?}", offer.name);
+    }
+}
+
+#[test]
 fn every_part_has_its_copies_where_the_room_suffices() {
     // Room for 3.2 copies: rendezvous alone would leave many parts with one or two.
     let offers = [offer(1, 1 << 40)];

@@ -1,6 +1,6 @@
 //! Everything that requests and tasks of a directory share: independently owned parts, built once.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use odi_manifest::{
@@ -16,6 +16,7 @@ use odi_wire::sync::SyncClient;
 use tokio::sync::Notify;
 
 use crate::answer::Lengths;
+use crate::balance::Balance;
 use crate::carry::Carry;
 use crate::catalog::Catalog;
 use crate::catalog::view::{State, View};
@@ -83,6 +84,7 @@ pub(crate) struct Directory {
     pub(crate) relays: Arc<Relays>,
     pub(crate) placing: Placing,
     pub(crate) fields: Fields,
+    pub(crate) balance: Mutex<Balance>,
     pub(crate) heat: Mutex<Heat>,
     pub(crate) statistics: Statistics,
     /// After a restore, whether it listens before it speaks.
@@ -200,6 +202,11 @@ impl Directory {
         repeats.turn(network, blob, among, self.clock.now())
     }
 
+    /// What relays were sent, and what that makes of their weights. Held for look-ups only; after the roster, if both are.
+    pub(crate) fn balance(&self) -> MutexGuard<'_, Balance> {
+        self.balance.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Notes that somebody wants a blob that is not carried here.
     pub(crate) fn note_wish(&self, catalog: &CatalogId, entry: &Entry, network: Network) {
         let mut heat = self.heat.lock().unwrap_or_else(PoisonError::into_inner);
@@ -208,7 +215,8 @@ impl Directory {
 
     /// What many want now, the hottest first.
     pub(crate) fn hot(&self) -> Vec<Hot> {
-        self.heat.lock().unwrap_or_else(PoisonError::into_inner).hot(self.clock.now())
+        let ordinary = self.balance().ordinary();
+        self.heat.lock().unwrap_or_else(PoisonError::into_inner).hot(ordinary, self.clock.now())
     }
 
     /// Random bytes from the operating system.

@@ -11,6 +11,7 @@ use odi_wire::off_worker::off_worker;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::balance::Balance;
 use crate::directory::Directory;
 use crate::network::Network;
 use crate::roster::{Member, Roster};
@@ -36,11 +37,19 @@ pub(crate) struct Fields {
 #[derive(Clone, Debug)]
 pub(crate) struct LaidOut {
     pub(crate) field: Arc<Field>,
-    /// Of the roster.
-    changes: u64,
+    basis: Basis,
     at: Timestamp,
     /// Whether something has changed since.
     pub(crate) is_old: bool,
+}
+
+/// What a field follows from, beside the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Basis {
+    /// Of the roster.
+    changes: u64,
+    /// Of the balance.
+    weights: u64,
 }
 
 impl Directory {
@@ -49,19 +58,20 @@ impl Directory {
         let now = self.clock.now();
         let mut laid_out = self.fields.laid_out.lock().unwrap_or_else(PoisonError::into_inner);
         let known = laid_out.get(catalog);
-        let is_current = |known: &&LaidOut| known.changes == roster.changes() && now.since(known.at) < LIFE;
+        let basis = Basis { changes: roster.changes(), weights: self.balance().generation() };
+        let is_current = |known: &&LaidOut| known.basis == basis && now.since(known.at) < LIFE;
         if let Some(known) = known.filter(is_current) {
             return known.clone();
         }
         if roster.members().len() > FEW {
             let field = known.map(|known| Arc::clone(&known.field)).unwrap_or_default();
-            let stale = LaidOut { field, changes: 0, at: now, is_old: true };
+            let stale = LaidOut { field, basis, at: now, is_old: true };
             drop(laid_out);
             self.fields.due.lock().unwrap_or_else(PoisonError::into_inner).insert(*catalog);
             self.fields.wake.notify_one();
             return stale;
         }
-        let fresh = Takers::of(roster, now).lay_out(catalog, &self.seed);
+        let fresh = Takers::of(roster, &self.balance(), now).lay_out(catalog, &self.seed);
         laid_out.insert(*catalog, fresh.clone());
         fresh
     }
@@ -70,7 +80,7 @@ impl Directory {
 /// The relays that take clients, out of the roster, so that it is not held while they are laid out.
 struct Takers {
     takers: Vec<Taker>,
-    changes: u64,
+    basis: Basis,
     at: Timestamp,
 }
 
@@ -82,13 +92,15 @@ struct Taker {
 }
 
 impl Takers {
-    fn of(roster: &Roster, now: Timestamp) -> Self {
+    fn of(roster: &Roster, balance: &Balance, now: Timestamp) -> Self {
         let taker = |member: &Member| {
-            let (relay, network, weight) = (member.relay(), member.network(), member.weight()?);
+            let (relay, network) = (member.relay(), member.network());
+            let weight = balance.weight(&relay, member.weight()?);
             Some(Taker { relay, network, weight, said: Arc::clone(&member.announced()?.inventory) })
         };
         let takers = roster.selectable(now).filter_map(taker).collect();
-        Self { takers, changes: roster.changes(), at: now }
+        let basis = Basis { changes: roster.changes(), weights: balance.generation() };
+        Self { takers, basis, at: now }
     }
 
     fn lay_out(&self, catalog: &CatalogId, seed: &[u8; 32]) -> LaidOut {
@@ -98,7 +110,7 @@ impl Takers {
             Some(Entrant { relay: *relay, network: *network, weight: *weight, holding })
         });
         let field = Arc::new(Field::of(entrants, seed));
-        LaidOut { field, changes: self.changes, at: self.at, is_old: false }
+        LaidOut { field, basis: self.basis, at: self.at, is_old: false }
     }
 }
 
@@ -112,7 +124,7 @@ pub(crate) async fn keep_laid_out(directory: Arc<Directory>, stop: CancellationT
         let due = std::mem::take(&mut *directory.fields.due.lock().unwrap_or_else(PoisonError::into_inner));
         let laying = Arc::clone(&directory);
         off_worker(move || {
-            let takers = Takers::of(&laying.relays.roster(), laying.clock.now());
+            let takers = Takers::of(&laying.relays.roster(), &laying.balance(), laying.clock.now());
             for catalog in due {
                 let fresh = takers.lay_out(&catalog, &laying.seed);
                 laying.fields.laid_out.lock().unwrap_or_else(PoisonError::into_inner).insert(catalog, fresh);

@@ -17,6 +17,12 @@ const WINDOW: Duration = Duration::from_secs(60);
 const TRACKED_MAX: usize = 8192;
 /// One more holder for so many networks a minute: about what an ordinary relay serves at once.
 const NETWORKS_PER_HOLDER: u64 = 16;
+/// One more holder for so many seconds of an ordinary relay's rate that a minute of it takes: it has other things to give.
+const SECONDS_PER_HOLDER: u64 = 15;
+/// So few networks are no crowd, however much they fetch.
+const NETWORKS_ORDINARY: u64 = 3;
+/// Nothing is asked of more relays than this beside the copies of everything.
+const FURTHER_MAX: u64 = 1024;
 /// How long what was hot stays so: holders that have just filled it are not let go with the first quiet minute.
 const COOLS_AFTER: Duration = Duration::from_secs(900);
 /// Bits for the networks of a window. It tells up to about 1400 apart.
@@ -49,8 +55,8 @@ struct Count {
     window: u64,
     now: Sketch,
     before: Sketch,
-    /// The most further holders that it earned lately, and when last.
-    peak: usize,
+    /// The most networks that it had lately, and when last.
+    peak: u64,
     peaked: Timestamp,
 }
 
@@ -76,16 +82,16 @@ impl Heat {
         let count = self.tracked.entry((catalog, blob)).or_insert_with(|| Count::new(size, now));
         count.turn(now);
         count.now.insert(bit);
-        let further = count.earned();
-        if further >= count.peak || now.since(count.peaked) >= COOLS_AFTER {
-            (count.peak, count.peaked) = (further, now);
+        let networks = count.networks();
+        if networks >= count.peak || now.since(count.peaked) >= COOLS_AFTER {
+            (count.peak, count.peaked) = (networks, now);
         }
     }
 
-    /// What is hot now, the hottest first.
+    /// What is hot now, the hottest first. `ordinary` is what an ordinary relay gives, in bytes per second.
     #[must_use]
-    pub fn hot(&self, now: Timestamp) -> Vec<Hot> {
-        let is_hot = |count: &Count| count.peak > 0 && now.since(count.peaked) < COOLS_AFTER;
+    pub fn hot(&self, ordinary: u64, now: Timestamp) -> Vec<Hot> {
+        let is_hot = |count: &Count| count.earned(ordinary) > 0 && now.since(count.peaked) < COOLS_AFTER;
         let mut hot: Vec<Hot> = self
             .tracked
             .iter()
@@ -94,7 +100,7 @@ impl Heat {
                 catalog: *catalog,
                 blob: *blob,
                 size: count.size,
-                further: count.peak,
+                further: count.earned(ordinary),
             })
             .collect();
         hot.sort_by_key(|hot| (std::cmp::Reverse(hot.further), hot.catalog, hot.blob));
@@ -109,7 +115,7 @@ impl Heat {
             let stays = if now.since(count.peaked) < COOLS_AFTER { count.peak } else { 0 };
             (stays, count.networks())
         };
-        let mut heats: Vec<(usize, u64)> = self.tracked.values().map(heat).collect();
+        let mut heats: Vec<(u64, u64)> = self.tracked.values().map(heat).collect();
         heats.sort_unstable();
         let Some(bound) = heats.get(heats.len() / 4).copied() else { return };
         self.tracked.retain(|_, count| heat(count) > bound);
@@ -138,9 +144,13 @@ impl Count {
         self.now.len().max(self.before.len())
     }
 
-    fn earned(&self) -> usize {
-        let holders = self.networks() / NETWORKS_PER_HOLDER;
-        if holders == 0 { 0 } else { 1 << holders.ilog2() }
+    /// How many further holders: by the connections, or by the bytes, whichever are more.
+    fn earned(&self, ordinary: u64) -> usize {
+        let bytes = u128::from(self.peak) * u128::from(self.size);
+        let by_bytes = bytes / (u128::from(ordinary.max(1)) * u128::from(SECONDS_PER_HOLDER));
+        let by_bytes = u64::try_from(by_bytes).unwrap_or(u64::MAX);
+        let holders = (self.peak / NETWORKS_PER_HOLDER).max(by_bytes).min(FURTHER_MAX);
+        if holders == 0 || self.peak <= NETWORKS_ORDINARY { 0 } else { 1 << holders.ilog2() }
     }
 }
 
@@ -175,6 +185,7 @@ mod tests {
     use super::*;
 
     const CATALOG: CatalogId = CatalogId::from_bytes([1; 32]);
+    const ORDINARY: u64 = 12_500_000;
 
     fn network(n: u32) -> Network {
         Network::of(IpAddr::V4(Ipv4Addr::from(n << 8)))
@@ -185,7 +196,7 @@ mod tests {
     }
 
     fn further(heat: &Heat, now: Timestamp) -> Vec<(BlobId, usize)> {
-        heat.hot(now).into_iter().map(|hot| (hot.blob, hot.further)).collect()
+        heat.hot(ORDINARY, now).into_iter().map(|hot| (hot.blob, hot.further)).collect()
     }
 
     #[test]
@@ -199,6 +210,18 @@ mod tests {
         asked(&mut heat, b"crowd", 100, now);
         asked(&mut heat, b"few", 20, now);
         assert_eq!(further(&heat, now), [(BlobId::of(b"crowd"), 4), (BlobId::of(b"few"), 1)]);
+    }
+
+    #[test]
+    fn what_is_large_needs_more_holders_and_three_networks_are_no_crowd() {
+        let mut heat = Heat::new(&[7; 32]);
+        let now = Timestamp(6000);
+        let image = BlobId::of(b"image");
+        (0..20).for_each(|n| heat.note(CATALOG, image, 4_000_000_000, network(n), now));
+        (0..3).for_each(|n| heat.note(CATALOG, BlobId::of(b"few"), 4_000_000_000, network(n), now));
+        assert_eq!(further(&heat, now), [(image, 256)], "about 430 times a quarter of a relay's minute");
+        let of_strong = heat.hot(1_250_000_000, now);
+        assert_eq!(of_strong.first().map(|hot| hot.further), Some(4));
     }
 
     #[test]

@@ -31,6 +31,7 @@ pub mod state_rules;
 mod witness;
 
 // Relays.
+pub mod balance;
 mod challenge;
 mod decisions;
 mod fields;

@@ -315,6 +315,7 @@ fn open_blocking(config: Config, clock: Arc<dyn Clock>, client: Client) -> Resul
         relays: Arc::new(relays),
         placing: Placing::default(),
         fields: Fields::default(),
+        balance: Mutex::default(),
         heat: Mutex::new(Heat::new(&selection_seed(&identity))),
         statistics,
         hearing: Hearing::of(&config.data_dir),

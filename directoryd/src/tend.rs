@@ -23,6 +23,8 @@ use crate::state_rules;
 
 /// How often the roster and the waiting states are looked at.
 const TICK: Duration = Duration::from_secs(1);
+/// How often what relays were sent is compared with what they could take.
+const BALANCED_EVERY: Duration = Duration::from_secs(60);
 /// Challenges, self-tests and probes under way at once.
 const AT_ONCE: Room = Room { challenges: 64, tests: 8, probes: 64 };
 /// How long before a self-test counts as lost it is ended.
@@ -77,6 +79,7 @@ pub(crate) async fn tend(directory: Arc<Directory>, stop: CancellationToken) {
     let mut errands = JoinSet::new();
     let turns = Turns::new(AT_ONCE);
     let mut known_hot = Vec::new();
+    let mut balanced = directory.clock.now();
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -105,6 +108,10 @@ pub(crate) async fn tend(directory: Arc<Directory>, stop: CancellationToken) {
         directory.catalogs().iter().for_each(|catalog| lifetime::look(catalog, now));
         directory.peers.iter().for_each(|peer| peer.warn_of_lags(&directory, now));
         serve_ready_states(&directory).await;
+        if now.since(balanced) >= BALANCED_EVERY {
+            balance(&directory, now);
+            balanced = now;
+        }
         let hot = directory.hot();
         if hot != known_hot {
             // Relays that are to hold it hear of it now, not when they announce themselves next.
@@ -113,6 +120,15 @@ pub(crate) async fn tend(directory: Arc<Directory>, stop: CancellationToken) {
         }
     }
     errands.shutdown().await;
+}
+
+/// Compares what relays were sent with what they could take.
+fn balance(directory: &Directory, now: Timestamp) {
+    let roster = directory.relays.roster();
+    let weights = roster.selectable(now).filter_map(|member| Some((member.relay(), member.weight()?)));
+    let weights: Vec<(PublicKey, u64)> = weights.collect();
+    drop(roster);
+    directory.balance().turn(&weights);
 }
 
 /// Lets the newest adopted state that the rules allow take over, and drops states whose time is up.

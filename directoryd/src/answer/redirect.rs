@@ -114,7 +114,11 @@ fn to_relay(directory: &Directory, errand: &Errand<'_>) -> Option<Target> {
     if targets.is_empty() {
         return None;
     }
-    let turn =
-        if caller.goes() { directory.turn(caller.network(), &found.entry.blob, targets.len()) } else { 0 };
-    Some(targets.swap_remove(turn))
+    if !caller.goes() {
+        return Some(targets.swap_remove(0));
+    }
+    let turn = directory.turn(caller.network(), &found.entry.blob, targets.len());
+    let target = targets.swap_remove(turn);
+    directory.balance().note(&target.relay, found.entry.size);
+    Some(target)
 }

@@ -114,7 +114,7 @@ impl Caller<'_> {
         let ask = self.ask_for(found, pinned, &own_pin);
         let (directory, now) = (self.directory, self.directory.clock.now());
         let roster = directory.relays.roster();
-        let candidate = |member| candidate(member, catalog, roster.shut_out(member, now));
+        let candidate = |member| candidate(directory, member, catalog, roster.shut_out(member, now));
         let candidates: Vec<Candidate<'_>> = roster.members().map(candidate).collect();
         let field = Field::of(candidates.iter().filter_map(Candidate::entrant), &directory.seed);
         let Ranking { choices, passed_over } = rank(&ask, &directory.seed, &field, &candidates);
@@ -170,14 +170,15 @@ impl Caller<'_> {
         let roster = directory.relays.roster();
         let find = |relay: &PublicKey| {
             let member = roster.member(relay)?;
-            Some(candidate(member, catalog, roster.shut_out(member, now)))
+            Some(candidate(directory, member, catalog, roster.shut_out(member, now)))
         };
         let laid_out = directory.field(&catalog.id(), &roster);
         let mut choices = choose(ask, &directory.seed, &laid_out.field, most, find);
         if choices.is_empty() && laid_out.is_old {
             // Somebody may have come since who is the only one.
-            let candidates =
-                roster.members().map(|member| candidate(member, catalog, roster.shut_out(member, now)));
+            let candidates = roster
+                .members()
+                .map(|member| candidate(directory, member, catalog, roster.shut_out(member, now)));
             let qualified = candidates.filter(|candidate| ask.is_met_by(candidate));
             let field = Field::of(qualified.filter_map(|candidate| candidate.entrant()), &directory.seed);
             choices = choose(ask, &directory.seed, &field, most, find);
@@ -220,13 +221,18 @@ fn at_pin(choice: &Chosen, view: &View, path: &str) -> Option<Target> {
     Some(choice.target(location(&choice.url.to_url(), &pinned_path(&pin, path))))
 }
 
-fn candidate<'a>(member: &'a Member, catalog: &Catalog, shut: Option<Why>) -> Candidate<'a> {
+fn candidate<'a>(
+    directory: &Directory,
+    member: &'a Member,
+    catalog: &Catalog,
+    shut: Option<Why>,
+) -> Candidate<'a> {
     Candidate {
         relay: member.relay(),
         urls: member.registration().map_or(&[], |registration| &registration.urls),
         network: member.network(),
         shut,
-        weight: member.weight().unwrap_or(0),
+        weight: directory.balance().weight(&member.relay(), member.weight().unwrap_or(0)),
         holding: member.holding(&catalog.id()),
     }
 }

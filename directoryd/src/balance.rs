@@ -1,0 +1,208 @@
+//! How much more or less of the clients each relay is to get than its rate alone would earn it, so that all are used alike.
+//!
+//! Relays hold different parts of different catalogs, and a few files are most of the traffic: shares by rate among those that hold
+//! a blob leave some relays idle and others overrun. So what each was sent is compared, once a minute, with what its rate says it
+//! could take beside the others, and its weight is corrected by a part of the difference. Pure: who calls says when a minute is
+//! over. Only counts by relay are kept, no clients.
+
+use std::collections::HashMap;
+
+use odi_manifest::PublicKey;
+use odi_wire::message::RATE_UNNAMED;
+
+/// What is left of a minute's counts in the next one: about ten minutes are remembered.
+const KEPT: f64 = 0.933;
+/// No relay gets more than so many times its weight, or less than that part of it.
+const FACTOR_MAX: f64 = 8.0;
+/// In one minute a factor changes by this at most.
+const STEP_MAX: f64 = 1.5;
+/// Of the difference, on a logarithmic scale, so much is corrected in a minute; all at once would overshoot.
+const CORRECTED: f64 = 0.3;
+/// Differences within fewer redirects than this are mostly chance.
+const REDIRECTS_SURE: f64 = 16.0;
+/// Corrections smaller than this are left: each moves clients.
+const WORTH_IT: f64 = 1.05;
+
+/// What relays were sent, and what that makes of their weights.
+#[derive(Clone, Debug)]
+pub struct Balance {
+    relays: HashMap<PublicKey, Load>,
+    generation: u64,
+    ordinary: u64,
+}
+
+impl Default for Balance {
+    fn default() -> Self {
+        Self { relays: HashMap::new(), generation: 0, ordinary: RATE_UNNAMED }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Load {
+    /// Both decay.
+    redirects: f64,
+    bytes: f64,
+    factor: f64,
+    /// The factor that is in force.
+    told: f64,
+}
+
+impl Default for Load {
+    fn default() -> Self {
+        Self { redirects: 0.0, bytes: 0.0, factor: 1.0, told: 1.0 }
+    }
+}
+
+impl Balance {
+    /// A client was sent to a relay, for so many bytes. Relays that [`turn`](Self::turn) has not heard of are not counted.
+    #[expect(clippy::cast_precision_loss, reason = "loads are compared roughly")]
+    pub fn note(&mut self, relay: &PublicKey, bytes: u64) {
+        if let Some(load) = self.relays.get_mut(relay) {
+            load.redirects += 1.0;
+            // What a connection costs counts too.
+            load.bytes += bytes.max(1 << 10) as f64;
+        }
+    }
+
+    /// A minute is over. `weights` are the relays that take clients, with what each could take beside the others; the rest are
+    /// forgotten.
+    #[expect(clippy::cast_precision_loss, reason = "loads are compared roughly")]
+    pub fn turn(&mut self, weights: &[(PublicKey, u64)]) {
+        let former = std::mem::take(&mut self.relays);
+        let load_of = |relay| former.get(relay).copied().unwrap_or_default();
+        let bytes: f64 = weights.iter().map(|(relay, _)| load_of(relay).bytes).sum();
+        let weight: f64 = weights.iter().map(|(_, weight)| *weight as f64).sum();
+        let mut moved = former.len() != weights.len();
+        for (relay, own) in weights {
+            let mut load = load_of(relay);
+            let fair = bytes * (*own as f64) / weight;
+            if fair > 0.0 {
+                load.correct(load.bytes / fair);
+            }
+            let ratio = (load.factor / load.told).max(load.told / load.factor);
+            if ratio >= WORTH_IT {
+                load.told = load.factor;
+                moved = true;
+            }
+            load.redirects *= KEPT;
+            load.bytes *= KEPT;
+            self.relays.insert(*relay, load);
+        }
+        if moved {
+            self.generation += 1;
+        }
+        let mut rates: Vec<u64> = weights.iter().map(|(_, weight)| *weight).collect();
+        rates.sort_unstable();
+        self.ordinary = rates.get(rates.len() / 2).copied().unwrap_or(RATE_UNNAMED);
+    }
+
+    /// What an ordinary relay gives, in bytes per second: the median of those that take clients.
+    #[must_use]
+    pub const fn ordinary(&self) -> u64 {
+        self.ordinary
+    }
+
+    /// A relay's weight as it is to be drawn by.
+    #[must_use]
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "positive, and a share that need not be exact"
+    )]
+    pub fn weight(&self, relay: &PublicKey, weight: u64) -> u64 {
+        let factor = self.relays.get(relay).map_or(1.0, |load| load.told);
+        ((weight as f64 * factor) as u64).max(1)
+    }
+
+    /// Rises when a weight changes.
+    #[must_use]
+    pub const fn generation(&self) -> u64 {
+        self.generation
+    }
+}
+
+impl Load {
+    /// Corrects the factor for a load of so many times the fair one.
+    fn correct(&mut self, over: f64) {
+        let sure = self.redirects / (self.redirects + REDIRECTS_SURE);
+        // Who was sent nothing is under its share by as much as is sure.
+        let wrong = if over > 0.0 { over.ln() } else { -FACTOR_MAX.ln() };
+        let sure = if over < 1.0 { sure.max(0.1) } else { sure };
+        let step = (-wrong * CORRECTED * sure).exp().clamp(1.0 / STEP_MAX, STEP_MAX);
+        self.factor = (self.factor * step).clamp(1.0 / FACTOR_MAX, FACTOR_MAX);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use odi_manifest::SigningKey;
+
+    use super::*;
+
+    fn relay(n: u8) -> PublicKey {
+        SigningKey::from_seed(&[n; 32]).public_key()
+    }
+
+    /// Two files: all three relays hold the one, only the first two the other, which nine of ten want.
+    fn share_out(balance: &mut Balance, weights: &[(PublicKey, u64)], minutes: u32) -> Vec<u32> {
+        let mut sent = vec![0; weights.len()];
+        for minute in 0..minutes {
+            let own: Vec<f64> =
+                weights.iter().map(|(relay, weight)| balance.weight(relay, *weight) as f64).collect();
+            sent.fill(0);
+            for client in 0..1000u32 {
+                let holders = if client % 10 == 0 { 3 } else { 2 };
+                let mut draw =
+                    f64::from(client * 617 % 1000 + minute % 7) / 1007.0 * own[..holders].iter().sum::<f64>();
+                let at = own[..holders].iter().position(|own| {
+                    draw -= own;
+                    draw < 0.0
+                });
+                let at = at.unwrap_or(holders - 1);
+                sent[at] += 1;
+                balance.note(&weights[at].0, 1 << 20);
+            }
+            balance.turn(weights);
+        }
+        sent
+    }
+
+    #[test]
+    fn who_holds_what_few_want_gets_more_of_it() {
+        let weights: Vec<(PublicKey, u64)> = (1..=3).map(|n| (relay(n), 1_000_000)).collect();
+        let mut balance = Balance::default();
+        balance.turn(&weights);
+        let before = share_out(&mut balance, &weights, 1);
+        let after = share_out(&mut balance, &weights, 60);
+        assert!(before[2] < 40, "{before:?}");
+        assert!(after[2] > 75, "of the hundred that it can give: {after:?}");
+        assert!(after[0].abs_diff(after[1]) < 60, "{after:?}");
+    }
+
+    #[test]
+    fn little_traffic_changes_little_and_nothing_leaves_its_bounds() {
+        let weights: Vec<(PublicKey, u64)> = (1..=2).map(|n| (relay(n), 1000)).collect();
+        let mut balance = Balance::default();
+        balance.turn(&weights);
+        let generation = balance.generation();
+        for _ in 0..30 {
+            balance.turn(&weights);
+        }
+        assert_eq!(balance.generation(), generation, "without a client nothing is moved");
+        for _ in 0..200 {
+            (0..1000).for_each(|_| balance.note(&weights[0].0, 1 << 30));
+            balance.turn(&weights);
+        }
+        let told = |at: usize| balance.weight(&weights[at].0, weights[at].1);
+        // A twentieth off at most, because smaller corrections are left.
+        assert!(
+            (125..=132).contains(&told(0)) && (7600..=8000).contains(&told(1)),
+            "{} {}",
+            told(0),
+            told(1)
+        );
+        balance.turn(&weights[1..]);
+        assert_eq!(balance.weight(&weights[0].0, 1000), 1000, "who has gone is forgotten");
+    }
+}

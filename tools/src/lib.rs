@@ -4,4 +4,5 @@ pub mod bench;
 pub mod demo;
 pub mod odi;
 pub mod sign;
+pub mod simulate;
 pub mod store_check;

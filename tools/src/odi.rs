@@ -17,7 +17,7 @@ mod verify;
 use std::process::ExitCode;
 
 use crate::demo::{self, DemoOptions};
-use crate::{bench, store_check};
+use crate::{bench, simulate, store_check};
 use cli::{Bench, Cli, Command, Store};
 use exit::{Exit, report};
 use failure::Failure;
@@ -45,6 +45,7 @@ pub fn run(cli: Cli) -> ExitCode {
         }
         Command::Get(args) => finish(runtime.block_on(get::run(&args)).map_err(told)),
         Command::Verify(args) => finish(runtime.block_on(verify::run(&args)).map_err(told)),
+        Command::Simulate(args) => finish(simulate::run(&args).map_err(|error| (error, Exit::Failed))),
         Command::Status(args) => finish(runtime.block_on(status::run(&args))),
     }
 }

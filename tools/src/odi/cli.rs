@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use odi_manifest::CatalogId;
 use url::Url;
 
-use crate::bench;
+use crate::{bench, simulate};
 
 /// Runs an ODI network on one machine, and gets and verifies artifacts from anybody's.
 ///
@@ -42,6 +42,8 @@ pub enum Command {
         #[command(subcommand)]
         what: Store,
     },
+    /// Lets a day of a large network pass, with the code that directories place and choose relays by.
+    Simulate(simulate::Args),
     /// Shows what a relay or a directory is doing.
     Status(StatusArgs),
 }

@@ -1,0 +1,67 @@
+//! A minute of clients: what they want, who they are, where they are sent.
+
+use std::net::Ipv4Addr;
+
+use odi_directoryd::Network as ClientNetwork;
+use odi_directoryd::heat::Heat;
+use odi_manifest::Timestamp;
+
+use super::catalogs::Artifact;
+use super::chance::Chance;
+use super::network::Network;
+
+/// Networks that clients sit in.
+const NETWORKS: u64 = 4_000_000;
+
+/// A crowd that wants one artifact.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Crowd {
+    pub(super) artifact: Artifact,
+    /// Of all downloads.
+    pub(super) share: f64,
+}
+
+/// What came of a minute.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sent {
+    /// Downloads for which no relay was there.
+    pub(super) nowhere: u64,
+    /// Relays that got at least one of the crowd, once each.
+    pub(super) of_crowd: Vec<usize>,
+}
+
+/// Sends so many clients somewhere, and counts the bytes of each relay.
+pub(super) fn minute(
+    network: &mut Network,
+    heat: &mut Heat,
+    loads: &mut [u64],
+    downloads: u64,
+    crowd: Option<Crowd>,
+    now: Timestamp,
+    chance: &mut Chance,
+) -> Sent {
+    let mut sent = Sent::default();
+    for _ in 0..downloads {
+        let of_crowd = crowd.filter(|crowd| chance.happens(crowd.share));
+        let artifact = of_crowd.map_or_else(|| network.catalogs.wanted(chance), |crowd| crowd.artifact);
+        let address = u32::try_from(chance.below(NETWORKS)).unwrap_or(0) << 8;
+        let client = ClientNetwork::of(Ipv4Addr::from(address).into());
+        if let Some(offer) = network.catalogs.offers.get(artifact.catalog) {
+            heat.note(offer.id, artifact.blob, artifact.size, client, now);
+        }
+        let Some(at) = network.choose(&artifact, client) else {
+            sent.nowhere += 1;
+            continue;
+        };
+        if let (Some(load), Some(relay)) = (loads.get_mut(at), network.relays.get(at)) {
+            *load += artifact.size;
+            network.balance.note(&relay.key, artifact.size);
+        }
+        if of_crowd.is_some() {
+            sent.of_crowd.push(at);
+        }
+    }
+    sent.of_crowd.sort_unstable();
+    sent.of_crowd.dedup();
+    sent
+}

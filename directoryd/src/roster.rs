@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use odi_manifest::{CatalogId, PublicKey, Timestamp};
-use odi_wire::message::Inventory;
+use odi_wire::message::{CatalogInventory, Inventory};
 
 pub use decision::{Decision, Verdict, WHY_BYTES_MAX};
 pub use lapse::{Due, Lapsed, Room};
@@ -377,9 +377,19 @@ fn fill_alike(a: &Inventory, b: &Inventory) -> bool {
     a.urls == b.urls && a.rate() == b.rate() && fills(a) == fills(b)
 }
 
-/// Whether two inventories of a relay are one to clients.
+/// Whether two inventories of a relay are one to clients: what it has given them is another each time, and leads nobody elsewhere.
 fn serve_alike(a: &Inventory, b: &Inventory) -> bool {
-    a.urls == b.urls && a.caps == b.caps && a.catalogs == b.catalogs
+    let alike = |a: &CatalogInventory, b: &CatalogInventory| {
+        (a.cat, a.full) == (b.cat, b.full)
+            && a.served == b.served
+            && a.ranges == b.ranges
+            && a.plus == b.plus
+            && a.minus == b.minus
+    };
+    a.urls == b.urls
+        && a.caps == b.caps
+        && a.catalogs.len() == b.catalogs.len()
+        && a.catalogs.iter().zip(&b.catalogs).all(|(a, b)| alike(a, b))
 }
 
 /// A wait that doubles from `first` with every failure, up to `most`.

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use odi_manifest::{CatalogId, HeadId, PublicKey, SigningKey, Timestamp};
-use odi_wire::message::{CatalogInventory, CatalogPattern, DerivedKey, IdRanges, Inventory, PublicUrl};
+use odi_wire::message::{CatalogInventory, CatalogPattern, DerivedKey, IdRanges, Inventory, PublicUrl, Sent};
 
 use super::*;
 
@@ -94,6 +94,27 @@ fn ready() -> (Roster, PublicKey) {
 
 fn standing(roster: &Roster, relay: &PublicKey, seconds: u64) -> Standing {
     roster.member(relay).unwrap().standing(at(seconds))
+}
+
+#[test]
+fn saying_the_same_again_sends_nobody_elsewhere() {
+    let (mut roster, relay) = ready();
+    let before = roster.changes();
+    let given = |bytes| Some(Sent { bytes, since: at(0), bodies: bytes });
+    let with = |generation, sent| {
+        let announcement = announcement(generation, FAR);
+        let mut inventory = Inventory::clone(&announcement.inventory);
+        inventory.catalogs[0].sent = sent;
+        Announcement { inventory: inventory.into(), ..announcement }
+    };
+    roster.announce(&relay, with(2, given(10)), at(1)).unwrap();
+    roster.announce(&relay, with(3, given(2000)), at(2)).unwrap();
+    assert_eq!(roster.changes(), before, "what it gave is no news to clients");
+    let mut holds_less = Inventory::clone(&announcement(4, FAR).inventory);
+    holds_less.catalogs[0].ranges = IdRanges::none();
+    let less = Announcement { inventory: holds_less.into(), ..announcement(4, FAR) };
+    roster.announce(&relay, less, at(3)).unwrap();
+    assert!(roster.changes() > before);
 }
 
 #[test]

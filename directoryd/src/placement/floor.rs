@@ -8,7 +8,7 @@
 //! the room suffices: while some part has more than enough and another too few, some network has the one and not the other.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::network::Network;
 
@@ -32,10 +32,20 @@ impl Holder {
 
 /// Exchanges parts until every one has so many copies, or nothing can be spared.
 pub(super) fn raise(holders: &mut [Holder], copies: usize) {
+    if are_enough_whole(holders, copies) {
+        return;
+    }
     let mut state = Exchanges::of(holders);
     if !state.raise(copies) && state.spread() {
         state.raise(copies);
     }
+}
+
+/// Whether those that hold everything are copies enough: of a small catalog almost everybody does, and nothing need be counted.
+fn are_enough_whole(holders: &[Holder], copies: usize) -> bool {
+    let mut networks = HashSet::new();
+    let whole = holders.iter().filter(|holder| holder.parts == Parts::ALL);
+    whole.filter(|holder| networks.insert(holder.network)).take(copies).count() >= copies
 }
 
 /// The relays, and how many of which networks hold each part.

@@ -76,6 +76,7 @@ impl Relay {
             fills: IdRanges::none(),
             plus: Vec::new(),
             minus: Vec::new(),
+            sent: None,
         };
         let url = PublicUrl::parse(&format!("https://r{number}.example")).expect("a host and a scheme");
         // Nine in ten have a network of their own.

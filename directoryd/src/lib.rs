@@ -16,6 +16,7 @@ mod admin;
 mod answer;
 mod carry;
 mod configured;
+mod customary;
 mod directory;
 pub mod documents;
 mod origins;

@@ -12,6 +12,7 @@ use odi_wire::serve::Response;
 use crate::catalog::Catalog;
 use crate::catalog::lifetime::Terms;
 use crate::catalog::view::State;
+use crate::customary::with_customary;
 use crate::directory::Directory;
 use crate::roster::Standing;
 
@@ -67,9 +68,11 @@ pub(super) fn url_of(directory: &Directory, catalog: &Catalog) -> String {
     format!("{}/{}/", base.unwrap_or_default(), catalog.name())
 }
 
-/// How people point their clients at a catalog that is at this URL.
+/// How people point their clients at a catalog that is at this URL: as its settings say, and as its tags let expect.
 pub(super) fn clients(catalog: &Catalog, url: &str) -> Vec<ClientInstructions> {
-    catalog.settings.now().clients().iter().map(|client| client.at(url)).collect()
+    let view = catalog.view();
+    let tags = view.adopted().map(|state| state.head.meta.tags.as_slice()).unwrap_or_default();
+    with_customary(catalog.settings.now().clients(), tags, url)
 }
 
 pub(super) fn status(directory: &Directory) -> Response {

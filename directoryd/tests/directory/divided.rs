@@ -163,3 +163,25 @@ async fn a_directory_that_keeps_newer_heads_back_is_shown_to_be_behind() {
     assert!(frozen.post(&format!("/odi/v1/catalogs/{}/push", publisher.id), push).await.status.is_success());
     honest.until(async || honest.differs().await.is_null()).await;
 }
+
+#[tokio::test]
+async fn a_newer_root_reaches_a_directory_to_which_nobody_shows_a_newer_head() {
+    let mut publisher = Publisher::new();
+    publisher.publish(&[("a", b"one")]);
+    let origin = publisher.serve().await;
+    let first = World::start(&publisher.id, Some(&origin.url())).await;
+    first.until_served(1).await;
+    let floor = publisher.newest().clone();
+    publisher.publish(&[("a", b"two, by a thief")]);
+    first.pull(&publisher.id, 2).await;
+    let peer = format!("[[peer]]\nurl = \"{}\"\n", first.url);
+    let second = World::start_with(&publisher.id, None, &peer).await;
+    second.until(async || second.adopted().await == Some(2)).await;
+
+    // The maintainers go back to the first head, under a new epoch; they have signed nothing newer yet.
+    publisher.open_epoch(&floor, 10);
+    first.post(&format!("/odi/v1/catalogs/{}/trigger", publisher.id), Vec::new()).await;
+    for world in [&first, &second] {
+        world.until(async || world.adopted().await == Some(1)).await;
+    }
+}

@@ -1,5 +1,5 @@
 //! What several directories are worth to somebody who verifies: `odi get` and `odi status`, the real binaries, between directories
-//! that vouch, die, and keep newer heads back. Each scenario prints how long its detection took.
+//! that vouch, die, and keep newer heads back; ordinary clients when only one directory is left. Each scenario prints how long its detection took.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic on what it did not expect")]
 
@@ -11,6 +11,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use maintainer::Maintainer;
@@ -19,15 +20,20 @@ use odi_directoryd::config::{Config, PrivateAddresses};
 use odi_fixtures::{ManualClock, free_port};
 use odi_manifest::{Clock, SigningKey, SystemClock, Timestamp};
 use odi_tools::demo::Origin;
+use odi_wire::client::{Ask, Client, ClientPolicy};
+use odi_wire::http::header::LOCATION;
+use serde_json::Value;
+use url::Url;
 
 const PATIENCE: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_millis(100);
 const HOUR: u64 = 3600;
 
 /// A directory with a key of its own and a clock that the test turns.
 struct Directory {
     url: String,
     config: Config,
-    clock: Arc<ManualClock>,
+    clock: Arc<dyn Clock>,
     server: Option<Server>,
 }
 
@@ -40,7 +46,7 @@ impl Directory {
         id: &str,
         origin: Option<&str>,
         peers: &[u16],
-        now: Timestamp,
+        clock: Arc<dyn Clock>,
     ) -> Self {
         let data = folder.join(format!("directory-{seed}"));
         fs::create_dir_all(&data).unwrap();
@@ -57,11 +63,11 @@ impl Directory {
         }
         let config = Config::parse(&text, PrivateAddresses::Allowed).unwrap();
         let url = format!("http://127.0.0.1:{port}/");
-        Self { url, config, clock: Arc::new(ManualClock::at(now)), server: None }
+        Self { url, config, clock, server: None }
     }
 
     async fn start(&mut self) {
-        self.server = Some(Server::bind(self.config.clone(), self.clock.clone()).await.unwrap());
+        self.server = Some(Server::bind(self.config.clone(), Arc::clone(&self.clock)).await.unwrap());
     }
 
     async fn stop(&mut self) {
@@ -118,11 +124,11 @@ async fn a_quorum_satisfies_odi_get_and_48_hours_after_one_of_two_died_it_says_s
 
     // As of 49 hours ago, both vouch.
     let now = SystemClock.now();
-    let then = Timestamp(now.0 - 49 * HOUR);
+    let clocks = [0; 2].map(|_| Arc::new(ManualClock::at(Timestamp(now.0 - 49 * HOUR))));
     let ports = [free_port(), free_port()];
     let [mut first, mut second] = [(21, 0), (22, 1)].map(|(seed, at): (u8, usize)| {
         let [own, other] = if at == 0 { ports } else { [ports[1], ports[0]] };
-        Directory::new(m.path(), seed, own, &id, Some(&origin_url), &[other], then)
+        Directory::new(m.path(), seed, own, &id, Some(&origin_url), &[other], clocks[at].clone())
     });
     first.start().await;
     second.start().await;
@@ -131,7 +137,7 @@ async fn a_quorum_satisfies_odi_get_and_48_hours_after_one_of_two_died_it_says_s
 
     // Then one of them dies, and the other one goes on for two days.
     second.stop().await;
-    first.clock.set(now);
+    clocks[0].set(now);
     let (url, out, state) = (format!("{}demo/a", first.url), m.path().join("out"), m.path().join("state"));
     let (out, state) = (out.to_str().unwrap(), state.to_str().unwrap());
     let words = "1 of 2 witnesses vouch for it, and 2 must";
@@ -142,7 +148,7 @@ async fn a_quorum_satisfies_odi_get_and_48_hours_after_one_of_two_died_it_says_s
     assert!(!Path::new(out).exists());
 
     // It comes back, vouches again, and all is well.
-    second.clock.set(now);
+    clocks[1].set(now);
     second.start().await;
     let (took, _) = until(0, "", &get(&url, &id, state, out)).await;
     println!("the witness is back: `odi get` is content {} ms later", took.as_millis());
@@ -159,12 +165,12 @@ async fn whoever_knows_two_directories_gets_the_newest_and_sees_which_one_keeps_
     let m = Maintainer::with_tree(&[("a", "one")]);
     let id = m.json(&["publish", "TREE", "--key", "REL"])["id"].as_str().unwrap().to_owned();
     let origin = Origin::start(m.tree()).await.unwrap();
-    let (now, ports) = (SystemClock.now(), [free_port(), free_port()]);
+    let (clock, ports) = (Arc::new(SystemClock), [free_port(), free_port()]);
     // One is given the first head and hears of no other; the other one follows the origin and compares.
-    let mut frozen = Directory::new(m.path(), 21, ports[0], &id, None, &[], now);
+    let mut frozen = Directory::new(m.path(), 21, ports[0], &id, None, &[], clock.clone());
     frozen.start().await;
     tokio::task::block_in_place(|| m.ok(&["push", "TREE", &frozen.url]));
-    let mut honest = Directory::new(m.path(), 22, ports[1], &id, Some(&origin.url()), &[ports[0]], now);
+    let mut honest = Directory::new(m.path(), 22, ports[1], &id, Some(&origin.url()), &[ports[0]], clock);
     honest.start().await;
     until(0, "", &["status", &frozen.url, &honest.url]).await;
 
@@ -190,5 +196,123 @@ async fn whoever_knows_two_directories_gets_the_newest_and_sees_which_one_keeps_
     assert_eq!(alone.status.code(), Some(4), "{}", said(&alone));
     frozen.stop().await;
     honest.stop().await;
+    origin.stop().await;
+}
+
+/// The machine's clock, moved ahead by a test so that leases end.
+#[derive(Debug, Default)]
+struct Ahead(AtomicU64);
+
+impl Clock for Ahead {
+    fn now(&self) -> Timestamp {
+        SystemClock.now().plus(Duration::from_secs(self.0.load(Ordering::SeqCst)))
+    }
+}
+
+/// An ordinary client: follows one redirect, and says whence the bytes came.
+struct Ordinary(Client);
+
+impl Ordinary {
+    async fn json(&self, url: &str) -> Value {
+        let reply = self.0.send(Ask::get(&Url::parse(url).unwrap())).await;
+        let Ok(reply) = reply else { return Value::Null };
+        serde_json::from_slice(&reply.body.collect().await.unwrap_or_default()).unwrap_or_default()
+    }
+
+    async fn get(&self, url: &str) -> (Vec<u8>, String) {
+        let asked = self.0.send(Ask::get(&Url::parse(url).unwrap())).await.unwrap();
+        let Some(location) = asked.headers.get(LOCATION).map(|to| to.to_str().unwrap().to_owned()) else {
+            return (asked.body.collect().await.unwrap_or_default().to_vec(), url.to_owned());
+        };
+        let sent = self.0.send(Ask::get(&Url::parse(&location).unwrap())).await.unwrap();
+        (sent.body.collect().await.unwrap_or_default().to_vec(), location)
+    }
+
+    /// Waits until a path has these bytes and they come from one of these places; how long that took.
+    async fn until(&self, url: &str, bytes: &[u8], from: &[String]) -> Duration {
+        let (begun, mut looks) = (Instant::now(), tokio::time::interval(LOOK));
+        loop {
+            looks.tick().await;
+            let (got, place) = self.get(url).await;
+            if got == bytes && from.iter().any(|base| place.starts_with(base)) {
+                return begun.elapsed();
+            }
+            assert!(begun.elapsed() < PATIENCE, "{url} has {} bytes from {place}", got.len());
+        }
+    }
+}
+
+fn large(seed: &str) -> String {
+    seed.repeat(300_000)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_all_directories_dead_but_one_downloads_and_updates_go_on_and_it_assigns() {
+    let m = Maintainer::new();
+    m.write("big", &large("1"));
+    let origin = Origin::start(m.tree()).await.unwrap();
+    let (origin_url, clock) = (origin.url(), Arc::new(Ahead::default()));
+    // Relays learn from the head where the origin is.
+    let init = ["init", "TREE", "--name", "demo", "--root-key", "ROOT", "--release-key", "RELPUB"];
+    m.ok(&[&init[..], &["--origin", &origin_url]].concat());
+    let id = m.json(&["publish", "TREE", "--key", "REL"])["id"].as_str().unwrap().to_owned();
+    let ports = [free_port(), free_port()];
+    let [mut first, mut second] = [(21, 0), (22, 1)].map(|(seed, at): (u8, usize)| {
+        let [own, other] = if at == 0 { ports } else { [ports[1], ports[0]] };
+        Directory::new(m.path(), seed, own, &id, Some(&origin_url), &[other], clock.clone())
+    });
+    first.start().await;
+    second.start().await;
+    let (mut relays, mut bases) = (Vec::new(), Vec::new());
+    for number in 1..=2 {
+        let port = free_port();
+        let (data, base) = (m.path().join(format!("relay-{number}")), format!("http://127.0.0.1:{port}"));
+        let mut text = format!(
+            "data_dir = {data:?}\nlisten = [\"127.0.0.1:{port}\"]\npublic_urls = [\"{base}\"]\ndisk = \"20 GB\"\n"
+        );
+        for directory in [&first, &second] {
+            write!(text, "[[directory]]\nurl = \"{}\"\ncatalogs = [\"*\"]\n", directory.url).unwrap();
+        }
+        let config = odi_relayd::config::Config::parse(&text, PrivateAddresses::Allowed).unwrap();
+        relays.push(odi_relayd::Server::bind(config, clock.clone()).await.unwrap());
+        bases.push(base);
+    }
+    let client = Ordinary(
+        Client::new(ClientPolicy { allow_private_addresses: true, ..ClientPolicy::default() }).unwrap(),
+    );
+    for directory in [&first, &second] {
+        client.until(&format!("{}demo/big", directory.url), large("1").as_bytes(), &bases).await;
+    }
+
+    // The first directory, which assigns, dies; the next state comes all the same, through the relays.
+    first.stop().await;
+    m.write("big", &large("2"));
+    tokio::task::block_in_place(|| m.ok(&["publish", "TREE", "--key", "REL"]));
+    let url = format!("{}demo/big", second.url);
+    let took = client.until(&url, large("2").as_bytes(), &bases).await;
+    println!(
+        "one directory of two dead: the next state comes from relays {} ms after the publish",
+        took.as_millis()
+    );
+
+    // When the lease there has ended, the other directory assigns: what is new is asked for by it.
+    clock.0.store(61, Ordering::SeqCst);
+    let assigns = async || {
+        let status = client.json(&format!("{}/odi/v1/status", bases[0])).await;
+        status["directories"][1]["assigner"] == true && status["directories"][0]["assigner"] == false
+    };
+    let (begun, mut looks) = (Instant::now(), tokio::time::interval(LOOK));
+    while !assigns().await {
+        assert!(begun.elapsed() < PATIENCE, "the dead directory still assigns");
+        looks.tick().await;
+    }
+    println!("the other directory assigns {} ms after the lease has ended", begun.elapsed().as_millis());
+    m.write("more", &large("3"));
+    tokio::task::block_in_place(|| m.ok(&["publish", "TREE", "--key", "REL"]));
+    client.until(&format!("{}demo/more", second.url), large("3").as_bytes(), &bases).await;
+    for relay in relays {
+        relay.drain(Duration::from_secs(5)).await;
+    }
+    second.stop().await;
     origin.stop().await;
 }

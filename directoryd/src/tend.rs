@@ -1,5 +1,5 @@
 //! The task that tends relays and states: sends challenges, self-tests and probes that fall due, lets states be served when the rules
-//! say so, forgets what has lapsed, and warns of what will.
+//! say so, compares how relays are used, forgets what has lapsed, and warns of what will.
 
 use std::sync::Arc;
 use std::time::Duration;

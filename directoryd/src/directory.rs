@@ -196,10 +196,18 @@ impl Directory {
         callers.take(network, self.clock.now()).map_err(|retry_after| Refusal::Busy { retry_after })
     }
 
-    /// Which relay of its order a network is sent to that asks for a blob: the first, unless it has just been there.
-    pub(crate) fn turn(&self, network: Network, blob: &BlobId, among: usize) -> usize {
-        let mut repeats = self.repeats.lock().unwrap_or_else(PoisonError::into_inner);
-        repeats.turn(network, blob, among, self.clock.now())
+    /// Which relay of its order a network is sent to that asks for a blob: the first, unless it has just been there. If so, this
+    /// directory looks there too, before others run into the same.
+    pub(crate) fn turn(&self, network: Network, blob: &BlobId, order: &[PublicKey]) -> usize {
+        let now = self.clock.now();
+        let turn = {
+            let mut repeats = self.repeats.lock().unwrap_or_else(PoisonError::into_inner);
+            repeats.turn(network, blob, order, now)
+        };
+        if turn.doubted.is_some_and(|relay| self.relays.roster().doubt(&relay, now)) {
+            self.relays_due.notify_one();
+        }
+        turn.index
     }
 
     /// What relays were sent, and what that makes of their weights. Held for look-ups only; after the roster, if both are.

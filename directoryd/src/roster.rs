@@ -281,6 +281,16 @@ impl Roster {
         action
     }
 
+    /// A client asked again for what it was just sent to a relay for. Whether that may have made a probe due: nobody is sent elsewhere
+    /// for it before that has failed.
+    pub fn doubt(&mut self, relay: &PublicKey, now: Timestamp) -> bool {
+        let member = self.members.get_mut(relay).filter(|member| !member.trial().is_doubted());
+        member.is_some_and(|member| {
+            member.on(Event::Doubted, now, &self.limits);
+            member.trial().is_doubted()
+        })
+    }
+
     /// The relay says goodbye: its lease ends now. Whether it was known.
     ///
     /// # Errors

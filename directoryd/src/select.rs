@@ -19,7 +19,7 @@ use odi_wire::serve::Scheme;
 use crate::network::Network;
 
 pub use field::{Entrant, Field};
-pub use repeats::{ROUND, Repeats};
+pub use repeats::{ROUND, Repeats, Turn};
 pub use why::Why;
 
 /// What a client asked for.

@@ -117,7 +117,8 @@ fn to_relay(directory: &Directory, errand: &Errand<'_>) -> Option<Target> {
     if !caller.goes() {
         return Some(targets.swap_remove(0));
     }
-    let turn = directory.turn(caller.network(), &found.entry.blob, targets.len());
+    let order: Vec<PublicKey> = targets.iter().map(|target| target.relay).collect();
+    let turn = directory.turn(caller.network(), &found.entry.blob, &order);
     let target = targets.swap_remove(turn);
     directory.balance().note(&target.relay, found.entry.size);
     Some(target)

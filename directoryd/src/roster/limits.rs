@@ -37,6 +37,10 @@ pub struct RosterLimits {
     pub probation_every: Duration,
     /// When a ready relay is.
     pub probe_every: Duration,
+    /// How long a relay is left alone after a probe, whoever complains of it.
+    pub doubt_every: Duration,
+    /// The longest wait for the next probe of one that a client complained of and that fails.
+    pub doubted_retry_max: Duration,
     /// How long a matched probe lets traffic be sent.
     pub probe_valid: Duration,
     /// Failed probes in a row after which nothing is sent there, even within `probe_valid`.
@@ -70,6 +74,8 @@ impl RosterLimits {
             probation_probes: 10,
             probation_every: Duration::from_secs(60),
             probe_every: Duration::from_secs(120),
+            doubt_every: Duration::from_secs(5),
+            doubted_retry_max: Duration::from_secs(20),
             probe_valid: Duration::from_secs(300),
             probe_failures: 3,
             quarantine: Duration::from_secs(3600),

@@ -10,6 +10,8 @@
 //!
 //! Invariants
 //! - Nothing is assigned before the self-test has passed, and nobody is sent there before a probe has matched since.
+//! - A client that complains only has the directory look: its word and a failed probe together take the traffic away, at once,
+//!   until a probe matches; nothing more, for a relay may be back in a minute.
 //! - No event that comes late, from before a quarantine or a change of URLs, moves a trial forward.
 
 use std::time::Duration;
@@ -55,6 +57,8 @@ pub enum Event<'a> {
     ProbeMatched,
     /// A probe got no usable answer, in words.
     ProbeFailed(&'a str),
+    /// A client asked again for what it was just sent there for.
+    Doubted,
     /// It gave other bytes than were signed, or what was taken back; in words.
     Lied(&'a str),
     /// It proved other URLs: what was seen, was seen elsewhere.
@@ -95,6 +99,8 @@ pub struct Trial {
     failures: u32,
     /// When the next may begin.
     next: Timestamp,
+    /// Somebody complained, and no probe has matched since.
+    doubted: bool,
     reason: Option<String>,
 }
 
@@ -102,7 +108,7 @@ impl Trial {
     /// A trial as a restart finds it: a probe has to match again before anybody is sent there.
     #[must_use]
     pub const fn at(stage: Stage) -> Self {
-        Self { stage, probed: None, failures: 0, next: Timestamp(0), reason: None }
+        Self { stage, probed: None, failures: 0, next: Timestamp(0), doubted: false, reason: None }
     }
 
     /// The trial after an event, and what it asks for.
@@ -126,6 +132,9 @@ impl Trial {
             (Event::ProbeFailed(why), Stage::Probation { .. } | Stage::Ready) => {
                 self.probe_failed(why, now, limits)
             }
+            (Event::Doubted, Stage::Probation { .. } | Stage::Ready) => {
+                (Self { doubted: true, ..self }, None)
+            }
             (Event::Lied(why), _) => {
                 let until = now.plus(limits.quarantine);
                 let fresh = Self::at(Stage::Quarantined { until });
@@ -145,15 +154,15 @@ impl Trial {
         if !seen.alive || self.next > now {
             return (self, None);
         }
-        let rested = |every: Duration| self.probed.is_none_or(|probed| now.since(probed) >= every);
+        let is_pressing = self.failures > 0 || self.doubted;
+        let rested = |every: Duration| {
+            let every = if is_pressing { every.min(limits.doubt_every) } else { every };
+            self.probed.is_none_or(|probed| now.since(probed) >= every)
+        };
         let action = match self.stage {
             Stage::Untested if seen.test => Action::Test,
-            Stage::Probation { .. }
-                if seen.probe && (self.failures > 0 || rested(limits.probation_every)) =>
-            {
-                Action::Probe
-            }
-            Stage::Ready if seen.probe && (self.failures > 0 || rested(limits.probe_every)) => Action::Probe,
+            Stage::Probation { .. } if seen.probe && rested(limits.probation_every) => Action::Probe,
+            Stage::Ready if seen.probe && rested(limits.probe_every) => Action::Probe,
             _ => return (self, None),
         };
         let lost = if action == Action::Test { limits.test_under_way } else { limits.under_way };
@@ -162,7 +171,7 @@ impl Trial {
     }
 
     fn matched(self, stage: Stage, now: Timestamp) -> Self {
-        Self { stage, probed: Some(now), failures: 0, next: now, reason: None }
+        Self { probed: Some(now), next: now, ..Self::at(stage) }
     }
 
     fn failed(self, why: &str, now: Timestamp, first: Duration, most: Duration) -> Self {
@@ -171,8 +180,13 @@ impl Trial {
         Self { failures, next, reason: Some(why.to_owned()), ..self }
     }
 
-    /// Each failure in a row halves the share; too many take it away, and probation begins again.
+    /// Each failure in a row halves the share; too many take it away, and probation begins again. Where a client complained too, one
+    /// is enough to send nobody there until a probe matches.
     fn probe_failed(self, why: &str, now: Timestamp, limits: &RosterLimits) -> (Self, Option<Action>) {
+        if self.doubted {
+            let failed = self.failed(why, now, limits.retry, limits.doubted_retry_max);
+            return (Self { probed: None, ..failed }, None);
+        }
         let was_ready = self.stage == Stage::Ready;
         let failed = self.failed(why, now, limits.retry, limits.retry_max);
         if failed.failures < limits.probe_failures {
@@ -209,6 +223,12 @@ impl Trial {
     #[must_use]
     pub const fn probed(&self) -> Option<Timestamp> {
         self.probed
+    }
+
+    /// Whether a client complained, and no probe has matched since.
+    #[must_use]
+    pub const fn is_doubted(&self) -> bool {
+        self.doubted
     }
 
     /// Why it is no further, in words.
@@ -326,6 +346,30 @@ mod tests {
         assert!(!trial.is_selectable(at(30), &LIMITS) && trial.has_passed());
         let trial = after(trial, &[(40, Event::ProbeMatched)]);
         assert_eq!(trial.stage(), Stage::Probation { matched: 1 }, "it has to show itself again");
+    }
+
+    #[test]
+    fn a_complaint_has_it_probed_and_only_with_a_failed_probe_takes_its_clients() {
+        let probed = after(ready(), &[(10, Event::ProbeMatched)]);
+        let due = |trial: &Trial, seconds| trial.clone().on(Event::Look(ALL), at(seconds), &LIMITS).1;
+        assert_eq!(due(&probed, 60), None);
+        let doubted = after(probed, &[(11, Event::Doubted)]);
+        assert_eq!(due(&doubted, 12), None, "whoever asks twice again and again has it probed now and then");
+        assert_eq!(due(&doubted, 10 + LIMITS.doubt_every.as_secs()), Some(Action::Probe));
+        assert!(doubted.is_selectable(at(60), &LIMITS), "a client's word alone changes nothing");
+        let matched = after(doubted.clone(), &[(60, Event::ProbeMatched)]);
+        assert_eq!(due(&matched, 90), None, "nobody complained since");
+
+        let dead = after(doubted, &[(60, Event::ProbeFailed("refused"))]);
+        assert!(!dead.is_selectable(at(60), &LIMITS) && dead.stage() == Stage::Ready);
+        let dead = after(dead, &[(65, Event::ProbeFailed("refused")), (75, Event::ProbeFailed("refused"))]);
+        assert!((76..=95).any(|seconds| due(&dead, seconds).is_some()), "it is looked for soon");
+        let back = after(dead, &[(95, Event::ProbeMatched)]);
+        assert_eq!(
+            (back.standing(at(95)), back.weight(1600)),
+            (Standing::Ready, 1600),
+            "as if nothing had been"
+        );
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! Who asks again for what it was just sent to: the relay it met may be slow, or dead for it alone, and the next in its order
-//! may not. Only that network moves, only for that blob, and only for a minute.
+//! may not. Only that network moves, only for that blob, and only for a minute; whom it met last is doubted, which has the
+//! directory look there itself.
+//!
+//! What is remembered are relays, not turns: weights change the order under way, and a turn would lead back to the same one.
 //!
 //! A table of fixed size keyed by a secret hash: no address is kept, and what collides forgets sooner.
 
 use std::time::Duration;
 
-use odi_manifest::{BlobId, Timestamp};
+use odi_manifest::{BlobId, PublicKey, Timestamp};
 
 use crate::network::Network;
 
@@ -28,7 +31,17 @@ struct Slot {
     /// What was asked for by whom; another half of the hash that chooses the slot.
     tag: u64,
     until: Timestamp,
-    times: usize,
+    /// To whom they were sent, the last one first.
+    sent: [Option<PublicKey>; ROUND],
+}
+
+/// Where a network is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// Which relay of its order.
+    pub index: usize,
+    /// Whom it met last time, if it asks again.
+    pub doubted: Option<PublicKey>,
 }
 
 impl Repeats {
@@ -37,20 +50,30 @@ impl Repeats {
     pub fn new(seed: &[u8; 32]) -> Self {
         // Its own key: what is hashed here has the form of what the ranking hashes.
         let seed = blake3::derive_key("ODI 2026-11 repeats seed v1", seed);
-        Self { seed, slots: vec![Slot { tag: 0, until: Timestamp(0), times: 0 }; SLOTS] }
+        Self { seed, slots: vec![Slot { tag: 0, until: Timestamp(0), sent: [None; ROUND] }; SLOTS] }
     }
 
-    /// Notes that a network is about to be sent to one of `among` relays for a blob, and says which one of its order.
-    pub fn turn(&mut self, client: Network, blob: &BlobId, among: usize, now: Timestamp) -> usize {
+    /// Notes that a network is about to be sent to one of the first [`ROUND`] relays of its order for a blob, and says to which:
+    /// the first that it has not met lately, else the one that it met the longest ago.
+    pub fn turn(&mut self, client: Network, blob: &BlobId, order: &[PublicKey], now: Timestamp) -> Turn {
         let mut hasher = blake3::Hasher::new_keyed(&self.seed);
         hasher.update(&client.to_bytes()).update(blob.as_bytes());
         let [a, b, c, d, e, f, g, h, low, high, ..] = *hasher.finalize().as_bytes();
         let tag = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
         let at = usize::from(u16::from_be_bytes([low, high])) % SLOTS;
-        let Some(slot) = self.slots.get_mut(at) else { return 0 };
-        let times = if slot.tag == tag && now < slot.until { slot.times + 1 } else { 0 };
-        *slot = Slot { tag, until: now.plus(REMEMBERED), times };
-        times % among.clamp(1, ROUND)
+        let Some(slot) = self.slots.get_mut(at) else { return Turn { index: 0, doubted: None } };
+        let is_again = slot.tag == tag && now < slot.until;
+        let met = if is_again { slot.sent } else { [None; ROUND] };
+        let order = order.get(..ROUND).unwrap_or(order);
+        // Not at all is longer ago than any place.
+        let ago = |relay: &PublicKey| met.iter().position(|met| *met == Some(*relay)).unwrap_or(ROUND);
+        let longest = order.iter().map(ago).max().unwrap_or(ROUND);
+        let index = order.iter().position(|relay| ago(relay) == longest).unwrap_or(0);
+        let sent = order.get(index).copied();
+        let others = met.into_iter().flatten().filter(|relay| Some(*relay) != sent);
+        let mut latest = sent.into_iter().chain(others);
+        *slot = Slot { tag, until: now.plus(REMEMBERED), sent: std::array::from_fn(|_| latest.next()) };
+        Turn { index, doubted: met.into_iter().next().flatten() }
     }
 }
 
@@ -58,10 +81,16 @@ impl Repeats {
 mod tests {
     use std::net::{IpAddr, Ipv4Addr};
 
+    use odi_manifest::SigningKey;
+
     use super::*;
 
     fn network(n: u8) -> Network {
         Network::of(IpAddr::V4(Ipv4Addr::new(192, 0, n, 0)))
+    }
+
+    fn relays<const N: usize>() -> [PublicKey; N] {
+        std::array::from_fn(|n| SigningKey::from_seed(&[u8::try_from(n).unwrap(); 32]).public_key())
     }
 
     #[test]
@@ -69,11 +98,26 @@ mod tests {
         let mut repeats = Repeats::new(&[7; 32]);
         let (blob, other) = (BlobId::of(b"one"), BlobId::of(b"two"));
         let now = Timestamp(1000);
-        let turns: Vec<usize> = (0..5).map(|_| repeats.turn(network(1), &blob, 9, now)).collect();
+        let order = relays::<5>();
+        let turns: Vec<usize> = (0..5).map(|_| repeats.turn(network(1), &blob, &order, now).index).collect();
         assert_eq!(turns, [0, 1, 2, 0, 1]);
-        assert_eq!(repeats.turn(network(2), &blob, 9, now), 0);
-        assert_eq!(repeats.turn(network(1), &other, 9, now), 0);
-        assert_eq!(repeats.turn(network(1), &blob, 1, now), 0, "there is no other");
-        assert_eq!(repeats.turn(network(1), &blob, 9, now.plus(REMEMBERED)), 0, "it is forgotten");
+        assert_eq!(repeats.turn(network(2), &blob, &order, now), Turn { index: 0, doubted: None });
+        assert_eq!(repeats.turn(network(1), &other, &order, now), Turn { index: 0, doubted: None });
+        let only = repeats.turn(network(1), &blob, &order[..1], now);
+        assert_eq!(only, Turn { index: 0, doubted: Some(order[1]) }, "there is no other");
+        let forgotten = repeats.turn(network(1), &blob, &order, now.plus(REMEMBERED));
+        assert_eq!(forgotten, Turn { index: 0, doubted: None });
+    }
+
+    #[test]
+    fn whoever_asks_again_meets_another_relay_even_where_the_order_has_changed() {
+        let mut repeats = Repeats::new(&[7; 32]);
+        let (blob, now) = (BlobId::of(b"one"), Timestamp(1000));
+        let [a, b, c] = relays();
+        let mut sent = |order: [PublicKey; 3]| order[repeats.turn(network(1), &blob, &order, now).index];
+        assert_eq!(sent([a, b, c]), a);
+        assert_eq!(sent([b, a, c]), b);
+        assert_eq!(sent([b, c, a]), c);
+        assert_eq!(sent([c, b, a]), a, "the one that it met the longest ago");
     }
 }

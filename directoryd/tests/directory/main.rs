@@ -6,6 +6,7 @@ mod answers;
 mod backups;
 mod checking;
 mod divided;
+mod doubting;
 mod fake_relay;
 mod holders;
 mod hooks;

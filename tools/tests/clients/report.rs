@@ -1,13 +1,14 @@
-//! The table in docs/clients/README.md: every row is what its scenario saw. A scenario fails where the page says something else;
-//! `ODI_WRITE_DOCS=1` has it write the page instead.
+//! The table in docs/clients/README.md: every row is what its scenario saw. A scenario fails where the page promises more;
+//! `ODI_WRITE_DOCS=1` has it write the page instead. Whether a client notices a death depends on when it comes: one that gets away
+//! with less than the page says breaks no promise.
 
 use std::fs;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use crate::page;
 
-/// What became of a transaction whose relay died in the middle.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What became of a transaction whose relay died in the middle, from the best to the worst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Recovery {
     /// It ended well, and nobody noticed.
     ByItself,
@@ -18,6 +19,8 @@ pub(crate) enum Recovery {
 }
 
 impl Recovery {
+    const ALL: [Self; 3] = [Self::ByItself, Self::Again, Self::Mended];
+
     const fn words(self) -> &'static str {
         match self {
             Self::ByItself => "goes on by itself",
@@ -63,17 +66,21 @@ pub(crate) fn row(page: &str, client: &str, recovery: Recovery) {
     let listed = |row: &&(&str, &str, &str, &str)| row.1 == page && row.2 == client;
     let (ecosystem, _, _, checks) = ROWS.iter().find(listed).expect("the row is listed");
     let key = key(ecosystem, page, client);
-    let line = format!("{key} {checks} | every run ends well | {} |", recovery.words());
-    let _one_at_a_time = PAGE.lock().unwrap();
+    let line_of =
+        |recovery: Recovery| format!("{key} {checks} | every run ends well | {} |", recovery.words());
+    let line = line_of(recovery);
+    // One failed row is no reason for the others to fail.
+    let _one_at_a_time = PAGE.lock().unwrap_or_else(PoisonError::into_inner);
     let file = page::folder().join("README.md");
     let text = fs::read_to_string(&file).unwrap();
-    if text.lines().any(|known| known == line) {
-        return;
+    let said = Recovery::ALL.into_iter().find(|said| text.lines().any(|known| known == line_of(*said)));
+    if std::env::var_os("ODI_WRITE_DOCS").is_none() {
+        assert!(
+            said.is_some_and(|said| recovery <= said),
+            "docs/clients/README.md says {said:?}, the scenario saw:\n{line}\nODI_WRITE_DOCS=1 writes it"
+        );
+        return eprintln!("{client}: {recovery:?}, where the page says {said:?}");
     }
-    assert!(
-        std::env::var_os("ODI_WRITE_DOCS").is_some(),
-        "docs/clients/README.md is stale, the scenario saw:\n{line}\nODI_WRITE_DOCS=1 writes it"
-    );
     let (before, rows) = text.split_once(BEGIN).expect("the page has its mark");
     let (rows, after) = rows.split_once(END).expect("the page has its end mark");
     let head = "| ecosystem | client | checks | while an update spreads | when its relay dies in the middle |\n|---|---|---|---|---|\n";

@@ -12,6 +12,7 @@ mod description;
 mod failure;
 mod hashing;
 mod history;
+mod import;
 mod init;
 mod inspect;
 mod kept_blobs;

@@ -213,6 +213,15 @@ fn publish_now(
     signers: &[BoxedSigner],
     progress: &dyn Progress,
 ) -> Result<HeadOutcome, Failure> {
+    publish_if(false, tree, signers, progress)
+}
+
+fn publish_if(
+    steady: bool,
+    tree: &Path,
+    signers: &[BoxedSigner],
+    progress: &dyn Progress,
+) -> Result<HeadOutcome, Failure> {
     let request = PublishRequest {
         tree,
         signers,
@@ -226,6 +235,7 @@ fn publish_now(
         keep_replaced: DAY,
         description: &Description::default(),
         cache: None,
+        steady,
         workers: 1,
         progress,
     };
@@ -233,6 +243,10 @@ fn publish_now(
 }
 
 fn meddled(meddle: impl FnOnce(&Path) + Send) -> String {
+    meddled_if(false, meddle)
+}
+
+fn meddled_if(steady: bool, meddle: impl FnOnce(&Path) + Send) -> String {
     let folder = tempfile::tempdir().unwrap();
     let tree = folder.path().join("tree");
     fs::create_dir(&tree).unwrap();
@@ -241,7 +255,8 @@ fn meddled(meddle: impl FnOnce(&Path) + Send) -> String {
     fs::write(tree.join("small"), "small").unwrap();
     let signers = founded(&tree, SystemClock.now());
     let before = odi_of(&tree);
-    let failure = publish_now(&tree, &signers, &Meddle(Mutex::new(Some(|| meddle(&tree))))).unwrap_err();
+    let meddle = Meddle(Mutex::new(Some(|| meddle(&tree))));
+    let failure = publish_if(steady, &tree, &signers, &meddle).unwrap_err();
     assert!(matches!(failure, Failure::Tree(_)) && failure.exit_code() == 3, "{failure}");
     assert_eq!(odi_of(&tree), before);
     publish_now(&tree, &signers, &Silent).unwrap();
@@ -254,6 +269,19 @@ fn a_file_that_vanishes() {
     insta::assert_snapshot!(said, @r"
     1 path cannot be published
       small: vanished while the tree was being read
+    ");
+}
+
+#[test]
+fn a_job_that_begins_while_a_filled_folder_is_hashed() {
+    let said = meddled_if(true, |tree| {
+        fs::write(tree.join("a"), "new").unwrap();
+        fs::write(tree.join("z"), "new").unwrap();
+    });
+    insta::assert_snapshot!(said, @r"
+    2 paths cannot be published
+      a: appeared while the tree was being read
+      z: appeared while the tree was being read
     ");
 }
 

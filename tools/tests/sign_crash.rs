@@ -68,6 +68,7 @@ fn publish_on(disk: &dyn TreeDisk, tree: &Path) -> Result<HeadOutcome, odi_tools
         keep_replaced: Duration::ZERO,
         description: &Description::default(),
         cache: None,
+        steady: false,
         workers: 1,
         progress: &Silent,
     };

@@ -182,6 +182,7 @@ impl<'a> Catalog<'a> {
             offline: true,
             keep_replaced: DAY,
             description: &Description::default(),
+            steady: false,
             cache: Some(&self.cache),
             workers: self.workers,
             progress: &Silent,

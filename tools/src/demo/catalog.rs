@@ -76,6 +76,7 @@ impl DemoCatalog {
             keep_replaced: KEEP_REPLACED,
             description: &Description::default(),
             cache: None,
+            steady: false,
             workers: std::thread::available_parallelism().map_or(1, NonZero::get),
             progress: &Silent,
         };

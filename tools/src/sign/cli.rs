@@ -27,7 +27,7 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0  done, or nothing to do        5  a record or file was refused
   1  the disk or this program      6  the catalog moved on; nothing was overwritten
-  2  the command line              7  another odi-sign is at work on the tree
+  2  the command line              7  another odi-sign, or a job, is at work on the tree
   3  files that cannot be signed   8  a server could not be asked
   4  a key cannot be used          9  everything is right but has expired";
 
@@ -40,6 +40,8 @@ pub enum Command {
     Init(Init),
     /// Hash what changed, sign the next head and write it under TREE/.odi/.
     Publish(Publish),
+    /// Publish what a job fills in, once it is done: once, or whenever it changes.
+    Import(Box<Import>),
     /// Add a signature to a head that waits for its threshold.
     Sign(Sign),
     /// Hand the newest head to directories. The signature is the only credential.
@@ -173,6 +175,26 @@ pub struct Publish {
     /// What the head says from now on.
     #[command(flatten)]
     pub description: Description,
+}
+
+/// `odi-sign import`.
+#[derive(Debug, Args)]
+pub struct Import {
+    /// What is published, and how.
+    #[command(flatten)]
+    pub publish: Publish,
+    /// Go on: publish whenever the tree has changed and is quiet, until SIGTERM.
+    #[arg(long)]
+    pub watch: bool,
+    /// A tree counts as quiet when nothing in it has changed for this long.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = lifetime)]
+    pub settle: Duration,
+    /// Publish only after this file was touched, which the job does last. Relative to the tree.
+    #[arg(long, value_name = "FILE")]
+    pub marker: Option<PathBuf>,
+    /// Hand each new head to this directory.
+    #[arg(long, value_name = "URL")]
+    pub push: Vec<Url>,
 }
 
 /// `odi-sign sign`.

@@ -307,6 +307,18 @@ pub enum Failure {
     #[error(transparent)]
     Lock(#[from] LockError),
 
+    /// A job is at work on the tree.
+    #[error("{} is being filled: {why}; run this again when it is done", tree.display())]
+    BeingFilled {
+        /// The tree.
+        tree: PathBuf,
+        /// By what that is seen.
+        why: String,
+    },
+    /// A tree cannot be watched.
+    #[error("watch the tree")]
+    Watch(#[source] std::io::Error),
+
     /// No head counts under the root of trust any more.
     #[error(
         "the root of trust expired at {when}, so nobody would adopt this head; renew it with odi-sign trust change"
@@ -335,6 +347,7 @@ impl Failure {
             | Self::Read(_)
             | Self::Output(_)
             | Self::Temporary(_)
+            | Self::Watch(_)
             | Self::Lock(LockError::Io { .. }) => 1,
             // What another command line, or the same after another command, would do.
             Self::NotACatalog { .. }
@@ -372,7 +385,7 @@ impl Failure {
             | Self::HeadRefused { .. }
             | Self::NotTheNamed { .. } => 5,
             Self::MovedOn { .. } | Self::Diverged { .. } | Self::Behind { .. } => 6,
-            Self::Lock(LockError::Busy { .. }) => 7,
+            Self::Lock(LockError::Busy { .. }) | Self::BeingFilled { .. } => 7,
             Self::Remote(_) => 8,
             Self::Expired { .. } => 9,
         }

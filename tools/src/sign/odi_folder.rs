@@ -3,7 +3,7 @@
 //! The layout (wire/PROTOCOL.md § Layout) is `odi-wire`'s ([`LayoutPath`]); beside it lie a few files that only `odi-sign` reads:
 //! `lock`, `pending` (a head that is signed or waits for signatures, and is not yet `head`), `pending-root`, `draft`
 //! (what `init` said the first head should say), `voided`
-//! (heads of ours that the next head gives up) and `replaced/SEQ`. Nothing here is private.
+//! (heads of ours that the next head gives up), `marker` (what `import` last heeded) and `replaced/SEQ`. Nothing here is private.
 
 use std::fs;
 use std::io::{self, Read};
@@ -114,6 +114,12 @@ impl OdiFolder {
     #[must_use]
     pub fn draft(&self) -> PathBuf {
         self.folder.join("draft")
+    }
+
+    /// What a job's marker looked like when `import` last heeded it.
+    #[must_use]
+    pub fn marker(&self) -> PathBuf {
+        self.folder.join("marker")
     }
 
     /// The blobs that a head no longer names.

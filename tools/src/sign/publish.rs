@@ -60,6 +60,8 @@ pub struct PublishRequest<'a> {
     pub description: &'a Description,
     /// The user's cache folder; without one every file is read every time.
     pub cache: Option<&'a Path>,
+    /// Publish only what stood still: list the tree once more when it is hashed.
+    pub steady: bool,
     /// How many threads list and hash.
     pub workers: usize,
     /// Told how far it is.
@@ -82,7 +84,10 @@ pub fn publish(disk: &dyn TreeDisk, request: &PublishRequest<'_>) -> Result<Head
     retention::sweep_temporaries(disk, &odi)?;
 
     let mut survey = survey_tree(&odi, &lock, request)?;
-    let result = publish_survey(disk, &odi, &mut published, &mut survey, request);
+    let stood_still = if request.steady { survey.stood_still(&odi, request.workers) } else { Ok(()) };
+    let result = stood_still
+        .map_err(Failure::from)
+        .and_then(|()| publish_survey(disk, &odi, &mut published, &mut survey, request));
     let cache = request.cache.filter(|_| survey.read_files > 0);
     if let Some(cache) = cache.and_then(|folder| cache_file(folder, request.tree).ok()) {
         // The cache only saves reading; a full cache disk must not fail a publish.

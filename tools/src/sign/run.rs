@@ -7,21 +7,26 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread;
 
-use odi_manifest::{Clock, SystemClock};
+use odi_manifest::{Clock, RoleName, SystemClock};
+use odi_wire::chain;
 use serde::Serialize;
 use url::Url;
 use zeroize::Zeroizing;
 
 use super::check::{CheckOutcome, check_origin, check_tree};
-use super::cli::{Cli, Command, Keygen, Publish, Trust, Verify};
+use super::cli::{Cli, Command, Import, Keygen, Publish, Trust, Verify};
 use super::failure::Failure;
+use super::import::{self, Filled};
 use super::init::init;
 use super::inspect::{diff, log, ls, status};
 use super::key_file::{self, KeyFileError};
-use super::outcome::{HeadOutcome, KeygenOutcome};
+use super::next_head::check_signers;
+use super::odi_folder::OdiFolder;
+use super::outcome::{HeadOutcome, HeadState, KeygenOutcome};
 use super::passphrase::PassphraseSource;
 use super::progress::Bar;
 use super::publish::{PublishRequest, publish};
+use super::published::Published;
 use super::pull::pull;
 use super::push::push;
 use super::requests;
@@ -63,7 +68,11 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         }
         Command::Publish(args) => {
             let signers = signers::open("--key", &args.key, &mut passphrases)?;
-            show.outcome(&publish_tree(&args, &signers)?)
+            show.outcome(&publish_tree(&args, &signers, false)?)
+        }
+        Command::Import(args) => {
+            let signers = signers::open("--key", &args.publish.key, &mut passphrases)?;
+            import_tree(&args, &signers, &show)
         }
         Command::Sign(args) => {
             let signers = signers::open("--key", &args.key, &mut passphrases)?;
@@ -170,7 +179,30 @@ fn keygen(args: &Keygen, passphrases: &mut PassphraseSource) -> Result<KeygenOut
     Ok(KeygenOutcome { key: args.out.clone(), public })
 }
 
-fn publish_tree(args: &Publish, signers: &[BoxedSigner]) -> Result<HeadOutcome, Failure> {
+/// Publishes what somebody else puts into a tree.
+fn import_tree(args: &Import, signers: &[BoxedSigner], show: &Show) -> Result<(), Failure> {
+    let tree = args.publish.tree.as_path();
+    // What will never work is said before anything is waited for.
+    check_signers(&Published::load(&OdiFolder::of(tree))?, &[RoleName::Release], signers)?;
+    let filled = Filled { tree, settle: args.settle, marker: args.marker.as_deref(), workers: workers() };
+    let publish = || {
+        let mut outcome = publish_tree(&args.publish, signers, true)?;
+        for url in args.push.iter().filter(|_| outcome.state == HeadState::Published) {
+            match push(tree, std::slice::from_ref(url)) {
+                Ok(pushed) => outcome.done.push(pushed.to_string()),
+                // It looks at the origin by itself, only later.
+                Err(failure) => outcome.notes.push(format!("not handed over: {}", chain::of(&failure))),
+            }
+        }
+        Ok(outcome)
+    };
+    if args.watch {
+        return import::watch(&filled, &publish, &|outcome| show.outcome(outcome));
+    }
+    show.outcome(&import::once(&filled, &publish)?)
+}
+
+fn publish_tree(args: &Publish, signers: &[BoxedSigner], steady: bool) -> Result<HeadOutcome, Failure> {
     let cache = cache_folder();
     let request = PublishRequest {
         tree: &args.tree,
@@ -185,6 +217,7 @@ fn publish_tree(args: &Publish, signers: &[BoxedSigner]) -> Result<HeadOutcome, 
         keep_replaced: args.keep_replaced,
         description: &requests::description(&args.description),
         cache: cache.as_deref(),
+        steady,
         workers: workers(),
         progress: &Bar::default(),
     };

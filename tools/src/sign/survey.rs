@@ -9,7 +9,7 @@ use odi_manifest::{ArtifactPath, BlobId, CHUNK_BYTES, ChunkList, Sha256, chunk_c
 use super::hashing::{Hashed, hash_files};
 use super::odi_folder::OdiFolder;
 use super::progress::Progress;
-use super::scan::{Found, Problems, Stamp, walk};
+use super::scan::{Found, Problem, Problems, Stamp, Why, walk};
 use super::scan_cache::{Known, ScanCache, ScanCacheWriter};
 use super::tree_disk::DiskError;
 
@@ -91,7 +91,7 @@ fn has_chunks(odi: &OdiFolder, known: &Known) -> bool {
 fn join(
     found: Vec<Found>,
     known: Vec<Option<Known>>,
-    hashed: Vec<Result<Hashed, super::scan::Problem>>,
+    hashed: Vec<Result<Hashed, Problem>>,
     now_ns: i64,
 ) -> Result<Vec<Surveyed>, Problems> {
     let mut problems = Vec::new();
@@ -123,6 +123,26 @@ fn join(
 }
 
 impl Survey {
+    /// Whether a second list of the tree is the same: a job that began while files were read shows.
+    pub(crate) fn stood_still(&self, odi: &OdiFolder, workers: usize) -> Result<(), Problems> {
+        let mut now = walk(odi.tree(), workers)?.into_iter().peekable();
+        let mut problems = Vec::new();
+        let mut problem =
+            |path: &ArtifactPath, why| problems.push(Problem::new(OsStr::new(path.as_str()), why));
+        for file in &self.files {
+            while let Some(new) = now.next_if(|found| found.path < file.path) {
+                problem(&new.path, Why::Appeared);
+            }
+            match now.next_if(|found| found.path == file.path) {
+                Some(found) if found.stamp == file.stamp => {}
+                Some(_) => problem(&file.path, Why::Changed),
+                None => problem(&file.path, Why::Vanished),
+            }
+        }
+        now.for_each(|new| problem(&new.path, Why::Appeared));
+        Problems::none(problems)
+    }
+
     /// Remembers what was learnt. A failure costs the next run some reading and nothing else.
     pub(crate) fn remember(&self, cache_file: &Path) -> Result<(), DiskError> {
         let mut writer = ScanCacheWriter::default();

@@ -23,6 +23,8 @@ pub struct Problem {
 /// What can be wrong with a file.
 #[derive(Debug)]
 pub enum Why {
+    /// It came while the tree was being read.
+    Appeared,
     /// It changed between the start and the end of its hashing.
     Changed,
     /// A link that leads to one of the folders it lies in.
@@ -76,6 +78,7 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.path)?;
         match &self.why {
+            Why::Appeared => f.write_str("appeared while the tree was being read"),
             Why::Changed => f.write_str("changed while it was being hashed"),
             Why::Cycle { target } => write!(f, "this link leads back to a folder above it ({target})"),
             Why::Dangling { target } => write!(f, "this link leads nowhere ({target})"),

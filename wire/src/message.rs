@@ -7,6 +7,7 @@
 mod assignment;
 mod catalog_pattern;
 mod challenge;
+mod deny;
 mod document;
 mod freshness;
 mod holders;
@@ -14,6 +15,7 @@ mod id_ranges;
 mod inventory;
 mod leave;
 mod notify;
+mod passed;
 mod psk;
 mod public_url;
 mod push;
@@ -29,6 +31,7 @@ pub use assignment::{
 };
 pub use catalog_pattern::{CATALOG_PATTERN_BYTES_MAX, CatalogPattern, CatalogPatternError};
 pub use challenge::{CHALLENGE_BYTES_MAX, Challenge, ChallengeAnswer, ChallengeRefusal};
+pub use deny::{DENIED_RELAYS_MAX, DENY_WHY_BYTES_MAX, DeniedRelay, Deny};
 pub use document::{
     CatalogSummary, DOCUMENT_BYTES_MAX, DOCUMENT_VERSION, DaemonKind, DocumentError, JSON, ServedCatalog,
     WellKnown, from_json, to_json,
@@ -42,6 +45,10 @@ pub use inventory::{
 };
 pub use leave::Leave;
 pub use notify::{NOTIFY_BYTES_MAX, NOTIFY_CATALOGS_MAX, Notify};
+pub use passed::{
+    PASSED_BYTES_MAX, PASSED_MAX, WANTED_BYTES_MAX, Wanted, decode_wanted, encode_passed, encode_wanted,
+    split_passed,
+};
 pub use psk::{DerivedKey, PreSharedKey};
 pub use public_url::{PUBLIC_URL_BYTES_MAX, PublicUrl, PublicUrlError};
 pub use push::{PUSH_BYTES_MAX, PUSH_ROOTS_MAX, Push};

@@ -14,14 +14,17 @@ mod request_oracles;
 mod sample_statements;
 
 use damage::{Sample, check_accepted, check_damaged};
-use message_oracles::{challenge, document, head_pack, holders, notice, push, statement, testimony};
+use message_oracles::{challenge, document, head_pack, holders, notice, passed, push, statement, testimony};
 use odi_fixtures::{PublishedCatalog, put};
 use odi_manifest::{BlobId, CatalogId, HeadId, Pin};
 use odi_wire::layout::api_base;
-use odi_wire::message::{Challenge, Notify, PreSharedKey, PublicUrl, Push, Testimony, encode_holders, state};
+use odi_wire::message::{
+    Challenge, Notify, PreSharedKey, PublicUrl, Push, Testimony, encode_holders, encode_passed,
+    encode_wanted, state,
+};
 use proptest::prelude::*;
 use request_oracles::{catalog_settings, file_request, one_signed_request, request_target, signed_request};
-use sample_statements::{assignment, inventory, key, leave, registration};
+use sample_statements::{assignment, denials, inventory, key, leave, registration};
 use serde_json::json;
 
 fn statements() -> Vec<Sample> {
@@ -32,6 +35,8 @@ fn statements() -> Vec<Sample> {
     let answer = asked.answer(&url, &secret, &key(1)).unwrap();
     let news = Notify { v: 1, dir: asked.dir, catalogs: vec![CatalogId::of(b"root")], assignment_gen: 3 };
     let passed_on = [inventory.clone(), b"junk".to_vec()];
+    let mut wanted = vec![(key(1).public_key(), 8), (key(2).public_key(), 0)];
+    wanted.sort_unstable();
     let pushed = Push {
         head: b"a head".to_vec(),
         roots: vec![b"a root".to_vec(), vec![]],
@@ -54,6 +59,9 @@ fn statements() -> Vec<Sample> {
         Sample::new("statement", statement, state(registration(), &key(1)).unwrap()),
         Sample::new("statement", statement, state(assignment(), &key(2)).unwrap()),
         Sample::new("statement", statement, state(leave(), &key(1)).unwrap()),
+        Sample::new("statement", statement, state(denials(), &key(2)).unwrap()),
+        Sample::new("passed", passed, encode_wanted(&wanted).unwrap()),
+        Sample::new("passed", passed, encode_passed(passed_on.iter().map(Vec::as_slice))),
         Sample::new("challenge", challenge, asked.encode().unwrap()),
         Sample::new("challenge", challenge, answer.encode().unwrap()),
         Sample::new("notice", notice, news.encode().unwrap()),
@@ -135,6 +143,8 @@ fn requests() -> Vec<Sample> {
         "/?json".to_owned(),
         "/odi/catalogs/debian?json".to_owned(),
         format!("/odi/relays/{head}"),
+        format!("/odi/v1/relays/reports?unlike={head}&wait=50"),
+        "/odi/v1/relays/statements".to_owned(),
     ];
     let asked =
         |method: u8, fields: &str| [&[method][..], &1000_u64.to_le_bytes(), fields.as_bytes()].concat();
@@ -182,7 +192,7 @@ proptest! {
     #[test]
     fn any_bytes_hold(bytes: Vec<u8>) {
         for oracle in [
-            statement, challenge, notice, push, testimony, holders, document, head_pack, signed_request, file_request, request_target,
+            statement, challenge, notice, passed, push, testimony, holders, document, head_pack, signed_request, file_request, request_target,
             catalog_settings,
         ] {
             oracle(&bytes);

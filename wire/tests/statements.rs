@@ -10,10 +10,10 @@ mod sample_statements;
 
 use odi_manifest::{BlobId, HeadId, PublicKey, SigningKey, Timestamp};
 use odi_wire::message::{
-    Assign, IdRanges, Inventory, Leave, RelayReg, Statement, StatementError, open, open_from, state,
+    Assign, Deny, IdRanges, Inventory, Leave, RelayReg, Statement, StatementError, open, open_from, state,
 };
 use proptest::prelude::*;
-use sample_statements::{assignment, ids, inventory, key, leave, registration};
+use sample_statements::{assignment, denials, ids, inventory, key, leave, registration};
 
 fn check_round_trip<T: Statement + PartialEq>(statement: &T, author: &SigningKey) {
     let bytes = state(statement.clone(), author).unwrap();
@@ -31,6 +31,7 @@ fn statements_read_back_from_their_author_alone() {
     check_round_trip(&inventory(1024), &key(1));
     check_round_trip(&assignment(), &key(2));
     check_round_trip(&leave(), &key(1));
+    check_round_trip(&denials(), &key(2));
 }
 
 #[test]
@@ -64,6 +65,20 @@ fn statements_that_break_a_rule_are_not_even_made() {
 }
 
 #[test]
+fn a_list_of_denied_relays_keeps_its_rules() {
+    let refused = |change: &dyn Fn(&mut Deny)| {
+        let mut changed = denials();
+        change(&mut changed);
+        state(changed, &key(2)).is_err()
+    };
+    assert!(!refused(&|_| {}));
+    assert!(refused(&|deny| deny.relays.reverse()));
+    assert!(refused(&|deny| deny.relays[1] = deny.relays[0].clone()));
+    assert!(refused(&|deny| deny.relays[0].why = Some("x".repeat(501))));
+    assert!(refused(&|deny| deny.relays[0].why = Some(String::new())));
+}
+
+#[test]
 fn what_a_relay_holds_is_what_its_ranges_plus_and_minus_say() {
     let blob = |first: u8| {
         let mut id = [0; 32];
@@ -90,12 +105,13 @@ fn a_secret_is_not_in_any_debug_text() {
     assert!(shown.contains("PreSharedKey(..)") && !shown.contains("7, 7, 7"));
 }
 
-fn read_all(bytes: &[u8]) -> [bool; 4] {
+fn read_all(bytes: &[u8]) -> [bool; 5] {
     [
         open::<RelayReg>(bytes).is_ok(),
         open::<Inventory>(bytes).is_ok(),
         open::<Assign>(bytes).is_ok(),
         open::<Leave>(bytes).is_ok(),
+        open::<Deny>(bytes).is_ok(),
     ]
 }
 
@@ -105,12 +121,12 @@ proptest! {
         let mut bytes = state(inventory(3), &key(1)).unwrap();
         let at = at.index(bytes.len());
         bytes[at] ^= flip;
-        prop_assert_eq!(read_all(&bytes), [false; 4]);
+        prop_assert_eq!(read_all(&bytes), [false; 5]);
     }
 
     #[test]
     fn any_bytes_are_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        prop_assert_eq!(read_all(&bytes), [false; 4]);
+        prop_assert_eq!(read_all(&bytes), [false; 5]);
     }
 }
 

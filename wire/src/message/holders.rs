@@ -1,8 +1,9 @@
 //! `GET /odi/v1/catalogs/{id}/relays`: the newest inventories of the relays that live, passed on as they came.
 
 use odi_manifest::Verified;
-use odi_manifest::cbor::{CborError, Reader, Writer};
+use odi_manifest::cbor::CborError;
 
+use super::passed::{split, within};
 use super::{Inventory, open};
 
 /// The most inventories that one answer passes on.
@@ -12,26 +13,9 @@ pub const HOLDERS_MAX: usize = 1000;
 pub const HOLDERS_BYTES_MAX: usize = 32 << 20;
 
 /// The answer: a CBOR array of byte strings, each the envelope of one inventory. What is over either bound is left out.
-///
-/// # Panics
-/// Never: byte strings of this size always encode.
 #[must_use]
 pub fn encode_holders<'a>(envelopes: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
-    let mut bytes = 0;
-    let fitting: Vec<&[u8]> = envelopes
-        .into_iter()
-        .take(HOLDERS_MAX)
-        .take_while(|envelope| {
-            bytes += envelope.len() + 9;
-            bytes < HOLDERS_BYTES_MAX
-        })
-        .collect();
-    let mut writer = Writer::new();
-    writer.array(fitting.len());
-    for envelope in fitting {
-        writer.bytes(envelope);
-    }
-    writer.into_bytes()
+    within(envelopes, HOLDERS_MAX, HOLDERS_BYTES_MAX)
 }
 
 /// Reads an answer. Each inventory is verified by the key of the relay that it names; one that does not verify is left
@@ -40,17 +24,8 @@ pub fn encode_holders<'a>(envelopes: impl IntoIterator<Item = &'a [u8]>) -> Vec<
 /// # Errors
 /// It is no array of byte strings, or larger than a directory may send.
 pub fn decode_holders(bytes: &[u8]) -> Result<Vec<Verified<Inventory>>, CborError> {
-    let mut reader = Reader::new(bytes);
-    let count = reader.array()?;
-    if count > HOLDERS_MAX || bytes.len() > HOLDERS_BYTES_MAX {
-        return Err(reader.expected("at most 1000 inventories in 32 MiB"));
-    }
-    let mut inventories = Vec::new();
-    for _ in 0..count {
-        inventories.extend(open(reader.bytes()?).ok());
-    }
-    reader.end()?;
-    Ok(inventories)
+    let envelopes = split(bytes, HOLDERS_MAX, HOLDERS_BYTES_MAX, "at most 1000 inventories in 32 MiB")?;
+    Ok(envelopes.into_iter().filter_map(|envelope| open(envelope).ok()).collect())
 }
 
 #[cfg(test)]

@@ -53,6 +53,12 @@ pub struct PeerStatus {
     /// Catalogs of which it shows another head than this directory, while it answers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub differs: Vec<PeerDifference>,
+    /// How many relays' statements came through it.
+    #[serde(default)]
+    pub passed: u64,
+    /// Why what it passes on is not taken now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passing_fault: Option<String>,
 }
 
 /// A catalog of which another directory shows an older head, or another history.

@@ -101,6 +101,16 @@ pub enum ApiRoute {
         /// The relay's Ed25519 public key; 64 hexadecimal digits in the path.
         relay: [u8; 32],
     },
+    /// `POST relays/statements`: the newest inventories of these relays.
+    Statements,
+    /// `GET relays/reports?unlike=HEX&wait=S`: what is held against relays; with `unlike`, once the answer has another hash or
+    /// the time is up.
+    Reports {
+        /// The BLAKE3 of the answer that the caller has.
+        unlike: Option<BlobId>,
+        /// How long the caller will wait for another one; at most a minute.
+        wait: Duration,
+    },
     /// `POST notify`: a directory tells a relay that there is news.
     Notify,
 }
@@ -139,6 +149,8 @@ pub(super) fn parse(method: &Method, rest: &str, query: &str) -> Result<ApiRoute
         },
         Some(("relays", "inventory")) => ApiRoute::Inventory,
         Some(("relays", "leave")) => ApiRoute::Leave,
+        Some(("relays", "statements")) => ApiRoute::Statements,
+        Some(("relays", "reports")) => reports(query)?,
         Some(("statistics", of)) => statistics(of, query)?,
         Some(("relays", rest)) => {
             let key = rest.strip_suffix("/assignment").and_then(|hex| HEXLOWER.decode(hex.as_bytes()).ok());
@@ -172,6 +184,12 @@ fn statistics(of: &str, query: &str) -> Result<ApiRoute, Refusal> {
     let value = |wanted: &str| parameters(query).find(|(key, _)| *key == wanted).map(|(_, value)| value);
     let days = parsed(value("days"), "days")?.unwrap_or(STATISTICS_DAYS);
     Ok(ApiRoute::Statistics { of, days, csv: value("csv").is_some() })
+}
+
+fn reports(query: &str) -> Result<ApiRoute, Refusal> {
+    let value = |wanted: &str| parameters(query).find(|(key, _)| *key == wanted).map(|(_, value)| value);
+    let wait = Duration::from_secs(parsed(value("wait"), "wait")?.unwrap_or(0)).min(WAIT_MAX);
+    Ok(ApiRoute::Reports { unlike: parsed(value("unlike"), "unlike")?, wait })
 }
 
 fn of_catalog(catalog: CatalogId, item: &str, query: &str) -> Result<ApiRoute, Refusal> {
@@ -217,7 +235,12 @@ impl ApiRoute {
     #[must_use]
     pub const fn methods(&self) -> &'static str {
         match self {
-            Self::Push { .. } | Self::Trigger { .. } | Self::Inventory | Self::Leave | Self::Notify => "POST",
+            Self::Push { .. }
+            | Self::Trigger { .. }
+            | Self::Inventory
+            | Self::Leave
+            | Self::Statements
+            | Self::Notify => "POST",
             Self::Relays | Self::Register => "GET, HEAD, POST",
             _ => "GET, HEAD",
         }

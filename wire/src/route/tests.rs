@@ -1,6 +1,6 @@
 //! Which target means what, and which means nothing.
 
-use odi_manifest::{CatalogId, HeadId};
+use odi_manifest::{BlobId, CatalogId, HeadId};
 use proptest::prelude::*;
 
 use super::*;
@@ -138,6 +138,16 @@ fn api_table() {
     assert_eq!(api(post, "/odi/v1/relays"), Ok(ApiRoute::Register));
     assert_eq!(api(post, "/odi/v1/relays/inventory"), Ok(ApiRoute::Inventory));
     assert_eq!(api(get, "/odi/v1/relays/inventory"), Err(405));
+    assert_eq!(api(post, "/odi/v1/relays/statements"), Ok(ApiRoute::Statements));
+    assert_eq!(api(get, "/odi/v1/relays/statements"), Err(405));
+    let reports = |unlike, wait| ApiRoute::Reports { unlike, wait: second(wait) };
+    assert_eq!(api(get, "/odi/v1/relays/reports"), Ok(reports(None, 0)));
+    let blob = BlobId::of(b"x");
+    assert_eq!(
+        api(get, &format!("/odi/v1/relays/reports?unlike={blob}&wait=99")),
+        Ok(reports(Some(blob), 60))
+    );
+    assert_eq!(api(get, "/odi/v1/relays/reports?unlike=x"), Err(400));
     let statistics = |of, days, csv| Ok(ApiRoute::Statistics { of, days, csv });
     assert_eq!(api(get, "/odi/v1/statistics/total"), statistics(StatisticsOf::Total, 30, false));
     assert_eq!(api(get, "/odi/v1/statistics/lately?csv&days=7"), statistics(StatisticsOf::Lately, 7, true));

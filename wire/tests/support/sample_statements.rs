@@ -2,8 +2,8 @@
 
 use odi_manifest::{BlobId, CatalogId, HeadId, SigningKey, Timestamp};
 use odi_wire::message::{
-    Assign, AssignedCatalog, CatalogInventory, CatalogPattern, IdRanges, Inventory, Leave, PreSharedKey,
-    PublicUrl, RelayReg, Sent,
+    Assign, AssignedCatalog, CatalogInventory, CatalogPattern, DeniedRelay, Deny, IdRanges, Inventory, Leave,
+    PreSharedKey, PublicUrl, RelayReg, Sent,
 };
 
 pub(crate) fn key(seed: u8) -> SigningKey {
@@ -80,4 +80,16 @@ pub(crate) fn assignment() -> Assign {
 
 pub(crate) fn leave() -> Leave {
     Leave { v: 1, relay: key(1).public_key(), generation: 9, t: Timestamp(1) }
+}
+
+pub(crate) fn denials() -> Deny {
+    let mut relays = [5, 6].map(|seed| DeniedRelay {
+        relay: key(seed).public_key(),
+        at: Timestamp(1_790_000_000),
+        removed: seed == 6,
+        why: (seed == 5).then(|| "wrong bytes".to_owned()),
+    });
+    relays.sort_by_key(|denied| denied.relay);
+    let (dir, t) = (key(2).public_key(), Timestamp(1_790_000_000));
+    Deny { v: 1, dir, generation: 4, t, relays: relays.into() }
 }

@@ -100,6 +100,7 @@ impl Examined for Measured {
             Metric::gauge("odi_directory_connections", "Open client connections.", connections),
         ];
         metrics.extend(federation::metrics(&status, self.directory.clock.now()));
+        metrics.extend(federation::passing(&self.directory, &status));
         metrics
     }
 }

@@ -5,6 +5,7 @@ mod artifact;
 mod catalogs;
 mod full;
 mod pages;
+mod passed;
 mod redirect;
 mod relays;
 mod statistics;
@@ -82,6 +83,8 @@ async fn api(directory: &Arc<Directory>, request: Request, route: ApiRoute) -> R
         ApiRoute::Register => relays::register(directory, request).await,
         ApiRoute::Inventory => relays::announce(directory, request).await,
         ApiRoute::Leave => relays::leave(directory, request).await,
+        ApiRoute::Statements => passed::statements(directory, request).await,
+        ApiRoute::Reports { unlike, wait } => passed::reports(directory, &request, unlike, wait).await,
         ApiRoute::Assignment { relay } => relays::assignment(directory, &relay).await,
         ApiRoute::Notify => Err(Refusal::NotFound),
     }

@@ -31,6 +31,7 @@ use crate::peers::Peer;
 use crate::placement::Offer;
 use crate::placing::Placing;
 use crate::relays::{self, Relays};
+use crate::reports::Reports;
 use crate::roster::Member;
 use crate::select::Repeats;
 use crate::selftest::SelfTest;
@@ -82,6 +83,8 @@ pub(crate) struct Directory {
     /// Other directories, in the order of the configuration.
     pub(crate) peers: Vec<Arc<Peer>>,
     pub(crate) relays: Arc<Relays>,
+    /// What is held against relays, here and elsewhere.
+    pub(crate) reports: Reports,
     pub(crate) placing: Placing,
     pub(crate) fields: Fields,
     pub(crate) balance: Mutex<Balance>,

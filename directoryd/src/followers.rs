@@ -1,4 +1,4 @@
-//! Who follows what: a task for each configured catalog at its origin, and one for it at each peer. Started and ended as the configuration
+//! Who follows what: a task for each configured catalog at its origin, and one for it at each peer; and one for what each peer says of relays. Started and ended as the configuration
 //! has it, and joined here.
 
 use std::collections::BTreeMap;
@@ -10,12 +10,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::catalog::{Catalog, follow};
 use crate::directory::Directory;
-use crate::peers;
+use crate::peers::{self, passing};
 
 /// Follows until `stop` is cancelled. Ends before only if a follower did, which none should.
 pub(crate) async fn run(directory: Arc<Directory>, stop: CancellationToken) {
     let mut followed: BTreeMap<CatalogId, CancellationToken> = BTreeMap::new();
     let mut tasks = JoinSet::new();
+    for peer in &directory.peers {
+        let (directory, peer, stop) = (Arc::clone(&directory), Arc::clone(peer), stop.clone());
+        tasks.spawn(async move {
+            passing::follow(directory, peer, stop.clone()).await;
+            stop.is_cancelled()
+        });
+    }
     loop {
         let configured = directory.configured.now();
         followed.retain(|id, ends| {

@@ -47,6 +47,7 @@ mod probe;
 mod probing;
 mod relay_records;
 mod relays;
+pub mod reports;
 pub mod roster;
 pub mod select;
 mod selftest;

@@ -5,6 +5,8 @@
 //! says that it is the one that was meant.
 
 mod compared;
+mod missed;
+pub(crate) mod passing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,6 +25,7 @@ use crate::catalog::{Catalog, follow};
 use crate::config::PeerConfig;
 use crate::directory::Directory;
 use compared::Shown;
+use passing::Passing;
 
 /// How long a peer is asked to hold its answer until there is news.
 const LONG_POLL: Duration = Duration::from_secs(50);
@@ -56,6 +59,10 @@ struct Standing {
     shown: BTreeMap<CatalogId, Shown>,
     /// Since when it differed, by the catalog's name, when the operator was last told so.
     warned: BTreeMap<String, Timestamp>,
+    /// How many relays' statements came through it.
+    passed: u64,
+    /// Why what it passes on is not taken.
+    passing_faults: BTreeMap<Passing, String>,
 }
 
 /// What came of a look at a peer.
@@ -74,11 +81,24 @@ impl Peer {
 
     /// How it is doing, for people and tools.
     pub(crate) fn status(&self, directory: &Directory) -> PeerStatus {
-        let Standing { id, heard, faults, shown, .. } = self.standing().clone();
+        let Standing { id, heard, faults, shown, passed, passing_faults, .. } = self.standing().clone();
         let configured = directory.configured.now();
         let answered = configured.values().filter(|catalog| !faults.contains_key(&catalog.id()));
         let differs = answered.filter_map(|catalog| difference(catalog, shown.get(&catalog.id())?)).collect();
-        PeerStatus { url: self.url.to_string(), id, heard, fault: faults.into_values().next(), differs }
+        PeerStatus {
+            url: self.url.to_string(),
+            id,
+            heard,
+            fault: faults.into_values().next(),
+            differs,
+            passed,
+            passing_fault: passing_faults.into_values().next(),
+        }
+    }
+
+    /// Whose word it is that counts as this peer's: of the key that was configured, else of who answers there.
+    pub(crate) fn id(&self) -> Option<PublicKey> {
+        self.key.or_else(|| self.standing().id)
     }
 
     /// Tells the operator, once each time, of catalogs whose newer heads do not come to this directory, or are kept back there.

@@ -42,6 +42,18 @@ struct Record {
     /// Absent in records from before there was a self-test.
     #[serde(default = "untested")]
     stage: Stage,
+    /// Absent in records from before farewells were kept.
+    #[serde(default)]
+    left: bool,
+}
+
+/// A record that reads.
+pub(crate) struct Kept {
+    pub(crate) registration: Registration,
+    pub(crate) network: Network,
+    pub(crate) stage: Stage,
+    /// It said farewell.
+    pub(crate) left: bool,
 }
 
 const fn untested() -> Stage {
@@ -63,7 +75,7 @@ impl RelayRecords {
     ///
     /// # Errors
     /// The folder cannot be listed.
-    pub(crate) fn load(&self) -> io::Result<Vec<(Registration, Network, Stage)>> {
+    pub(crate) fn load(&self) -> io::Result<Vec<Kept>> {
         let mut records = Vec::new();
         for entry in fs::read_dir(&self.folder)? {
             let path = entry?.path();
@@ -84,11 +96,12 @@ impl RelayRecords {
     ///
     /// # Errors
     /// The operating system's.
-    pub(crate) fn put(&self, registration: &Registration, network: Network, stage: Stage) -> io::Result<()> {
+    pub(crate) fn put(&self, kept: &Kept) -> io::Result<()> {
+        let registration = &kept.registration;
         let record = Record {
             relay: registration.relay,
             generation: registration.generation,
-            network: network.address(),
+            network: kept.network.address(),
             urls: registration.urls.clone(),
             request_key: HEXLOWER.encode(registration.request_key.expose()),
             answer_key: HEXLOWER.encode(registration.answer_key.expose()),
@@ -96,7 +109,8 @@ impl RelayRecords {
             tags: registration.tags.clone(),
             disk: registration.disk,
             rate: registration.rate,
-            stage,
+            stage: kept.stage,
+            left: kept.left,
         };
         let bytes = serde_json::to_vec_pretty(&record).map_err(io::Error::other)?;
         private_file::replace(&self.path(&registration.relay), &bytes)
@@ -115,7 +129,7 @@ impl RelayRecords {
     }
 }
 
-fn read(path: &Path) -> Option<(Registration, Network, Stage)> {
+fn read(path: &Path) -> Option<Kept> {
     if fs::metadata(path).ok()?.len() > RECORD_BYTES_MAX {
         return None;
     }
@@ -133,5 +147,6 @@ fn read(path: &Path) -> Option<(Registration, Network, Stage)> {
         disk: record.disk,
         rate: record.rate,
     };
-    Some((registration, Network::of(record.network), record.stage))
+    let (network, stage, left) = (Network::of(record.network), record.stage, record.left);
+    Some(Kept { registration, network, stage, left })
 }

@@ -9,8 +9,11 @@ use odi_wire::off_worker::off_worker;
 
 use crate::decisions::{DECISIONS_MAX, DecisionFile};
 use crate::placement::Offer;
-use crate::relay_records::RelayRecords;
-use crate::roster::{Decision, Event, Examined, Lapsed, Registration, Roster, RosterLimits, Stage, Verdict};
+use crate::relay_records::{Kept, RelayRecords};
+use crate::roster::{
+    Announced, Announcement, Came, Decision, Event, Examined, Lapsed, Member, Registration, Roster,
+    RosterLimits, RosterRefusal, Stage, Verdict,
+};
 
 /// The relays that this directory knows.
 #[derive(Debug)]
@@ -36,8 +39,12 @@ impl Relays {
         for (relay, decision) in decisions.load()? {
             roster.decide(&relay, Some(decision));
         }
-        for (registration, network, stage) in records.load()? {
+        for Kept { registration, network, stage, left } in records.load()? {
+            let relay = registration.relay;
             roster.restore(registration, network, stage, now);
+            if left {
+                roster.had_left(&relay);
+            }
         }
         Ok(Self { roster: Mutex::new(roster), records, decisions, writing: tokio::sync::Mutex::default() })
     }
@@ -55,16 +62,16 @@ impl Relays {
     ) -> io::Result<bool> {
         let (relay, generation) = (registration.relay, registration.generation);
         let _alone = self.writing.lock().await;
-        let Some((network, stage)) = self.roster().member(&relay).map(|member| {
+        let Some((network, stage, left)) = self.roster().member(&relay).map(|member| {
             let moves = member.registration().is_none_or(|former| former.urls != registration.urls);
             let stage = member.trial().stage();
             let keeps = !moves || matches!(stage, Stage::Quarantined { .. });
-            (member.network(), if keeps { stage } else { Stage::Untested })
+            (member.network(), if keeps { stage } else { Stage::Untested }, member.has_left())
         }) else {
             return Ok(false);
         };
         let relays = Arc::clone(self);
-        off_worker(move || relays.records.put(&registration, network, stage)).await?;
+        off_worker(move || relays.records.put(&Kept { registration, network, stage, left })).await?;
         Ok(self.roster().proved(&relay, generation, now))
     }
 
@@ -73,13 +80,11 @@ impl Relays {
     /// is not trusted on for that.
     pub(crate) async fn on(self: &Arc<Self>, relay: &PublicKey, event: Event<'_>, now: Timestamp) {
         let _alone = self.writing.lock().await;
-        let record = self
-            .roster()
-            .would_write(relay, event, now)
-            .and_then(|(member, stage)| Some((member.registration()?.clone(), member.network(), stage)));
-        if let Some((registration, network, stage)) = record {
+        let record =
+            self.roster().would_write(relay, event, now).and_then(|(member, stage)| kept(member, stage));
+        if let Some(record) = record {
             let relays = Arc::clone(self);
-            let written = off_worker(move || relays.records.put(&registration, network, stage)).await;
+            let written = off_worker(move || relays.records.put(&record)).await;
             if let Err(error) = written {
                 tracing::error!(%error, %relay, "how far a relay has come could not be written");
                 if !matches!(event, Event::Lied(_) | Event::Moved) {
@@ -88,6 +93,47 @@ impl Relays {
             }
         }
         self.roster().on(relay, event, now);
+    }
+
+    /// Takes an inventory, and writes down that a relay is back which had left.
+    pub(crate) async fn announce(
+        self: &Arc<Self>,
+        relay: &PublicKey,
+        announcement: Announcement,
+        came: Came,
+        now: Timestamp,
+    ) -> Result<Announced, RosterRefusal> {
+        let (announced, is_back) = {
+            let mut roster = self.roster();
+            let had_left = roster.member(relay).is_some_and(Member::has_left);
+            (roster.announce(relay, announcement, came, now)?, had_left)
+        };
+        if is_back {
+            self.write(relay).await;
+        }
+        Ok(announced)
+    }
+
+    /// A relay says farewell. Whether it was known.
+    pub(crate) async fn leave(
+        self: &Arc<Self>,
+        relay: &PublicKey,
+        generation: u64,
+    ) -> Result<bool, RosterRefusal> {
+        let was_known = self.roster().leave(relay, generation)?;
+        self.write(relay).await;
+        Ok(was_known)
+    }
+
+    /// Writes a relay down as it is. That it left, or is back, counts also if that cannot be written: it says so itself again.
+    async fn write(self: &Arc<Self>, relay: &PublicKey) {
+        let _alone = self.writing.lock().await;
+        let record = self.roster().member(relay).and_then(|member| kept(member, member.trial().stage()));
+        let Some(record) = record else { return };
+        let relays = Arc::clone(self);
+        if let Err(error) = off_worker(move || relays.records.put(&record)).await {
+            tracing::error!(%error, %relay, "whether a relay has left could not be written");
+        }
     }
 
     /// Takes what the operator decides about a relay, after it is durable; `None` lets it be as if nothing had been decided. Whether the
@@ -142,6 +188,12 @@ impl Relays {
         })
         .await;
     }
+}
+
+/// What is written of a relay that has proved itself.
+fn kept(member: &Member, stage: Stage) -> Option<Kept> {
+    let (registration, network) = (member.registration()?.clone(), member.network());
+    Some(Kept { registration, network, stage, left: member.has_left() })
 }
 
 /// Whether a relay asked for a catalog. With neither names nor tags it asks for everything (docs/relay.md).

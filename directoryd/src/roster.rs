@@ -32,7 +32,7 @@ use odi_wire::message::{CatalogInventory, Inventory};
 pub use decision::{Decision, Verdict, WHY_BYTES_MAX};
 pub use lapse::{Due, Lapsed, Room};
 pub use limits::RosterLimits;
-pub use member::{Announcement, Member, Pending, Registration, Standing};
+pub use member::{Announcement, Came, Member, Pending, Registration, Standing};
 pub use trial::{Action, Event, Seen, Stage, Trial};
 
 use lapse::Round;
@@ -65,6 +65,9 @@ pub enum RosterRefusal {
     /// It names URLs for which no challenge was answered.
     #[error("the inventory names a URL that the relay has not proved")]
     UnprovenUrls,
+    /// It said farewell, and only its own word takes that back.
+    #[error("the relay has left; only its own word brings it back")]
+    Left,
     /// The operator wants it no more.
     #[error("this directory's operator has removed the relay")]
     Removed,
@@ -166,6 +169,13 @@ impl Roster {
         self.members.insert(relay, member);
     }
 
+    /// A relay that was put back had said farewell before the restart.
+    pub fn had_left(&mut self, relay: &PublicKey) {
+        if let Some(member) = self.members.get_mut(relay) {
+            member.had_left();
+        }
+    }
+
     /// Takes a registration, whose signature, audience, time and URLs the caller has checked. The relay is challenged
     /// next.
     ///
@@ -236,18 +246,21 @@ impl Roster {
     /// Takes an inventory, whose signature and expiry the caller has checked.
     ///
     /// # Errors
-    /// It is a replay, or names URLs that the relay has not proved.
+    /// It is a replay, names URLs that the relay has not proved, or was passed on although the relay has left.
     pub fn announce(
         &mut self,
         relay: &PublicKey,
         announcement: Announcement,
+        came: Came,
         now: Timestamp,
     ) -> Result<Announced, RosterRefusal> {
         let lease = self.limits.lease;
         let Some(member) = self.members.get_mut(relay) else { return Ok(Announced::Unknown) };
         let before = member.is_alive(now).then(|| member.announced().map(|said| Arc::clone(&said.inventory)));
         let after = Arc::clone(&announcement.inventory);
-        let Some(until) = member.announce(announcement, lease, now)? else { return Ok(Announced::Unproven) };
+        let Some(until) = member.announce(announcement, came, lease, now)? else {
+            return Ok(Announced::Unproven);
+        };
         let before = before.flatten();
         if !before.as_ref().is_some_and(|before| fill_alike(before, &after)) {
             self.revision += 1;

@@ -38,6 +38,7 @@ use crate::peers::Peer;
 use crate::placing::Placing;
 use crate::relays::Relays;
 use crate::reload::{self, Reloaded};
+use crate::reports::Reports;
 use crate::roster::{Examined, RosterLimits};
 use crate::select::Repeats;
 use crate::selftest::{SelfTest, SelfTestError};
@@ -293,6 +294,7 @@ fn open_blocking(config: Config, clock: Arc<dyn Clock>, client: Client) -> Resul
     let examined =
         Examined { selftest: Some(selftest.catalog.id()), followed: configured.keys().copied().collect() };
     let relays = Relays::open(&config.data_dir, limits, examined, now).map_err(data_dir)?;
+    let reports = Reports::open(&config.data_dir, &identity.public_key()).map_err(data_dir)?;
     let mut secret = [0; 32];
     getrandom::fill(&mut secret).map_err(|error| data_dir(std::io::Error::other(error)))?;
     let statistics = Statistics::open(&config.data_dir, config.statistics_days, secret, now)?;
@@ -313,6 +315,7 @@ fn open_blocking(config: Config, clock: Arc<dyn Clock>, client: Client) -> Resul
         nodes: store.nodes(),
         peers: config.peers.iter().map(|peer| Arc::new(Peer::new(peer))).collect(),
         relays: Arc::new(relays),
+        reports,
         placing: Placing::default(),
         fields: Fields::default(),
         balance: Mutex::default(),

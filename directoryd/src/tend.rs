@@ -102,6 +102,7 @@ pub(crate) async fn tend(directory: Arc<Directory>, stop: CancellationToken) {
         }
         let lapsed = directory.relays.roster().sweep(now);
         directory.relays.forget(lapsed).await;
+        directory.reports.keep(&directory, now).await;
         if let Err(error) = directory.selftest.keep_fresh(&directory).await {
             tracing::error!(error = &error as &dyn std::error::Error, "the self-test catalog grows old");
         }

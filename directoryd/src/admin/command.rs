@@ -208,8 +208,13 @@ fn in_words(relay: &AdminRelay) -> String {
         let why = decision.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
         format!("; {} by you {}{why}", format!("{:?}", decision.verdict).to_lowercase(), decision.at)
     });
+    let reports = match relay.reports.len() {
+        0 => String::new(),
+        1 => "; another directory shut it out".to_owned(),
+        several => format!("; {several} other directories shut it out"),
+    };
     let why = relay.shut_out.as_ref().map(|why| format!("; {why}")).unwrap_or_default();
-    format!("{key}  {url}  {state}, {lease}{why}{}", decision.unwrap_or_default())
+    format!("{key}  {url}  {state}, {lease}{why}{}{reports}", decision.unwrap_or_default())
 }
 
 fn catalog_in_words(catalog: &AdminCatalog) -> String {

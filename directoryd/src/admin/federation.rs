@@ -4,6 +4,8 @@ use odi_manifest::Timestamp;
 use odi_wire::message::{CatalogFreshness, DifferenceKind, DirectoryStatus, FreshnessState};
 use odi_wire::metrics::Metric;
 
+use crate::directory::Directory;
+
 pub(super) fn metrics(status: &DirectoryStatus, now: Timestamp) -> [Metric; 4] {
     let witnessed = |measure: fn(&CatalogFreshness) -> u64| {
         let known = status.catalogs.iter().filter_map(|catalog| Some((catalog, catalog.freshness.as_ref()?)));
@@ -26,5 +28,25 @@ pub(super) fn metrics(status: &DirectoryStatus, now: Timestamp) -> [Metric; 4] {
             .by("catalog", proofs),
         gauge("odi_directory_peer_behind_seconds", "How long another directory has shown an older head.")
             .by("peer", behind),
+    ]
+}
+
+/// What directories pass on about relays, and how many each speaks against: peers by their URLs, this one as `here`.
+pub(super) fn passing(directory: &Directory, status: &DirectoryStatus) -> [Metric; 2] {
+    let passed = status.peers.iter().map(|peer| (peer.url.clone(), peer.passed));
+    let url_of =
+        |key| directory.peers.iter().find(|peer| peer.id() == Some(key)).map(|peer| peer.url.to_string());
+    let denied = directory.reports.counts(directory.id).into_iter().filter_map(|(by, count)| {
+        let name = if by == directory.id { "here".to_owned() } else { url_of(by)? };
+        Some((name, count as u64))
+    });
+    [
+        Metric::counter(
+            "odi_directory_passed_statements",
+            "Inventories that came through another directory.",
+            0,
+        )
+        .by("peer", passed),
+        Metric::gauge("odi_directory_relays_denied", "Relays that an operator shut out.", 0).by("by", denied),
     ]
 }

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::answer::{relay_state, status_document};
 use crate::backup::{self, Backup, BackupError};
 use crate::directory::Directory;
+use crate::reports::DirectoryReport;
 use crate::roster::{Decision, Member, Stage, Verdict, WHY_BYTES_MAX};
 use crate::select::Why;
 
@@ -44,6 +45,9 @@ pub(crate) struct AdminRelay {
     /// What the operator has decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) decision: Option<Decision>,
+    /// What other directories hold against it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) reports: Vec<DirectoryReport>,
     /// Until when its lease runs; 0 if it has none.
     pub(crate) lease_until: Timestamp,
     /// Whether it is in the roster; what was removed is not.
@@ -183,8 +187,10 @@ fn meant(directory: &Directory, word: &str) -> Result<PublicKey, Refusal> {
 fn relays(directory: &Directory) -> Vec<AdminRelay> {
     let now = directory.clock.now();
     let roster = directory.relays.roster();
-    let mut relays: Vec<AdminRelay> =
-        roster.members().map(|member| of_member(member, roster.shut_out(member, now), now)).collect();
+    let mut relays: Vec<AdminRelay> = roster
+        .members()
+        .map(|member| of_member(directory, member, roster.shut_out(member, now), now))
+        .collect();
     let absent = roster.decisions().iter().filter(|(relay, _)| roster.member(relay).is_none());
     relays.extend(absent.map(|(relay, decision)| of_absent(relay, Some(decision.clone()))));
     relays
@@ -193,11 +199,12 @@ fn relays(directory: &Directory) -> Vec<AdminRelay> {
 fn shown(directory: &Directory, relay: &PublicKey) -> Option<AdminRelay> {
     let now = directory.clock.now();
     let roster = directory.relays.roster();
-    let member = roster.member(relay).map(|member| of_member(member, roster.shut_out(member, now), now));
+    let member =
+        roster.member(relay).map(|member| of_member(directory, member, roster.shut_out(member, now), now));
     member.or_else(|| Some(of_absent(relay, roster.decisions().get(relay).cloned())))
 }
 
-fn of_member(member: &Member, shut: Option<Why>, now: Timestamp) -> AdminRelay {
+fn of_member(directory: &Directory, member: &Member, shut: Option<Why>, now: Timestamp) -> AdminRelay {
     AdminRelay {
         key: member.relay().to_hex(),
         urls: member.urls().iter().map(ToString::to_string).collect(),
@@ -206,6 +213,7 @@ fn of_member(member: &Member, shut: Option<Why>, now: Timestamp) -> AdminRelay {
         shut_out: shut.map(|why| why.words().to_owned()),
         reason: member.reason().map(str::to_owned),
         decision: member.decision().cloned(),
+        reports: directory.reports.of(&member.relay()),
         lease_until: member.lease_until(),
         known: true,
     }
@@ -220,6 +228,7 @@ fn of_absent(relay: &PublicKey, decision: Option<Decision>) -> AdminRelay {
         shut_out: None,
         reason: decision.as_ref().and_then(Decision::words),
         decision,
+        reports: Vec::new(),
         lease_until: Timestamp(0),
         known: false,
     }

@@ -13,7 +13,7 @@ use odi_wire::http::header::CONTENT_TYPE;
 use odi_wire::http::{HeaderValue, StatusCode};
 use odi_wire::message::{
     CBOR, HOLDERS_BYTES_MAX, HOLDERS_MAX, Inventory, JSON, LeaseReply, Leave, RegistrationReply,
-    RelayHolding, RelayReg, RelayState, RelaySummary, Sent, Statement, StatementError, encode_holders, open,
+    RelayHolding, RelayReg, RelayState, RelaySummary, Statement, StatementError, encode_holders, open,
     to_json,
 };
 use odi_wire::off_worker::off_worker;
@@ -23,7 +23,7 @@ use odi_wire::serve::{Request, Response, Scheme};
 use crate::config::PrivateAddresses;
 use crate::directory::{Directory, Large};
 use crate::network::Network;
-use crate::roster::{Announced, Announcement, Member, Registration, RosterRefusal, Standing};
+use crate::roster::{Announced, Announcement, Came, Member, Registration, RosterRefusal, Standing};
 
 /// How far a relay's clock may be off in a registration.
 const CLOCK_OFF_MAX: Duration = Duration::from_secs(300);
@@ -92,16 +92,7 @@ pub(super) async fn announce(directory: &Directory, mut request: Request) -> Res
     }
     let relay = inventory.relay;
     let announcement = Announcement { inventory: Arc::new((*inventory).clone()), envelope: body };
-    let sent: Vec<(CatalogId, Sent)> =
-        inventory.catalogs.iter().filter_map(|said| Some((said.cat, said.sent?))).collect();
-    let announced = directory.relays.roster().announce(&relay, announcement, now).map_err(refused)?;
-    if matches!(announced, Announced::Lease { .. }) {
-        let configured = directory.configured.now();
-        let mut counts = directory.statistics.counts();
-        for (catalog, sent) in sent.into_iter().filter(|(id, _)| configured.contains_key(id)) {
-            counts.hear(relay, catalog, sent, now);
-        }
-    }
+    let announced = directory.hear(announcement, Came::Directly, now).await.map_err(refused)?;
     Ok(json(StatusCode::OK, to_json(&lease_reply(directory, &relay, announced).await)))
 }
 
@@ -131,7 +122,7 @@ pub(super) async fn leave(directory: &Directory, mut request: Request) -> Result
     directory.pace(Network::of(request.peer.ip()))?;
     let body = request.read_body(RecordKind::Leave.envelope_bytes_max()).await?;
     let farewell = opened::<Leave>(&body)?;
-    let was_known = directory.relays.roster().leave(&farewell.relay, farewell.generation).map_err(refused)?;
+    let was_known = directory.relays.leave(&farewell.relay, farewell.generation).await.map_err(refused)?;
     let state = if was_known { RelayState::Probation } else { RelayState::Unknown };
     tracing::info!(relay = %farewell.relay, "a relay left");
     let roster_gen = directory.relays.roster().revision();
@@ -223,7 +214,9 @@ fn refused(refusal: RosterRefusal) -> Refusal {
     match refusal {
         RosterRefusal::UnprovenUrls => Refusal::Unprocessable(refusal.to_string().into()),
         RosterRefusal::Removed => Refusal::Forbidden(refusal.to_string().into()),
-        RosterRefusal::StaleGeneration { .. } => Refusal::Conflict(refusal.to_string().into()),
+        RosterRefusal::StaleGeneration { .. } | RosterRefusal::Left => {
+            Refusal::Conflict(refusal.to_string().into())
+        }
         RosterRefusal::Full | RosterRefusal::NetworkFull | RosterRefusal::TooManyUnproven => {
             Refusal::unavailable(refusal.to_string(), FULL_RETRY)
         }

@@ -182,7 +182,7 @@ impl NetworkPage {
                 tbody {
                     @for peer in &self.peers {
                         tr {
-                            td { (link_to(&peer.url, marks::host(&peer.url).trim_end_matches('/'))) @if let Some(fault) = &peer.fault { small.bad { (fault) } }
+                            td { (link_to(&peer.url, marks::host(&peer.url).trim_end_matches('/'))) @for fault in peer.fault.iter().chain(&peer.passing_fault) { small.bad { (fault) } }
                                 @for differs in &peer.differs { small.bad { (marks::difference(differs)) } } }
                             td data-l="State" { (marks::followed(peer)) }
                             td data-l="Last heard" { @if let Some(heard) = peer.heard { (date(heard)) } @else { span.soft { "never" } } }

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::marks::{self, Verdict};
 use super::traffic::Traffic;
+use crate::reports::DirectoryReport;
 use crate::roster::{self, Decision};
 
 /// The whole page.
@@ -64,6 +65,8 @@ pub struct RelayPage {
     pub traffic: Traffic,
     /// Relays that say it gave them wrong bytes.
     pub reported_by: Vec<PublicKey>,
+    /// What other directories hold against it.
+    pub reports: Vec<DirectoryReport>,
     /// Relays of which it says so.
     pub bans: Vec<PublicKey>,
 }
@@ -198,8 +201,20 @@ impl RelayPage {
                 @if !self.caps.is_empty() { dt { "Can" } dd { @for cap in &self.caps { span.tag { (cap) } " " } } }
                 dt { "Reported by" } dd { (relays(&self.reported_by)) }
                 dt { "Reports" } dd { (relays(&self.bans)) }
+                @if !self.reports.is_empty() { dt { "Other directories" } dd { @for report in &self.reports { (said(report)) } } }
             }
-            p.soft { "Reports are other relays' word that they got wrong bytes. Alone they change nothing here; this directory looks for itself." }
+            p.soft { "Reports are the word of other relays, that they got wrong bytes, and of other directories. Alone they change nothing here; this directory looks for itself." }
+        }
+    }
+}
+
+fn said(report: &DirectoryReport) -> Markup {
+    let hex = report.by.to_hex();
+    html! {
+        div {
+            span.hash { (hex.get(..16).unwrap_or_default()) "\u{2026}" } ": "
+            @if report.removed { "removed it " } @else { "shut it out " } (date(report.at))
+            @if let Some(why) = &report.why { ": " (why) }
         }
     }
 }

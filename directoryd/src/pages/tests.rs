@@ -9,6 +9,7 @@ use odi_wire::message::{
 
 use super::*;
 use crate::documents::{Explained, Explanation, PassedOver};
+use crate::reports::DirectoryReport;
 use crate::roster::Decision;
 use crate::select::Why;
 use crate::statistics::{Day, Line, Tally};
@@ -116,6 +117,8 @@ fn network(text: impl Fn(&str) -> String) -> NetworkPage {
                     here: 17,
                     since: NOW,
                 }],
+                passed: 12,
+                passing_fault: Some(text("what it passes on does not read")),
             },
             PeerStatus {
                 url: text("https://k2.example/"),
@@ -123,6 +126,8 @@ fn network(text: impl Fn(&str) -> String) -> NetworkPage {
                 heard: None,
                 fault: Some(text("unreachable")),
                 differs: vec![],
+                passed: 0,
+                passing_fault: None,
             },
         ],
     }
@@ -274,6 +279,12 @@ fn of_relay(text: impl Fn(&str) -> String) -> RelayPage {
         ],
         traffic: traffic(),
         reported_by: vec![relay(2)],
+        reports: vec![DirectoryReport {
+            by: relay(8),
+            at: NOW,
+            removed: false,
+            why: Some(text("it gave wrong bytes")),
+        }],
         bans: vec![],
     }
 }

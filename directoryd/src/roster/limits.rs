@@ -45,6 +45,8 @@ pub struct RosterLimits {
     pub probe_valid: Duration,
     /// Failed probes in a row after which nothing is sent there, even within `probe_valid`.
     pub probe_failures: u32,
+    /// How often the word of another directory may make a probe of a relay due.
+    pub reported_every: Duration,
     /// How long a relay that gave wrong bytes is shut out.
     pub quarantine: Duration,
     /// After how long a silence a proved relay is forgotten.
@@ -78,6 +80,7 @@ impl RosterLimits {
             doubted_retry_max: Duration::from_secs(20),
             probe_valid: Duration::from_secs(300),
             probe_failures: 3,
+            reported_every: Duration::from_secs(600),
             quarantine: Duration::from_secs(3600),
             forget: Duration::from_secs(7 * 86_400),
             due_at_once: 64,

@@ -49,6 +49,15 @@ pub struct Announcement {
     pub envelope: Bytes,
 }
 
+/// How an inventory came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Came {
+    /// From the relay itself.
+    Directly,
+    /// Through another directory, which may have held it back for as long as it liked.
+    PassedOn,
+}
+
 /// Where a relay stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
@@ -85,6 +94,10 @@ pub struct Member {
     announced: Option<Announcement>,
     /// Kept beside `announced`, because leaving ends that and must not be undone by a replay.
     inventory_generation: u64,
+    /// When it was last heard of: when it announced itself, or made what was passed on.
+    heard: Timestamp,
+    /// It said farewell, and has not come back by itself.
+    left: bool,
     lease_until: Timestamp,
     trial: Trial,
     /// What the operator says.
@@ -123,6 +136,8 @@ impl Member {
             challenge_next: Timestamp(0),
             announced: None,
             inventory_generation: 0,
+            heard: Timestamp(0),
+            left: false,
             lease_until: Timestamp(0),
             trial: Trial::at(Stage::Untested),
             decision: None,
@@ -193,14 +208,36 @@ impl Member {
     /// heard of yet; whoever says farewell is counted on no more.
     #[must_use]
     pub fn is_counted_on(&self, started: Timestamp, silent: Duration, now: Timestamp) -> bool {
-        let left = self.lease_until == Timestamp(0) && self.inventory_generation > 0;
-        !left && now.since(self.lease_until.max(started)) <= silent
+        !self.left && now.since(self.lease_until.max(started)) <= silent
     }
 
     /// Until when it counts as alive.
     #[must_use]
     pub const fn lease_until(&self) -> Timestamp {
         self.lease_until
+    }
+
+    /// Whether it said farewell, and has not come back by itself.
+    #[must_use]
+    pub const fn has_left(&self) -> bool {
+        self.left
+    }
+
+    pub(super) const fn had_left(&mut self) {
+        self.left = true;
+    }
+
+    /// The generation of its last statement about what it holds.
+    #[must_use]
+    pub const fn inventory_generation(&self) -> u64 {
+        self.inventory_generation
+    }
+
+    /// For how long it has not been heard of, if others may have heard of it meanwhile: of a relay that is proved, wanted here
+    /// and has not left.
+    #[must_use]
+    pub fn silent_for(&self, now: Timestamp) -> Option<Duration> {
+        (self.is_proved() && !self.left && !self.is_barred()).then(|| now.since(self.heard))
     }
 
     /// What it has shown.
@@ -367,18 +404,29 @@ impl Member {
     pub(super) fn announce(
         &mut self,
         announcement: Announcement,
+        came: Came,
         lease: Duration,
         now: Timestamp,
     ) -> Result<Option<Timestamp>, RosterRefusal> {
         if !self.is_proved() {
             return Ok(None);
         }
+        if self.left && came == Came::PassedOn {
+            return Err(RosterRefusal::Left);
+        }
         if !self.has_proved(&announcement.inventory.urls) {
             return Err(RosterRefusal::UnprovenUrls);
         }
         self.rises(announcement.inventory.generation)?;
         self.inventory_generation = announcement.inventory.generation;
-        self.lease_until = now.plus(lease).min(announcement.inventory.exp);
+        let (made, expires) = (announcement.inventory.t, announcement.inventory.exp);
+        self.heard = match came {
+            Came::Directly => now,
+            // Whoever held it back gains nothing by that.
+            Came::PassedOn => made.min(now).max(self.heard),
+        };
+        self.left = false;
+        self.lease_until = self.heard.plus(lease).min(expires);
         self.announced = Some(announcement);
         Ok(Some(self.lease_until))
     }
@@ -387,6 +435,7 @@ impl Member {
         self.rises(generation)?;
         self.inventory_generation = generation;
         self.lease_until = Timestamp(0);
+        self.left = true;
         self.announced = None;
         Ok(())
     }

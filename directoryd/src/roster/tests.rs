@@ -87,7 +87,7 @@ fn ready() -> (Roster, PublicKey) {
     let relay = key(1);
     roster.register(registration(relay, 1, "http://a.example"), network(1), at(0)).unwrap();
     assert!(roster.proved(&relay, 1, at(0)));
-    roster.announce(&relay, announcement(1, FAR), at(0)).unwrap();
+    roster.announce(&relay, announcement(1, FAR), Came::Directly, at(0)).unwrap();
     show(&mut roster, &relay, 0);
     (roster, relay)
 }
@@ -107,13 +107,13 @@ fn saying_the_same_again_sends_nobody_elsewhere() {
         inventory.catalogs[0].sent = sent;
         Announcement { inventory: inventory.into(), ..announcement }
     };
-    roster.announce(&relay, with(2, given(10)), at(1)).unwrap();
-    roster.announce(&relay, with(3, given(2000)), at(2)).unwrap();
+    roster.announce(&relay, with(2, given(10)), Came::Directly, at(1)).unwrap();
+    roster.announce(&relay, with(3, given(2000)), Came::Directly, at(2)).unwrap();
     assert_eq!(roster.changes(), before, "what it gave is no news to clients");
     let mut holds_less = Inventory::clone(&announcement(4, FAR).inventory);
     holds_less.catalogs[0].ranges = IdRanges::none();
     let less = Announcement { inventory: holds_less.into(), ..announcement(4, FAR) };
-    roster.announce(&relay, less, at(3)).unwrap();
+    roster.announce(&relay, less, Came::Directly, at(3)).unwrap();
     assert!(roster.changes() > before);
 }
 
@@ -123,7 +123,7 @@ fn a_relay_takes_traffic_only_after_challenge_lease_test_and_probe() {
     let relay = key(1);
     let selectable = |roster: &Roster| roster.selectable(at(0)).count();
     roster.register(registration(relay, 1, "http://a.example"), network(1), at(0)).unwrap();
-    let early = roster.announce(&relay, announcement(1, FAR), at(0));
+    let early = roster.announce(&relay, announcement(1, FAR), Came::Directly, at(0));
     assert_eq!(early, Ok(Announced::Unproven));
     assert!(roster.member(&relay).unwrap().announced().is_none(), "nothing is kept of an unproven relay's");
     assert_eq!((standing(&roster, &relay, 0), selectable(&roster)), (Standing::Unproven, 0));
@@ -134,7 +134,7 @@ fn a_relay_takes_traffic_only_after_challenge_lease_test_and_probe() {
     assert!(roster.due(PLENTY, at(1)).is_empty(), "a challenge under way is not sent twice");
     assert!(roster.proved(&relay, 1, at(1)));
     assert_eq!((standing(&roster, &relay, 1), selectable(&roster)), (Standing::Probation, 0));
-    roster.announce(&relay, announcement(1, FAR), at(1)).unwrap();
+    roster.announce(&relay, announcement(1, FAR), Came::Directly, at(1)).unwrap();
     assert!(matches!(roster.due(PLENTY, at(1))[..], [Due::Test(_)]), "the self-test comes first");
     assert_eq!(roster.on(&relay, Event::ProbeMatched, at(2)), None, "a probe stands in for no test");
     roster.on(&relay, Event::TestPassed, at(2));
@@ -154,7 +154,7 @@ fn a_lease_ends_after_sixty_seconds_or_with_the_statement() {
     assert_eq!(roster.selectable(at(59)).count(), 1);
     assert_eq!(roster.selectable(at(60)).count(), 0);
     let short = announcement(2, at(80).0);
-    let announced = roster.announce(&relay, short, at(70)).unwrap();
+    let announced = roster.announce(&relay, short, Came::Directly, at(70)).unwrap();
     assert_eq!(announced, Announced::Lease { standing: Standing::Ready, until: at(80) });
     assert_eq!(roster.selectable(at(80)).count(), 0);
 }
@@ -163,7 +163,10 @@ fn a_lease_ends_after_sixty_seconds_or_with_the_statement() {
 fn replayed_statements_change_nothing() {
     let (mut roster, relay) = ready();
     let stale = Err(RosterRefusal::StaleGeneration { known: 1 });
-    assert_eq!(roster.announce(&relay, announcement(1, FAR), at(50)), stale.map(|()| Announced::Unknown));
+    assert_eq!(
+        roster.announce(&relay, announcement(1, FAR), Came::Directly, at(50)),
+        stale.map(|()| Announced::Unknown)
+    );
     assert_eq!(
         roster.register(registration(relay, 1, "http://evil.example"), network(1), at(1)).map(drop),
         stale
@@ -172,8 +175,11 @@ fn replayed_statements_change_nothing() {
     assert_eq!(roster.selectable(at(59)).count(), 1);
     assert_eq!(roster.leave(&relay, 2), Ok(true));
     assert_eq!(roster.selectable(at(1)).count(), 0);
-    assert!(roster.announce(&relay, announcement(2, FAR), at(1)).is_err(), "a replay does not undo leaving");
-    assert!(roster.announce(&relay, announcement(3, FAR), at(1)).is_ok());
+    assert!(
+        roster.announce(&relay, announcement(2, FAR), Came::Directly, at(1)).is_err(),
+        "a replay does not undo leaving"
+    );
+    assert!(roster.announce(&relay, announcement(3, FAR), Came::Directly, at(1)).is_ok());
 }
 
 #[test]
@@ -219,7 +225,7 @@ fn probes_that_fail_take_the_traffic_away_and_a_match_brings_some_back() {
 fn a_probe_older_than_five_minutes_sends_no_traffic() {
     let (mut roster, relay) = ready();
     for n in 0..20 {
-        roster.announce(&relay, announcement(2 + n, FAR), at(20 * n)).unwrap();
+        roster.announce(&relay, announcement(2 + n, FAR), Came::Directly, at(20 * n)).unwrap();
     }
     assert_eq!(roster.selectable(at(300)).count(), 1);
     assert_eq!(roster.selectable(at(301)).count(), 0);
@@ -230,11 +236,11 @@ fn wrong_bytes_shut_a_relay_out_for_a_while() {
     let (mut roster, relay) = ready();
     roster.on(&relay, Event::Lied("wrong byte"), at(1));
     assert_eq!(standing(&roster, &relay, 1), Standing::Quarantined);
-    roster.announce(&relay, announcement(2, FAR), at(10)).unwrap();
+    roster.announce(&relay, announcement(2, FAR), Came::Directly, at(10)).unwrap();
     roster.register(registration(relay, 2, "http://a.example"), network(1), at(10)).unwrap();
     assert!(roster.proved(&relay, 2, at(11)));
     assert_eq!(standing(&roster, &relay, 12), Standing::Quarantined, "registering again does not help");
-    roster.announce(&relay, announcement(3, FAR), at(3601)).unwrap();
+    roster.announce(&relay, announcement(3, FAR), Came::Directly, at(3601)).unwrap();
     assert_eq!(standing(&roster, &relay, 3601), Standing::Probation);
     assert!(matches!(roster.due(PLENTY, at(3601))[..], [Due::Test(_)]), "from the beginning");
 }
@@ -279,7 +285,7 @@ fn what_was_proved_survives_a_restart_and_is_forgotten_after_a_week() {
     roster.restore(registration(relay, 7, "http://a.example"), network(1), Stage::Ready, at(0));
     assert_eq!(roster.live(at(0)).count(), 0, "no lease before it announces itself");
     assert!(roster.register(registration(relay, 7, "http://a.example"), network(1), at(0)).is_err());
-    roster.announce(&relay, announcement(1, FAR), at(1)).unwrap();
+    roster.announce(&relay, announcement(1, FAR), Came::Directly, at(1)).unwrap();
     assert_eq!(standing(&roster, &relay, 1), Standing::Probation);
     assert!(matches!(roster.due(PLENTY, at(1))[..], [Due::Probe(_)]), "it was tested before");
     roster.on(&relay, Event::ProbeMatched, at(2));
@@ -341,10 +347,10 @@ fn an_inventory_names_only_urls_that_were_proved() {
     let (mut roster, relay) = ready();
     let mut foreign = announcement(2, FAR);
     Arc::make_mut(&mut foreign.inventory).urls = vec![PublicUrl::parse("http://victim.example").unwrap()];
-    assert_eq!(roster.announce(&relay, foreign, at(1)), Err(RosterRefusal::UnprovenUrls));
+    assert_eq!(roster.announce(&relay, foreign, Came::Directly, at(1)), Err(RosterRefusal::UnprovenUrls));
     let mut own = announcement(2, FAR);
     Arc::make_mut(&mut own.inventory).urls = vec![PublicUrl::parse("http://a.example").unwrap()];
-    assert!(roster.announce(&relay, own, at(1)).is_ok());
+    assert!(roster.announce(&relay, own, Came::Directly, at(1)).is_ok());
     // Once it has moved, what it said of its former URL is passed on no more.
     roster.register(registration(relay, 2, "http://b.example"), network(1), at(2)).unwrap();
     assert!(roster.proved(&relay, 2, at(2)));
@@ -376,7 +382,7 @@ fn no_more_is_begun_than_there_is_room_for_and_everybody_has_a_turn() {
         (inventory.relay, inventory.urls) =
             (key(n), vec![PublicUrl::parse(&format!("https://r{n}.example")).unwrap()]);
         said.inventory = Arc::new(inventory);
-        roster.announce(&key(n), said, at(0)).unwrap();
+        roster.announce(&key(n), said, Came::Directly, at(0)).unwrap();
     }
     let mut tested = BTreeSet::new();
     for _ in 0..5 {
@@ -409,7 +415,7 @@ fn who_the_operator_shuts_out_stays_so_whatever_it_shows() {
     is_out(&mut roster, 1);
     assert!(roster.due(PLENTY, at(1)).is_empty(), "it is neither tested nor probed");
     roster.on(&relay, Event::ProbeMatched, at(1));
-    roster.announce(&relay, announcement(2, FAR), at(2)).unwrap();
+    roster.announce(&relay, announcement(2, FAR), Came::Directly, at(2)).unwrap();
     roster.register(registration(relay, 2, "http://b.example"), network(1), at(3)).unwrap();
     assert!(roster.proved(&relay, 2, at(4)));
     is_out(&mut roster, 4);
@@ -428,7 +434,7 @@ fn who_is_approved_needs_no_probation_and_may_not_lie() {
     roster.decide(&relay, decided(Verdict::Approved));
     roster.register(registration(relay, 1, "http://a.example"), network(1), at(0)).unwrap();
     assert!(roster.proved(&relay, 1, at(0)));
-    roster.announce(&relay, announcement(1, FAR), at(0)).unwrap();
+    roster.announce(&relay, announcement(1, FAR), Came::Directly, at(0)).unwrap();
     assert_eq!(roster.selectable(at(0)).count(), 0, "the self-test is for everybody");
     let written = roster.would_write(&relay, Event::TestPassed, at(0)).map(|(_, stage)| stage);
     assert_eq!(written, Some(Stage::Ready));
@@ -451,4 +457,36 @@ fn who_is_removed_does_not_come_back_by_itself() {
     assert_eq!(again, Err(RosterRefusal::Removed));
     roster.decide(&relay, None);
     assert!(roster.register(registration(relay, 9, "http://a.example"), network(1), at(1)).is_ok());
+}
+
+#[test]
+fn what_was_passed_on_counts_from_when_it_was_made_and_never_after_a_farewell() {
+    let (mut roster, relay) = ready();
+    let made = |generation, t: Timestamp| {
+        let announcement = announcement(generation, FAR);
+        let inventory = Inventory { t, ..(*announcement.inventory).clone() };
+        Announcement { inventory: Arc::new(inventory), ..announcement }
+    };
+    let until = |announced| match announced {
+        Ok(Announced::Lease { until, .. }) => until,
+        other => panic!("{other:?}"),
+    };
+    let passed = roster.announce(&relay, made(50, at(100)), Came::PassedOn, at(130));
+    assert_eq!(until(passed), at(160), "held back for half a minute, it is good for the other half");
+    let passed = roster.announce(&relay, made(51, at(9000)), Came::PassedOn, at(131));
+    assert_eq!(until(passed), at(131 + 60), "of the future it counts as of now");
+    assert_eq!(roster.member(&relay).unwrap().silent_for(at(140)), Some(Duration::from_secs(9)));
+    let passed = roster.announce(&relay, made(52, at(0)), Came::PassedOn, at(2000));
+    assert_eq!(until(passed), at(131 + 60));
+    assert!(!roster.member(&relay).unwrap().is_alive(at(2000)));
+    let old = roster.announce(&relay, made(52, at(2000)), Came::PassedOn, at(2000));
+    assert_eq!(old, Err(RosterRefusal::StaleGeneration { known: 52 }));
+    roster.leave(&relay, 53).unwrap();
+    assert_eq!(roster.member(&relay).unwrap().silent_for(at(2001)), None, "nobody is asked for it");
+    assert_eq!(
+        roster.announce(&relay, made(54, at(2001)), Came::PassedOn, at(2001)),
+        Err(RosterRefusal::Left)
+    );
+    assert!(roster.announce(&relay, made(54, at(2001)), Came::Directly, at(2001)).is_ok());
+    assert!(roster.announce(&relay, made(55, at(2002)), Came::PassedOn, at(2002)).is_ok());
 }

@@ -61,6 +61,8 @@ pub enum Event<'a> {
     Doubted,
     /// It gave other bytes than were signed, or what was taken back; in words.
     Lied(&'a str),
+    /// Another directory says that it shut it out or caught it; in words. Its word counts for one look, and no more.
+    Reported(&'a str),
     /// It proved other URLs: what was seen, was seen elsewhere.
     Moved,
     /// The operator lets it out of its quarantine: everything begins with the self-test.
@@ -101,6 +103,10 @@ pub struct Trial {
     next: Timestamp,
     /// Somebody complained, and no probe has matched since.
     doubted: bool,
+    /// Another directory spoke against it, and no probe has matched since.
+    is_suspect: bool,
+    /// When another directory's word last counted.
+    reported: Option<Timestamp>,
     reason: Option<String>,
 }
 
@@ -108,7 +114,16 @@ impl Trial {
     /// A trial as a restart finds it: a probe has to match again before anybody is sent there.
     #[must_use]
     pub const fn at(stage: Stage) -> Self {
-        Self { stage, probed: None, failures: 0, next: Timestamp(0), doubted: false, reason: None }
+        Self {
+            stage,
+            probed: None,
+            failures: 0,
+            next: Timestamp(0),
+            doubted: false,
+            is_suspect: false,
+            reported: None,
+            reason: None,
+        }
     }
 
     /// The trial after an event, and what it asks for.
@@ -140,6 +155,9 @@ impl Trial {
                 let fresh = Self::at(Stage::Quarantined { until });
                 (Self { reason: Some(why.to_owned()), ..fresh }, Some(Action::Write))
             }
+            (Event::Reported(why), Stage::Probation { .. } | Stage::Ready) => {
+                (self.reported(why, now, limits), None)
+            }
             (Event::Released, Stage::Quarantined { .. }) => (Self::at(Stage::Untested), Some(Action::Write)),
             (Event::Moved, Stage::Quarantined { .. }) => (self, None),
             (Event::Moved, _) => (Self::at(Stage::Untested), Some(Action::Write)),
@@ -157,7 +175,7 @@ impl Trial {
         let is_pressing = self.failures > 0 || self.doubted;
         let rested = |every: Duration| {
             let every = if is_pressing { every.min(limits.doubt_every) } else { every };
-            self.probed.is_none_or(|probed| now.since(probed) >= every)
+            self.is_suspect || self.probed.is_none_or(|probed| now.since(probed) >= every)
         };
         let action = match self.stage {
             Stage::Untested if seen.test => Action::Test,
@@ -171,7 +189,16 @@ impl Trial {
     }
 
     fn matched(self, stage: Stage, now: Timestamp) -> Self {
-        Self { probed: Some(now), next: now, ..Self::at(stage) }
+        Self { probed: Some(now), next: now, reported: self.reported, ..Self::at(stage) }
+    }
+
+    /// Whoever speaks against a relay again and again is not listened to each time.
+    fn reported(self, why: &str, now: Timestamp, limits: &RosterLimits) -> Self {
+        if self.reported.is_some_and(|at| now.since(at) < limits.reported_every) {
+            return self;
+        }
+        let reason = self.reason.clone().or_else(|| Some(why.to_owned()));
+        Self { is_suspect: true, reported: Some(now), reason, ..self }
     }
 
     fn failed(self, why: &str, now: Timestamp, first: Duration, most: Duration) -> Self {
@@ -253,7 +280,8 @@ impl Trial {
     #[must_use]
     pub const fn weight(&self, full: u64) -> u64 {
         let part = if matches!(self.stage, Stage::Ready) { full } else { full / PROBATION_PART };
-        let halved = part >> if self.failures < 16 { self.failures } else { 16 };
+        let halvings = self.failures.saturating_add(self.is_suspect as u32);
+        let halved = part >> if halvings < 16 { halvings } else { 16 };
         if halved == 0 { 1 } else { halved }
     }
 }
@@ -387,6 +415,40 @@ mod tests {
         let over = at(10 + LIMITS.quarantine.as_secs());
         let (again, action) = lied.on(Event::Look(ALL), over, &LIMITS);
         assert_eq!((again.stage(), action), (Stage::Untested, Some(Action::Test)), "from the beginning");
+    }
+
+    #[test]
+    fn the_word_of_another_directory_is_good_for_one_look_and_half_the_share_until_then() {
+        let quiet = after(ready(), &[(10, Event::ProbeMatched)]);
+        assert_eq!(quiet.clone().on(Event::Look(ALL), at(11), &LIMITS).1, None, "it has just been probed");
+        let said = after(quiet, &[(11, Event::Reported("wrong bytes, it says"))]);
+        assert_eq!((said.weight(1600), said.standing(at(11))), (800, Standing::Ready));
+        assert!(said.is_selectable(at(11), &LIMITS));
+        assert_eq!(said.reason(), Some("wrong bytes, it says"));
+        let (probing, action) = said.on(Event::Look(ALL), at(11), &LIMITS);
+        assert_eq!(action, Some(Action::Probe));
+        assert_eq!(probing.clone().on(Event::Look(ALL), at(12), &LIMITS).1, None, "one at a time");
+        let cleared = after(probing, &[(12, Event::ProbeMatched)]);
+        assert_eq!((cleared.weight(1600), cleared.reason()), (1600, None));
+        let again =
+            after(cleared.clone(), &[(13, Event::Reported("again")), (600, Event::Reported("again"))]);
+        assert_eq!(again, cleared, "whoever repeats itself is not heard for ten minutes");
+        let later = after(cleared, &[(11 + 600, Event::Reported("again"))]);
+        assert_eq!(later.weight(1600), 800);
+    }
+
+    #[test]
+    fn nothing_that_others_say_moves_a_stage() {
+        let stages = [
+            Stage::Untested,
+            Stage::Probation { matched: 3 },
+            Stage::Ready,
+            Stage::Quarantined { until: at(9000) },
+        ];
+        for stage in stages {
+            let said = after(Trial::at(stage), &[(5, Event::Reported("x")), (900, Event::Reported("y"))]);
+            assert_eq!(said.stage(), stage);
+        }
     }
 
     #[test]

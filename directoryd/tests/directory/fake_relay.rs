@@ -55,8 +55,8 @@ pub(crate) struct FakeRelay {
     pub(crate) url: PublicUrl,
     pub(crate) psk: PreSharedKey,
     generation: u64,
-    /// The directory's self-test catalog, its head and its pin, once taken.
-    selftest: Option<(CatalogId, HeadId)>,
+    /// Each directory's self-test catalog and its head, once taken.
+    selftest: BTreeMap<PublicKey, (CatalogId, HeadId)>,
     shared: Arc<Shared>,
     _running: Running,
 }
@@ -103,7 +103,7 @@ impl FakeRelay {
         let running = listening.spawn(Arc::new(RelayService(Arc::clone(&shared))));
         let url = PublicUrl::parse(&format!("http://{}", running.local_addrs()[0])).unwrap();
         *shared.url.lock().unwrap() = Some(url.clone());
-        Self { key, url, psk, generation: 0, selftest: None, shared, _running: running }
+        Self { key, url, psk, generation: 0, selftest: BTreeMap::new(), shared, _running: running }
     }
 
     /// Sends everybody on to that URL.
@@ -130,8 +130,8 @@ impl FakeRelay {
 
     /// Takes the directory's self-test catalog, as it lies there, unless it has it.
     pub(crate) async fn take_test(&mut self, world: &World) -> (CatalogId, HeadId) {
-        if let Some(taken) = self.selftest {
-            return taken;
+        if let Some(taken) = self.selftest.get(&world.id()) {
+            return *taken;
         }
         let catalogs: Vec<CatalogSummary> =
             serde_json::from_slice(&world.body("/odi/v1/catalogs").await).unwrap();
@@ -146,7 +146,8 @@ impl FakeRelay {
             let entry = Entry { mtime, ..entry(&bytes) };
             self.shared.files.lock().unwrap().insert(target, Served { bytes, entry, of_test: true });
         }
-        *self.selftest.insert((own.id, own.head))
+        self.selftest.insert(world.id(), (own.id, own.head));
+        (own.id, own.head)
     }
 
     /// The targets of all requests so far.
@@ -196,7 +197,7 @@ impl FakeRelay {
             sent: None,
         };
         let mut catalogs = vec![holding(*catalog, heads)];
-        catalogs.extend(self.selftest.map(|(id, head)| holding(id, &[head])));
+        catalogs.extend(self.selftest.values().map(|(id, head)| holding(*id, &[*head])));
         catalogs.sort_by_key(|holding| holding.cat);
         let now = now(world);
         Inventory {

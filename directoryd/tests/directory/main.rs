@@ -20,6 +20,7 @@ mod notices;
 mod operating;
 mod outputs;
 mod pages;
+mod passing;
 mod peering;
 mod placing;
 mod publisher;

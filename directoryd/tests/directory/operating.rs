@@ -18,7 +18,7 @@ impl World {
         format!("http://{addr}/admin/{target}").parse().unwrap()
     }
 
-    async fn operate(&self, verb: &str, body: Value) -> (StatusCode, Value) {
+    pub(crate) async fn operate(&self, verb: &str, body: Value) -> (StatusCode, Value) {
         let ask = Ask::post(&self.operator_url(verb), "application/json", body.to_string());
         let ask = ask.header("odi-admin", HeaderValue::from_static("operate"));
         let reply = self.client.send(ask).await.unwrap();
@@ -26,7 +26,7 @@ impl World {
         (status, serde_json::from_slice(&body).unwrap_or_default())
     }
 
-    async fn listed(&self, what: &str) -> Value {
+    pub(crate) async fn listed(&self, what: &str) -> Value {
         let ask = Ask::get(&self.operator_url(what)).header("odi-admin", HeaderValue::from_static("operate"));
         let reply = self.client.send(ask).await.unwrap();
         serde_json::from_slice(&reply.body.collect().await.unwrap()).unwrap()

@@ -47,6 +47,7 @@ pub(super) fn gather(directory: &Directory, relay: &PublicKey) -> Option<RelayPa
             catalogs: Vec::new(),
             traffic,
             reported_by: reporters(&census, relay),
+            reports: directory.reports.of(relay),
             bans: said.map(|said| said.bans.clone()).unwrap_or_default(),
         }
     };

@@ -246,11 +246,11 @@ fn sources(
 ) -> Vec<Source> {
     let mut sources = Vec::new();
     if let Ok(path) = ArtifactPath::parse(path) {
-        if let Some(origin) = catalog.origin() {
+        if let Some(origin) = catalog.origin().filter(|_| !entry.is_elsewhere()) {
             sources.push(Source::artifact(&origin, &path));
             sources.push(Source::kept_blob(&origin, &entry.blob));
         }
-        sources.extend(catalog.settings.now().pull_sources(&path));
+        sources.extend(catalog.settings.now().pull_sources(&path, entry));
     }
     // What they carry, they give by content alone, so that nobody asks round in a circle.
     sources.extend(directory.peers.iter().map(|peer| Source::by_content(&peer.url, &entry.blob)));

@@ -17,7 +17,7 @@ use url::Url;
 
 use crate::catalog::Catalog;
 use crate::directory::Directory;
-use crate::probe::{Verdict, probe};
+use crate::probe::{Target, Verdict, probe};
 use crate::throttle::{Pace, TokenBucket};
 
 /// How many clients may be sent to origins.
@@ -28,6 +28,8 @@ const PROVEN_FOR: Duration = Duration::from_secs(300);
 const ABSENT_FOR: Duration = Duration::from_secs(15);
 /// How long a client waits for a proof.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How many redirects of a release host are followed, as relays do.
+const REDIRECTS_MAX: usize = 3;
 /// The most proofs remembered.
 const PROOFS_MAX: usize = 10_000;
 
@@ -38,8 +40,8 @@ struct Proof {
     until: Timestamp,
 }
 
-/// What is proved: a blob at a path of a catalog's origin.
-type Key = (CatalogId, BlobId, String);
+/// What is proved: a blob at a path of a catalog's origin, to clients of a scheme.
+type Key = (CatalogId, BlobId, String, Scheme);
 
 /// What is known of origins, and how many more clients may go there.
 #[derive(Debug)]
@@ -67,16 +69,12 @@ impl Origins {
         entry: &Entry,
         scheme: Scheme,
     ) -> Option<String> {
-        let origin = catalog.origin()?;
-        if scheme == Scheme::Https && origin.scheme() != "https" {
-            return None;
-        }
         let now = directory.clock.now();
-        let key = (catalog.id(), entry.blob, path.to_owned());
+        let key = (catalog.id(), entry.blob, path.to_owned(), scheme);
         if let Some(proof) = self.proofs().get(&key).filter(|proof| now < proof.until) {
             return proof.url.as_ref().map(Url::to_string);
         }
-        let proved = tokio::time::timeout(PATIENCE, prove(directory, catalog, &origin, path, entry));
+        let proved = tokio::time::timeout(PATIENCE, prove(directory, catalog, path, entry, scheme));
         let url = proved.await.unwrap_or_default();
         let until = now.plus(if url.is_some() { PROVEN_FOR } else { ABSENT_FOR });
         let mut proofs = self.proofs();
@@ -98,24 +96,29 @@ impl Origins {
 async fn prove(
     directory: &Arc<Directory>,
     catalog: &Catalog,
-    origin: &Url,
     path: &str,
     entry: &Entry,
+    scheme: Scheme,
 ) -> Option<Url> {
     let path = ArtifactPath::parse(path).ok()?;
+    // Nobody is sent from https to http.
+    let fits = |url: &Url| scheme != Scheme::Https || url.scheme() == "https";
+    let origin = catalog.origin().filter(|origin| !entry.is_elsewhere() && fits(origin));
     let list = directory.chunk_list(catalog, entry).await;
     let settings = catalog.settings.now();
     // What the catalog names for pulling is there to take the load off the origin.
-    let pulled = settings.pull_sources(&path).map(|source| source.url);
-    let same_scheme = pulled.filter(|url| url.scheme() == origin.scheme());
-    for url in same_scheme.chain([Source::artifact(origin, &path).url]) {
-        let verdict = probe(&directory.client, &url, entry, list.as_deref(), directory.draw()).await;
+    let pulled = settings.pull_sources(&path, entry).map(|source| source.url).filter(fits);
+    for url in pulled.chain(origin.iter().map(|origin| Source::artifact(origin, &path).url)) {
+        // Release hosts lead on to where the bytes are, and clients follow.
+        let redirects = if entry.is_elsewhere() { REDIRECTS_MAX } else { 0 };
+        let target = Target { url: &url, redirects };
+        let verdict = probe(&directory.client, &target, entry, list.as_deref(), directory.draw()).await;
         if verdict == Verdict::Matched {
             return Some(url);
         }
         tracing::debug!(%url, ?verdict, "it does not have what the catalog says");
     }
-    let kept = Source::kept_blob(origin, &entry.blob).url;
+    let kept = Source::kept_blob(&origin?, &entry.blob).url;
     has_length(directory, &kept, entry.size).await.then_some(kept)
 }
 

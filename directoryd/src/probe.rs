@@ -1,7 +1,7 @@
 //! Whether a URL has the bytes that an entry promises, judged by one chunk: what lets a directory send traffic there.
 //!
 //! It looks like an ordinary client: a GET, with a range where the file has more than one chunk, which begins and ends
-//! anywhere around that chunk. No redirect is followed, and nothing is read past what was asked for.
+//! anywhere around that chunk. Nothing is read past what was asked for.
 
 use std::ops::Range;
 
@@ -26,11 +26,20 @@ pub(crate) enum Verdict {
 /// What is asked for around a chunk, at most, before it and after it.
 const AROUND_BYTES_MAX: u32 = 32 << 10;
 
+/// Where to ask.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Target<'a> {
+    /// The artifact's URL.
+    pub(crate) url: &'a Url,
+    /// How many redirects are followed from there: none from a relay, for none may send clients on.
+    pub(crate) redirects: usize,
+}
+
 /// Asks for one chunk of an artifact and what lies around it, and compares the chunk. `list` is needed for more than one
 /// chunk; `draw` chooses which.
 pub(crate) async fn probe(
     client: &Client,
-    url: &Url,
+    target: &Target<'_>,
     entry: &Entry,
     list: Option<&ChunkList>,
     draw: u32,
@@ -41,7 +50,9 @@ pub(crate) async fn probe(
     let range = if chunks < 2 { chunk.clone() } else { around(&chunk, entry.size, draw) };
     let length = range.end - range.start;
     let whole = chunks < 2;
-    let mut ask = Ask::get(url).reply_bytes_max(length.min(CHUNK_BYTES + 2 * u64::from(AROUND_BYTES_MAX)));
+    let mut ask = Ask::get(target.url)
+        .reply_bytes_max(length.min(CHUNK_BYTES + 2 * u64::from(AROUND_BYTES_MAX)))
+        .following(target.redirects);
     if !whole {
         ask = ask.range(range.clone());
     }

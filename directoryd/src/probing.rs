@@ -15,7 +15,7 @@ use url::Url;
 use crate::catalog::Catalog;
 use crate::catalog::view::State;
 use crate::directory::{Directory, Nodes};
-use crate::probe::{Verdict, probe};
+use crate::probe::{self, Verdict, probe};
 use crate::select;
 
 /// Artifacts that are drawn in search of something to probe: enough for a relay that holds one in 256.
@@ -61,7 +61,8 @@ async fn look_patiently(directory: &Arc<Directory>, relay: &PublicKey) -> Findin
             finding = Finding::Failed("no chunk list to compare with is to be had".to_owned());
             continue;
         }
-        let probed = probe(&directory.client, &target.url, &target.entry, list.as_deref(), directory.draw());
+        let asked = probe::Target { url: &target.url, redirects: 0 };
+        let probed = probe(&directory.client, &asked, &target.entry, list.as_deref(), directory.draw());
         return match probed.await {
             Verdict::Matched => Finding::Matched,
             Verdict::Failed(why) => Finding::Failed(format!("a probe of {}: {why}", target.url)),

@@ -9,6 +9,10 @@ use crate::{BLOB_BYTES_MAX, BlobId, EXT_BYTES_MAX, MTIME_MAX, Sha256};
 /// fits a diff fits a node.
 const EXT_DEPTH: usize = 3;
 
+/// The key of an extension map that says that the bytes lie elsewhere, and its only value.
+const ELSEWHERE: u64 = 1;
+const TRUE: &[u8] = b"\xf5";
+
 /// Fields of an entry without an extension map.
 const FIELDS: usize = 4;
 
@@ -68,6 +72,12 @@ impl Entry {
         Ok(())
     }
 
+    /// Whether its bytes are not in the maintainers' tree, but only where they say that it may be pulled from.
+    #[must_use]
+    pub fn is_elsewhere(&self) -> bool {
+        self.ext.as_ref().is_some_and(|ext| ext.value(ELSEWHERE) == Some(TRUE))
+    }
+
     /// The bytes of memory that it takes.
     pub(crate) fn memory_bytes(&self) -> usize {
         size_of::<Self>() + self.ext.as_ref().map_or(0, |ext| ext.as_bytes().len())
@@ -115,6 +125,12 @@ struct ExtBytes {
 }
 
 impl Ext {
+    /// Of an artifact that is not in the maintainers' tree.
+    #[must_use]
+    pub fn elsewhere() -> Self {
+        Self::from_encoded(b"\xa1\x01\xf5").expect("a map of one key")
+    }
+
     /// Takes an encoded map.
     ///
     /// # Errors
@@ -189,6 +205,15 @@ mod tests {
             assert_eq!(Entry::read(&mut reader, fields), Ok(entry(ext)));
             assert!(reader.end().is_ok());
         }
+    }
+
+    #[test]
+    fn what_lies_elsewhere_says_so() {
+        assert!(entry(Some(Ext::elsewhere())).is_elsewhere());
+        for ext in [&b"\xa1\x01\xf4"[..], b"\xa1\x02\xf5", b"\xa1\x01\x01"] {
+            assert!(!entry(Some(Ext::from_encoded(ext).unwrap())).is_elsewhere(), "{ext:?}");
+        }
+        assert!(!entry(None).is_elsewhere());
     }
 
     #[test]

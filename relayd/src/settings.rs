@@ -53,6 +53,8 @@ async fn read_newest(relay: &Relay, catalog: &Arc<Catalog>) -> Option<()> {
         tracing::warn!(catalog = %catalog.name, %fault, "the catalog's settings are not taken");
     }
     catalog.settings.take(entry.blob, read);
+    // What lies elsewhere could not be asked for before.
+    catalog.changed.ring();
     Some(())
 }
 

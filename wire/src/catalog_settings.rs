@@ -5,6 +5,7 @@
 //! hear of it when they publish. A daemon that meets such a file goes on with what it knew before; see
 //! [`SettingsInForce`].
 
+mod elsewhere;
 mod error;
 mod in_force;
 mod path_pattern;
@@ -12,10 +13,11 @@ mod reader;
 
 use std::time::Duration;
 
-use odi_manifest::ArtifactPath;
+use odi_manifest::{ArtifactPath, Entry};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+pub use elsewhere::Elsewhere;
 pub use error::{SettingsError, SettingsFault};
 pub use in_force::SettingsInForce;
 pub use path_pattern::PathPattern;
@@ -33,7 +35,9 @@ pub const INDEX_NAMES_MAX: usize = 4;
 pub const RULES_MAX: usize = 64;
 /// The most URLs of one `[[pull]]` rule.
 pub const PULL_URLS_MAX: usize = 4;
-/// The longest such URL.
+/// The most `[[elsewhere]]` rules.
+pub const ELSEWHERE_MAX: usize = 1024;
+/// The longest URL of either.
 pub const PULL_URL_BYTES_MAX: usize = 512;
 /// The longest wish for replaced states; daemons grant less.
 pub const KEEP_HOURS_MAX: u64 = 10_000;
@@ -51,6 +55,7 @@ pub struct CatalogSettings {
     index_without_slash: Vec<String>,
     media: Vec<MediaRule>,
     pull: Vec<PullRule>,
+    elsewhere: Elsewhere,
     keep: Option<Duration>,
     clients: Vec<ClientInstructions>,
 }
@@ -84,6 +89,7 @@ impl Default for CatalogSettings {
             index_without_slash: Vec::new(),
             media: Vec::new(),
             pull: Vec::new(),
+            elsewhere: Elsewhere::default(),
             keep: None,
             clients: Vec::new(),
         }
@@ -119,11 +125,20 @@ impl CatalogSettings {
         rule.map_or_else(|| MediaType::of_path(path), |rule| rule.media)
     }
 
-    /// Where the artifact at a path may be had besides the origin, by the first rule that speaks of it.
-    pub fn pull_sources(&self, path: &ArtifactPath) -> impl Iterator<Item = Source> {
+    /// Where the artifact at a path may be had besides the origin: by the first rule that speaks of it, and before that, if its
+    /// entry says that it lies elsewhere, by what says where.
+    pub fn pull_sources(&self, path: &ArtifactPath, entry: &Entry) -> impl Iterator<Item = Source> {
+        let elsewhere = entry.is_elsewhere().then(|| self.elsewhere.url(path)).flatten();
         let rule = self.pull.iter().find(|rule| rule.paths.matches(path.as_str()));
         let bases = rule.map(|rule| rule.from.as_slice()).unwrap_or_default();
-        bases.iter().map(move |base| Source::artifact(base, path))
+        let pulled = bases.iter().map(move |base| Source::artifact(base, path));
+        elsewhere.map(Source::origin).into_iter().chain(pulled)
+    }
+
+    /// Where artifacts lie that are not in the maintainers' tree.
+    #[must_use]
+    pub const fn elsewhere(&self) -> &Elsewhere {
+        &self.elsewhere
     }
 
     /// For how long replaced states should stay servable.

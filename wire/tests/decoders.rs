@@ -114,6 +114,12 @@ type = "text/html"
 [[pull]]
 paths = "pool/*"
 from = ["https://cdn.example.org/debian", "http://mirror.example.net/d/"]
+[[elsewhere]]
+folder = "pool"
+from = "https://depot.example.org/v1/"
+[[elsewhere]]
+path = "a.html"
+url = "https://depot.example.org/get?id=7"
 [retention]
 keep_hours = 24
 [[client]]

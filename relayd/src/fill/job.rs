@@ -21,6 +21,8 @@ pub struct Job {
     pub origins: Vec<Url>,
     /// Where else the catalog says that this path may be pulled from.
     pub pulls: Vec<Place>,
+    /// Whether the origins do not have it at all.
+    pub elsewhere: bool,
     /// Its path under that head.
     pub path: ArtifactPath,
     /// What the catalog says about it.
@@ -35,11 +37,12 @@ impl Job {
     pub fn new(catalog: &Arc<Catalog>, head: &RetainedHead, path: ArtifactPath, entry: &Entry) -> Self {
         let origin =
             |text: &String| Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-        let pulls = catalog.settings.now().pull_sources(&path).collect();
+        let pulls = catalog.settings.now().pull_sources(&path, entry).collect();
         Self {
             catalog: Arc::clone(catalog),
             pin: head.pin,
             pulls,
+            elsewhere: entry.is_elsewhere(),
             origins: head.head.origins.iter().filter_map(origin).collect(),
             path,
             wanted: Wanted { blob: entry.blob, size: entry.size, sha256: Some(entry.sha256) },
@@ -49,8 +52,9 @@ impl Job {
 
     /// Where the maintainers themselves have it: where they say it may be pulled from, their tree, what they keep of it.
     pub(super) fn at_origins(&self) -> Vec<Place> {
-        let at_path = self.origins.iter().map(|origin| Place::artifact(origin, &self.path));
-        let kept = self.origins.iter().map(|origin| Place::kept_blob(origin, &self.wanted.blob));
+        let origins = if self.elsewhere { &[][..] } else { &self.origins };
+        let at_path = origins.iter().map(|origin| Place::artifact(origin, &self.path));
+        let kept = origins.iter().map(|origin| Place::kept_blob(origin, &self.wanted.blob));
         self.pulls.iter().cloned().chain(at_path).chain(kept).collect()
     }
 

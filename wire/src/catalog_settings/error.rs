@@ -73,6 +73,14 @@ pub enum SettingsFault {
         "`{0}` is not an http or https URL without user, query and fragment, of at most {PULL_URL_BYTES_MAX} bytes"
     )]
     Url(String),
+    /// The same of one artifact.
+    #[error(
+        "`{0}` is not an http or https URL without user and fragment, of at most {PULL_URL_BYTES_MAX} bytes"
+    )]
+    OwnUrl(String),
+    /// A path that no catalog has.
+    #[error("`{0}` is not a path that a catalog may hold")]
+    Path(String),
     /// A number of hours out of range.
     #[error("must be between 1 and {KEEP_HOURS_MAX} hours")]
     Hours,

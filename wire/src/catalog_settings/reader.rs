@@ -8,10 +8,11 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use url::Url;
 
+use super::elsewhere::ElsewhereRule;
 use super::{
     CLIENT_NAME_BYTES_MAX, CLIENT_TEXT_BYTES_MAX, CLIENTS_MAX, CatalogSettings, ClientInstructions,
-    INDEX_NAMES_MAX, KEEP_HOURS_MAX, MediaRule, PULL_URL_BYTES_MAX, PULL_URLS_MAX, PathPattern, PullRule,
-    RULES_MAX, SETTINGS_BYTES_MAX, SettingsError, SettingsFault,
+    ELSEWHERE_MAX, Elsewhere, INDEX_NAMES_MAX, KEEP_HOURS_MAX, MediaRule, PULL_URL_BYTES_MAX, PULL_URLS_MAX,
+    PathPattern, PullRule, RULES_MAX, SETTINGS_BYTES_MAX, SettingsError, SettingsFault,
 };
 use crate::media_type::MediaType;
 
@@ -28,7 +29,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<CatalogSettings, SettingsError> {
         what: error.message().replace('\n', ", "),
     })?;
     let top = Table { text: bytes, key: String::new(), span: 0..0, values: table.get_ref() };
-    top.only(&["index", "index_without_slash", "media", "pull", "retention", "client"])?;
+    top.only(&["index", "index_without_slash", "media", "pull", "elsewhere", "retention", "client"])?;
     let defaults = CatalogSettings::default();
     Ok(CatalogSettings {
         index: top.texts("index", INDEX_NAMES_MAX, index_name)?.unwrap_or(defaults.index),
@@ -37,6 +38,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<CatalogSettings, SettingsError> {
             .unwrap_or(defaults.index_without_slash),
         media: top.tables("media", RULES_MAX)?.iter().map(media_rule).collect::<Result<_, _>>()?,
         pull: top.tables("pull", RULES_MAX)?.iter().map(pull_rule).collect::<Result<_, _>>()?,
+        elsewhere: Elsewhere::of(
+            top.tables("elsewhere", ELSEWHERE_MAX)?.iter().map(elsewhere_rule).collect::<Result<_, _>>()?,
+        ),
         keep: top.table("retention")?.as_ref().map(keep).transpose()?,
         clients: top.tables("client", CLIENTS_MAX)?.iter().map(client).collect::<Result<_, _>>()?,
     })
@@ -53,6 +57,15 @@ fn pull_rule(table: &Table<'_>) -> Result<PullRule, SettingsError> {
     let paths = table.text("paths", pattern)?;
     let from = table.texts("from", PULL_URLS_MAX, pull_url)?;
     Ok(PullRule { paths, from: from.ok_or_else(|| table.fault("from", SettingsFault::Missing))? })
+}
+
+fn elsewhere_rule(table: &Table<'_>) -> Result<ElsewhereRule, SettingsError> {
+    if table.value("path").is_some() {
+        table.only(&["path", "url"])?;
+        return Ok(ElsewhereRule::Path(table.text("path", path)?, table.text("url", own_url)?));
+    }
+    table.only(&["folder", "from"])?;
+    Ok(ElsewhereRule::Folder(table.text("folder", folder)?, table.text("from", pull_url)?))
 }
 
 fn keep(table: &Table<'_>) -> Result<Duration, SettingsError> {
@@ -89,16 +102,33 @@ fn pattern(text: &str) -> Result<PathPattern, SettingsFault> {
     PathPattern::parse(text).ok_or_else(|| SettingsFault::Pattern(text.to_owned()))
 }
 
+fn path(text: &str) -> Result<String, SettingsFault> {
+    ArtifactPath::parse(text).map(|path| path.to_string()).map_err(|_| SettingsFault::Path(text.to_owned()))
+}
+
+fn folder(text: &str) -> Result<String, SettingsFault> {
+    if text.is_empty() { Ok(String::new()) } else { path(text) }
+}
+
+/// A URL below which paths lie.
 fn pull_url(text: &str) -> Result<Url, SettingsFault> {
-    let url = Url::parse(text).ok().filter(|url| {
+    let url = http_url(text).filter(|url| url.query().is_none());
+    url.ok_or_else(|| SettingsFault::Url(text.to_owned()))
+}
+
+/// A URL at which one artifact lies.
+fn own_url(text: &str) -> Result<Url, SettingsFault> {
+    http_url(text).ok_or_else(|| SettingsFault::OwnUrl(text.to_owned()))
+}
+
+fn http_url(text: &str) -> Option<Url> {
+    Url::parse(text).ok().filter(|url| {
         matches!(url.scheme(), "http" | "https")
             && text.len() <= PULL_URL_BYTES_MAX
             && url.username().is_empty()
             && url.password().is_none()
-            && url.query().is_none()
             && url.fragment().is_none()
-    });
-    url.ok_or_else(|| SettingsFault::Url(text.to_owned()))
+    })
 }
 
 /// A table, and where it stands.

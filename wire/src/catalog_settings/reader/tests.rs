@@ -1,5 +1,6 @@
 //! What a settings file may say, and how each thing that it may not say is named.
 
+use odi_manifest::{BlobId, Entry, Ext, Sha256};
 use proptest::prelude::*;
 
 use super::*;
@@ -19,6 +20,18 @@ type = "application/octet-stream"
 [[pull]]
 paths = "pool/*"
 from = ["https://cdn.example.org/debian", "http://mirror.example.net/d/"]
+
+[[elsewhere]]
+folder = ""
+from = "https://depot.example.net/all"
+
+[[elsewhere]]
+folder = "pool/v 1"
+from = "https://depot.example.net/releases/1.0/"
+
+[[elsewhere]]
+path = "pool/v 1/odd.zip"
+url = "https://depot.example.net/get?id=7"
 
 [retention]
 keep_hours = 24
@@ -40,15 +53,27 @@ fn every_key_means_what_its_page_says() {
     ] {
         assert_eq!(settings.media_type(path).as_str(), media, "{path}");
     }
-    let pulled = |path: &str| -> Vec<String> {
+    let here = Entry { size: 1, blob: BlobId::of(b"a"), sha256: Sha256::of(b"a"), mtime: 7, ext: None };
+    let sources = |path: &str, entry: &Entry| -> Vec<String> {
         let path = ArtifactPath::parse(path).unwrap();
-        settings.pull_sources(&path).map(|source| source.url.to_string()).collect()
+        settings.pull_sources(&path, entry).map(|source| source.url.to_string()).collect()
     };
+    let pulled = |path: &str| sources(path, &here);
     assert_eq!(
         pulled("pool/a b"),
         ["https://cdn.example.org/debian/pool/a%20b", "http://mirror.example.net/d/pool/a%20b"]
     );
     assert!(pulled("dists/x").is_empty());
+    let there = Entry { ext: Some(Ext::elsewhere()), ..here.clone() };
+    for (path, url) in [
+        ("x", "https://depot.example.net/all/x"),
+        ("pool/v 2/a", "https://depot.example.net/all/pool/v%202/a"),
+        ("pool/v 1/b/a c", "https://depot.example.net/releases/1.0/b/a%20c"),
+        ("pool/v 1/odd.zip", "https://depot.example.net/get?id=7"),
+    ] {
+        assert_eq!(sources(path, &there)[0], url, "{path}");
+        assert_eq!(sources(path, &there).len() - 1, pulled(path).len(), "{path}");
+    }
     assert_eq!(settings.keep(), Some(Duration::from_secs(86_400)));
     let there = settings.clients()[0].at("https://everest.example.org/debian/");
     assert_eq!(there.text, "deb https://everest.example.org/debian/ stable main");
@@ -81,6 +106,24 @@ fn what_is_wrong_is_named_with_line_and_key() {
         (
             "[media]\npaths = \"*\"".to_owned(),
             "line 1, key `media`: must be a list of tables, each written [[...]]",
+        ),
+        (
+            "[[elsewhere]]\nfolder = \"a/\"\nfrom = \"https://h/\"".to_owned(),
+            "line 2, key `elsewhere[1].folder`: `a/` is not a path that a catalog may hold",
+        ),
+        (
+            "[[elsewhere]]\npath = \"a\"\nfrom = \"https://h/\"".to_owned(),
+            "line 3, key `elsewhere[1].from`: there is no such key",
+        ),
+        (
+            "[[elsewhere]]\nfolder = \"a\"\nfrom = \"https://h/?q\"".to_owned(),
+            "line 3, key `elsewhere[1].from`: `https://h/?q` is not an http or https URL without user, query and \
+             fragment, of at most 512 bytes",
+        ),
+        (
+            "[[elsewhere]]\npath = \"a\"\nurl = \"ftp://h/a\"".to_owned(),
+            "line 3, key `elsewhere[1].url`: `ftp://h/a` is not an http or https URL without user and fragment, of \
+             at most 512 bytes",
         ),
         (
             "[retention]\nkeep_hours = 0".to_owned(),

@@ -49,6 +49,7 @@ mod trust_change;
 
 pub use description::Description;
 pub use failure::Failure;
+pub use import::{Imported, ListFault};
 pub use init::{InitRequest, init};
 pub use outcome::{HeadOutcome, HeadState, InitOutcome};
 pub use progress::{Progress, Silent};

@@ -236,6 +236,7 @@ fn publish_if(
         description: &Description::default(),
         cache: None,
         steady,
+        imported: None,
         workers: 1,
         progress,
     };

@@ -69,6 +69,7 @@ fn publish_on(disk: &dyn TreeDisk, tree: &Path) -> Result<HeadOutcome, odi_tools
         description: &Description::default(),
         cache: None,
         steady: false,
+        imported: None,
         workers: 1,
         progress: &Silent,
     };

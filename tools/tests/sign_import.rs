@@ -1,4 +1,4 @@
-//! `odi-sign import` through the real binary: folders that jobs fill.
+//! `odi-sign import` through the real binary: folders that jobs fill, and lists of what is published elsewhere.
 #![allow(
     clippy::indexing_slicing,
     clippy::unwrap_used,
@@ -13,6 +13,13 @@ mod maintainer;
 mod skip;
 #[path = "sign_import/watched.rs"]
 mod watched;
+#[path = "support/web.rs"]
+mod web;
+
+#[path = "sign_import/lists.rs"]
+mod lists;
+#[path = "sign_import/network.rs"]
+mod network;
 
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -183,6 +183,7 @@ impl<'a> Catalog<'a> {
             keep_replaced: DAY,
             description: &Description::default(),
             steady: false,
+            imported: None,
             cache: Some(&self.cache),
             workers: self.workers,
             progress: &Silent,

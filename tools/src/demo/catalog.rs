@@ -77,6 +77,7 @@ impl DemoCatalog {
             description: &Description::default(),
             cache: None,
             steady: false,
+            imported: None,
             workers: std::thread::available_parallelism().map_or(1, NonZero::get),
             progress: &Silent,
         };

@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::Path;
 
 use odi_manifest::{ArtifactPath, CatalogId, Entry, Head, Timestamp, TreeError};
+use odi_wire::catalog_settings::{CatalogSettings, SETTINGS_BYTES_MAX, SETTINGS_PATH};
+use odi_wire::fetch::Source;
 use odi_wire::layout::LayoutPath;
 use serde::Serialize;
 use url::Url;
@@ -32,18 +34,26 @@ pub(crate) struct CheckOutcome {
     expires: Timestamp,
     /// Artifacts whose bytes were compared.
     checked: u64,
+    /// Artifacts that are not in the tree, and so were not compared.
+    #[serde(skip_serializing_if = "is_none")]
+    elsewhere: u64,
     /// Paths that do not agree, and how.
     pub(crate) wrong: Vec<String>,
 }
 
 impl fmt::Display for CheckOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, seq, checked, .. } = self;
+        let Self { name, seq, checked, elsewhere, .. } = self;
         write!(
             f,
             "{name} head {seq}: signatures, history and manifest are right; {checked} artifacts compared"
-        )
+        )?;
+        if is_none(elsewhere) { Ok(()) } else { write!(f, ", {elsewhere} lie elsewhere") }
     }
+}
+
+const fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 impl CheckOutcome {
@@ -80,8 +90,9 @@ pub(crate) fn check_tree(
     if with_files {
         let options = SurveyOptions { cache: &ScanCache::default(), now_ns: i64::MAX, workers, progress };
         let survey = survey(&odi, &options)?;
-        let changes = compare(entries(&loaded), &survey.files)?;
+        let changes = compare(entries(&loaded), &survey.files, false)?;
         outcome.checked = survey.files.len() as u64;
+        outcome.elsewhere = changes.kept.len() as u64;
         outcome.wrong = changes.describe();
     }
     Ok(outcome)
@@ -115,26 +126,36 @@ pub(crate) fn check_origin(
     let loaded = manifest_nodes::load(&odi, &published.trust, head, &[])?;
     let mut outcome = outcome_of(&published, head);
     if with_files {
+        let settings = settings(&remote, url)?;
         for entry in entries(&loaded) {
             let (path, entry) = entry?;
             outcome.checked += 1;
-            outcome.wrong.extend(check_artifact(&remote, url, &path, &entry)?);
+            let at = if entry.is_elsewhere() {
+                settings.elsewhere().url(&path)
+            } else {
+                Some(Source::artifact(url, &path).url)
+            };
+            outcome.wrong.extend(check_artifact(&remote, at, &path, &entry)?);
         }
     }
     Ok(outcome)
 }
 
+/// The settings that an origin serves. Whether they are those that were signed, the comparison of artifacts shows.
+fn settings(remote: &Remote, origin: &Url) -> Result<CatalogSettings, Failure> {
+    let path = ArtifactPath::parse(SETTINGS_PATH).expect("a plain name");
+    let bytes = remote.get(&Source::artifact(origin, &path).url, SETTINGS_BYTES_MAX)?;
+    Ok(bytes.and_then(|bytes| CatalogSettings::read(&bytes).ok()).unwrap_or_default())
+}
+
 fn check_artifact(
     remote: &Remote,
-    origin: &Url,
+    url: Option<Url>,
     path: &ArtifactPath,
     entry: &Entry,
 ) -> Result<Option<String>, Failure> {
-    let mut url = origin.clone();
-    if let Ok(mut segments) = url.path_segments_mut() {
-        segments.pop_if_empty().extend(path.as_str().split('/'));
-    }
     let wrong = |why: &str| Ok(Some(format!("{path}: {why}")));
+    let Some(url) = url else { return wrong("signed, and nothing says where it lies") };
     match remote.hash(&url, entry.size)? {
         Download::Missing => wrong("signed, and not served"),
         Download::Whole(hashed) if hashed.blob == entry.blob && hashed.sha256 == entry.sha256 => Ok(None),
@@ -149,6 +170,7 @@ fn outcome_of(published: &Published, head: &Head) -> CheckOutcome {
         seq: head.seq,
         expires: head.expires.min(published.trust.root().expires),
         checked: 0,
+        elsewhere: 0,
         wrong: Vec::new(),
     }
 }

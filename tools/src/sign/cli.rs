@@ -40,7 +40,7 @@ pub enum Command {
     Init(Init),
     /// Hash what changed, sign the next head and write it under TREE/.odi/.
     Publish(Publish),
-    /// Publish what a job fills in, once it is done: once, or whenever it changes.
+    /// Publish what a job fills in, once it is done, or what lists of URLs and checksums name.
     Import(Box<Import>),
     /// Add a signature to a head that waits for its threshold.
     Sign(Sign),
@@ -184,14 +184,26 @@ pub struct Import {
     #[command(flatten)]
     pub publish: Publish,
     /// Go on: publish whenever the tree has changed and is quiet, until SIGTERM.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "list")]
     pub watch: bool,
     /// A tree counts as quiet when nothing in it has changed for this long.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = lifetime)]
     pub settle: Duration,
     /// Publish only after this file was touched, which the job does last. Relative to the tree.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "list")]
     pub marker: Option<PathBuf>,
+    /// Publish what this list names and leave it where it is: lines `SHA256 URL [PATH]`, or those of sha256sum.
+    #[arg(long, value_name = "FILE")]
+    pub list: Vec<PathBuf>,
+    /// The URL below which the names of lists lie that are no URLs.
+    #[arg(long, value_name = "URL", requires = "list")]
+    pub base: Option<Url>,
+    /// Put what the lists name under this folder of the catalog.
+    #[arg(long, value_name = "FOLDER", requires = "list")]
+    pub into: Option<String>,
+    /// These lists name everything: what earlier ones named and these do not is removed.
+    #[arg(long, requires = "list")]
+    pub complete: bool,
     /// Hand each new head to this directory.
     #[arg(long, value_name = "URL")]
     pub push: Vec<Url>,

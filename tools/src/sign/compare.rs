@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use odi_manifest::{ArtifactPath, BlobId, Entry, MTIME_MAX, Op};
+use odi_manifest::{ArtifactPath, BlobId, Entry, Ext, MTIME_MAX, Op};
 
 use super::failure::Failure;
 use super::survey::Surveyed;
@@ -20,6 +20,8 @@ pub(crate) struct Changes {
     pub(crate) put: Vec<Put>,
     /// Blobs that a path held before and holds no more; other paths may still hold them.
     pub(crate) dropped: Vec<Dropped>,
+    /// What lies elsewhere and stays as it is, though neither the tree nor a list names it.
+    pub(crate) kept: Vec<Surveyed>,
     /// How many paths are new.
     pub(crate) added: u64,
     /// How many paths hold other bytes.
@@ -46,10 +48,12 @@ pub(crate) struct Dropped {
     pub(crate) blob: BlobId,
 }
 
-/// Merges the former manifest's entries with the tree's files.
+/// Merges the former manifest's entries with the tree's files. If these are `complete`, what lies elsewhere and is not
+/// among them is gone too.
 pub(crate) fn compare(
     former: impl Iterator<Item = Result<(ArtifactPath, Entry), Failure>>,
     files: &[Surveyed],
+    complete: bool,
 ) -> Result<Changes, Failure> {
     let mut changes = Changes::default();
     let mut files = files.iter().enumerate().peekable();
@@ -59,8 +63,11 @@ pub(crate) fn compare(
             changes.add(index, file);
         }
         match files.next_if(|(_, file)| file.path == path) {
-            Some((_, file)) if file.blob == former.blob => {}
+            Some((_, file)) if file.blob == former.blob && file.elsewhere == former.is_elsewhere() => {}
             Some((index, file)) => changes.replace(index, file, &former),
+            None if former.is_elsewhere() && !complete => {
+                changes.kept.push(Surveyed::elsewhere(path, &former));
+            }
             None => changes.remove(path, former.blob),
         }
     }
@@ -81,7 +88,10 @@ impl Changes {
         self.changed += 1;
         self.put.push(Put { file: index, replaces: true });
         self.dropped.push(Dropped { path: file.path.clone(), blob: former.blob });
-        self.ops.push(Op::Put(file.path.clone(), entry(file, former.mtime.saturating_add(1))));
+        let next = entry(file, former.mtime.saturating_add(1));
+        // The same bytes that came into the tree, or left it, are as old as they were.
+        let mtime = if next.blob == former.blob { former.mtime } else { next.mtime };
+        self.ops.push(Op::Put(file.path.clone(), Entry { mtime, ..next }));
     }
 
     fn remove(&mut self, path: ArtifactPath, blob: BlobId) {
@@ -119,5 +129,6 @@ pub(crate) fn without_present(mut blobs: BTreeSet<BlobId>, files: &[Surveyed]) -
 
 fn entry(file: &Surveyed, earliest: u64) -> Entry {
     let mtime = file.stamp.mtime_seconds().max(earliest).min(MTIME_MAX);
-    Entry { size: file.stamp.size, blob: file.blob, sha256: file.sha256, mtime, ext: None }
+    let ext = file.elsewhere.then(Ext::elsewhere);
+    Entry { size: file.stamp.size, blob: file.blob, sha256: file.sha256, mtime, ext }
 }

@@ -7,9 +7,10 @@ use std::path::PathBuf;
 
 use odi_manifest::{
     ApplyError, CatalogId, DiffError, HeadId, HeadRefusal, NodesError, PublicKey, RecordError,
-    RevocationError, RoleName, RootRefusal, SignError, Timestamp, TreeError, VerifyError,
+    RevocationError, RoleName, RootRefusal, Sha256, SignError, Timestamp, TreeError, VerifyError,
 };
 
+use super::import::ListFault;
 use super::key_file::KeyFileError;
 use super::lock::LockError;
 use super::odi_folder::ReadError;
@@ -34,6 +35,28 @@ pub enum Failure {
     /// Files that cannot be published.
     #[error(transparent)]
     Tree(#[from] Problems),
+
+    /// A list that cannot be read.
+    #[error("{}, line {line}", file.display())]
+    List {
+        /// The list.
+        file: PathBuf,
+        /// Where, from 1.
+        line: usize,
+        /// What is wrong there.
+        #[source]
+        fault: ListFault,
+    },
+    /// A URL does not have what its list says.
+    #[error("{url} does not have the bytes of its list: expected SHA-256 {expected}, found {found}")]
+    NotAsListed {
+        /// Where.
+        url: Box<url::Url>,
+        /// What the list says.
+        expected: Sha256,
+        /// What came.
+        found: Sha256,
+    },
 
     /// A key that cannot sign.
     #[error(transparent)]
@@ -362,7 +385,7 @@ impl Failure {
             | Self::NotAnOrigin { .. }
             | Self::NotListed { .. }
             | Self::Invalid(_) => 2,
-            Self::Tree(_) => 3,
+            Self::Tree(_) | Self::List { .. } => 3,
             Self::Signer(_)
             | Self::KeyFile(_)
             | Self::KeyArgument { .. }
@@ -371,6 +394,7 @@ impl Failure {
             | Self::NotAWitness { .. }
             | Self::RootExpired { .. } => 4,
             Self::Differs { .. }
+            | Self::NotAsListed { .. }
             | Self::OtherCatalog { .. }
             | Self::NoSuchHead { .. }
             | Self::Revocations { .. }

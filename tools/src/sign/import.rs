@@ -1,15 +1,21 @@
 //! `odi-sign import`: publishing what somebody else puts there (docs/import.md).
 //!
-//! A folder that a job fills is published once it is quiet: once, or again and again ([`watch`]). What can be known to be unfinished is
+//! Two ways. *Lists* name artifacts that stay where they are, with checksums ([`elsewhere`]).
+//! A *folder* that a job fills is published once it is quiet: once, or again and again ([`watch`]). What can be known to be unfinished is
 //! never published: temporaries of rsync, a tree that changed since the last look or while it was read, a job that has not
 //! touched its marker. The decision is pure ([`course`]); looks, signals and words are around it.
 
 mod course;
+mod elsewhere;
+mod known;
+mod list;
 mod look;
 mod marker;
+mod rules;
 mod watch;
 
 use std::fmt;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -21,6 +27,9 @@ use super::outcome::HeadOutcome;
 use look::Look;
 use marker::Marker;
 
+pub use elsewhere::Imported;
+pub(super) use elsewhere::{Lists, prepare};
+pub use list::ListFault;
 pub(super) use watch::watch;
 
 /// A folder that is filled, and when it counts as done.
@@ -38,6 +47,12 @@ pub(super) struct Filled<'a> {
 
 /// Publishes the tree as it is now.
 pub(super) type Publish<'a> = dyn Fn() -> Result<HeadOutcome, Failure> + 'a;
+
+/// On standard error, beside the outcomes on standard output.
+fn say(words: &str) {
+    // Nobody is left to tell if even this cannot be written.
+    let _unheard = writeln!(io::stderr(), "odi-sign: {words}");
+}
 
 /// What came of importing once.
 #[derive(Debug, Serialize)]

@@ -16,6 +16,7 @@ use url::Url;
 use super::compare::compare;
 use super::description::Description;
 use super::failure::Failure;
+use super::import::Imported;
 use super::lock::TreeLock;
 use super::next_head::{Sealed, check_signers, draft, seal};
 use super::next_manifest::NextManifest;
@@ -27,7 +28,7 @@ use super::progress::Progress;
 use super::published::Published;
 use super::retention;
 use super::revise::revocations;
-use super::scan_cache::{ScanCache, cache_file};
+use super::scan_cache::{SCANS, ScanCache, cache_file};
 use super::settings_check;
 use super::signers::BoxedSigner;
 use super::stage::stage;
@@ -62,6 +63,8 @@ pub struct PublishRequest<'a> {
     pub cache: Option<&'a Path>,
     /// Publish only what stood still: list the tree once more when it is hashed.
     pub steady: bool,
+    /// What lies elsewhere; nothing changes about that if there is none.
+    pub imported: Option<&'a Imported>,
     /// How many threads list and hash.
     pub workers: usize,
     /// Told how far it is.
@@ -85,11 +88,12 @@ pub fn publish(disk: &dyn TreeDisk, request: &PublishRequest<'_>) -> Result<Head
 
     let mut survey = survey_tree(&odi, &lock, request)?;
     let stood_still = if request.steady { survey.stood_still(&odi, request.workers) } else { Ok(()) };
-    let result = stood_still
+    let joined = stood_still.and_then(|()| survey.join(request.imported.map_or(&[], |it| &it.artifacts)));
+    let result = joined
         .map_err(Failure::from)
         .and_then(|()| publish_survey(disk, &odi, &mut published, &mut survey, request));
     let cache = request.cache.filter(|_| survey.read_files > 0);
-    if let Some(cache) = cache.and_then(|folder| cache_file(folder, request.tree).ok()) {
+    if let Some(cache) = cache.and_then(|folder| cache_file(folder, SCANS, request.tree).ok()) {
         // The cache only saves reading; a full cache disk must not fail a publish.
         let _unsaved = survey.remember(&cache);
     }
@@ -103,7 +107,7 @@ pub fn publish(disk: &dyn TreeDisk, request: &PublishRequest<'_>) -> Result<Head
 
 fn survey_tree(odi: &OdiFolder, lock: &TreeLock, request: &PublishRequest<'_>) -> Result<Survey, Failure> {
     let cache = request.cache.filter(|_| !request.rehash);
-    let cache = cache.and_then(|folder| cache_file(folder, request.tree).ok());
+    let cache = cache.and_then(|folder| cache_file(folder, SCANS, request.tree).ok());
     let cache = cache.map_or_else(ScanCache::default, |file| ScanCache::read(&file));
     let now_ns = lock.file_system_now().map_err(|source| DiskError {
         verb: "touch",
@@ -126,7 +130,9 @@ fn publish_survey(
 ) -> Result<HeadOutcome, Failure> {
     let mut manifest = NextManifest::begin(odi, published)?;
     let former = manifest.entries();
-    let mut changes = compare(former, &survey.files)?;
+    let complete = request.imported.is_some_and(|imported| imported.complete);
+    let mut changes = compare(former, &survey.files, complete)?;
+    survey.files.append(&mut changes.kept);
     let withdrawn = withdrawn(&revocations(odi, published)?, &changes.ops);
     manifest.change(std::mem::take(&mut changes.ops))?;
     let head = draft_head(odi, published, &manifest, request)?;

@@ -3,9 +3,11 @@
 //! Private addresses are allowed: every URL here was given by the maintainer, on the command line or in a head that
 //! a maintainer signed.
 
-use odi_manifest::{BlobHasher, CatalogId, HashedBlob, Head, Unverified};
+use odi_manifest::{BLOB_BYTES_MAX, BlobHasher, CatalogId, HashedBlob, Head, Unverified};
 use odi_wire::client::{Ask, Client, ClientError, ClientPolicy};
 use odi_wire::http::StatusCode;
+use odi_wire::http::header::LAST_MODIFIED;
+use odi_wire::http_date;
 use odi_wire::layout::{LayoutPath, ORIGIN_FOLDER, api_base};
 use tokio::runtime::{Builder, Runtime};
 use url::Url;
@@ -118,6 +120,27 @@ impl Remote {
             Ok(Err(status)) => Err(status_error(url, status, &[])),
             Err(ClientError::TooLarge { .. }) => Ok(Download::TooLong),
             Err(error) => Err(RemoteError::Client(Box::new(error))),
+        }
+    }
+
+    /// Downloads an artifact of any size, and hashes it; also says when its server says that it was changed.
+    pub(crate) fn download(&self, url: &Url) -> Result<(HashedBlob, Option<u64>), RemoteError> {
+        let ask = Ask::get(url).reply_bytes_max(BLOB_BYTES_MAX).following(REDIRECTS_MAX);
+        let downloaded = self.runtime.block_on(async {
+            let mut reply = self.client.send(ask).await?;
+            let modified =
+                reply.headers.get(LAST_MODIFIED).and_then(|at| http_date::parse(at.to_str().ok()?));
+            let status = reply.status;
+            let mut hasher = BlobHasher::new();
+            while let Some(bytes) = reply.body.chunk().await? {
+                hasher.update(&bytes);
+            }
+            Ok((status, hasher.finalize(), modified))
+        });
+        let failed = |error: ClientError| RemoteError::Client(Box::new(error));
+        match downloaded.map_err(failed)? {
+            (StatusCode::OK, hashed, modified) => Ok((hashed, modified)),
+            (status, ..) => Err(status_error(url, status, &[])),
         }
     }
 

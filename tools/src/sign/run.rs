@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use super::check::{CheckOutcome, check_origin, check_tree};
 use super::cli::{Cli, Command, Import, Keygen, Publish, Trust, Verify};
 use super::failure::Failure;
-use super::import::{self, Filled};
+use super::import::{self, Filled, Imported, Lists};
 use super::init::init;
 use super::inspect::{diff, log, ls, status};
 use super::key_file::{self, KeyFileError};
@@ -31,6 +31,7 @@ use super::pull::pull;
 use super::push::push;
 use super::requests;
 use super::revise::{self, Revision, Withdrawal};
+use super::scan_cache::cache_file;
 use super::sign_waiting::sign_waiting;
 use super::signers::{self, BoxedSigner};
 use super::tree_disk::RealTreeDisk;
@@ -68,7 +69,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         }
         Command::Publish(args) => {
             let signers = signers::open("--key", &args.key, &mut passphrases)?;
-            show.outcome(&publish_tree(&args, &signers, false)?)
+            show.outcome(&publish_tree(&args, &signers, Source::Tree)?)
         }
         Command::Import(args) => {
             let signers = signers::open("--key", &args.publish.key, &mut passphrases)?;
@@ -184,9 +185,10 @@ fn import_tree(args: &Import, signers: &[BoxedSigner], show: &Show) -> Result<()
     let tree = args.publish.tree.as_path();
     // What will never work is said before anything is waited for.
     check_signers(&Published::load(&OdiFolder::of(tree))?, &[RoleName::Release], signers)?;
+    let imported = listed(args)?;
     let filled = Filled { tree, settle: args.settle, marker: args.marker.as_deref(), workers: workers() };
     let publish = || {
-        let mut outcome = publish_tree(&args.publish, signers, true)?;
+        let mut outcome = publish_tree(&args.publish, signers, Source::Import(imported.as_ref()))?;
         for url in args.push.iter().filter(|_| outcome.state == HeadState::Published) {
             match push(tree, std::slice::from_ref(url)) {
                 Ok(pushed) => outcome.done.push(pushed.to_string()),
@@ -196,13 +198,42 @@ fn import_tree(args: &Import, signers: &[BoxedSigner], show: &Show) -> Result<()
         }
         Ok(outcome)
     };
+    if imported.is_some() {
+        return show.outcome(&publish()?);
+    }
     if args.watch {
         return import::watch(&filled, &publish, &|outcome| show.outcome(outcome));
     }
     show.outcome(&import::once(&filled, &publish)?)
 }
 
-fn publish_tree(args: &Publish, signers: &[BoxedSigner], steady: bool) -> Result<HeadOutcome, Failure> {
+/// Downloads what is new on lists, if there are any.
+fn listed(args: &Import) -> Result<Option<Imported>, Failure> {
+    if args.list.is_empty() {
+        return Ok(None);
+    }
+    let tree = args.publish.tree.as_path();
+    import::prepare(&Lists {
+        tree,
+        files: &args.list,
+        base: args.base.as_ref(),
+        into: args.into.as_deref(),
+        complete: args.complete,
+        known: cache_folder().and_then(|folder| cache_file(&folder, "import", tree).ok()),
+        now: SystemClock.now(),
+    })
+    .map(Some)
+}
+
+/// Who put there what is published.
+enum Source<'a> {
+    /// Its maintainer, who is done.
+    Tree,
+    /// Others, and what lists say lies elsewhere.
+    Import(Option<&'a Imported>),
+}
+
+fn publish_tree(args: &Publish, signers: &[BoxedSigner], source: Source<'_>) -> Result<HeadOutcome, Failure> {
     let cache = cache_folder();
     let request = PublishRequest {
         tree: &args.tree,
@@ -217,7 +248,11 @@ fn publish_tree(args: &Publish, signers: &[BoxedSigner], steady: bool) -> Result
         keep_replaced: args.keep_replaced,
         description: &requests::description(&args.description),
         cache: cache.as_deref(),
-        steady,
+        steady: matches!(source, Source::Import(_)),
+        imported: match source {
+            Source::Tree => None,
+            Source::Import(imported) => imported,
+        },
         workers: workers(),
         progress: &Bar::default(),
     };

@@ -18,6 +18,8 @@ use odi_manifest::{BlobId, Sha256};
 use super::scan::Stamp;
 use super::tree_disk::{DiskError, RealTreeDisk, replace};
 
+/// The kind of these files in the cache folder.
+pub(super) const SCANS: &str = "scan";
 const MAGIC: &[u8; 16] = b"odi scan cache 1";
 const CHECKSUM_BYTES: usize = 32;
 /// Enough for 50 million entries with long paths; a longer file is not one of ours.
@@ -139,15 +141,15 @@ impl ScanCacheWriter {
     }
 }
 
-/// The cache file of the tree with this path, within a cache folder.
+/// The file of the tree with this path among those of its kind, within a cache folder.
 ///
 /// # Errors
 /// When the tree's real path cannot be found out.
-pub(super) fn cache_file(cache_folder: &Path, tree: &Path) -> io::Result<PathBuf> {
+pub(super) fn cache_file(cache_folder: &Path, kind: &str, tree: &Path) -> io::Result<PathBuf> {
     let real = fs::canonicalize(tree)?;
     let hash = blake3::hash(real.as_os_str().as_bytes());
     let (name, _) = hash.as_bytes().split_at(16);
-    Ok(cache_folder.join("scan").join(HEXLOWER.encode(name)))
+    Ok(cache_folder.join(kind).join(HEXLOWER.encode(name)))
 }
 
 #[cfg(test)]

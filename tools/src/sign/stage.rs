@@ -76,7 +76,7 @@ fn keep_new(
     let mut seen = BTreeSet::new();
     let mut problems = Vec::new();
     for put in &changes.put {
-        let Some(file) = survey.files.get_mut(put.file) else { continue };
+        let Some(file) = survey.files.get_mut(put.file).filter(|file| !file.elsewhere) else { continue };
         let kept = odi.blob(&file.blob);
         let folder = kept.parent().unwrap_or(&kept).to_path_buf();
         if folders.insert(folder.clone()) {

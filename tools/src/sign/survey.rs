@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 
-use odi_manifest::{ArtifactPath, BlobId, CHUNK_BYTES, ChunkList, Sha256, chunk_count};
+use odi_manifest::{ArtifactPath, BlobId, CHUNK_BYTES, ChunkList, Entry, Sha256, chunk_count};
 
 use super::hashing::{Hashed, hash_files};
 use super::odi_folder::OdiFolder;
@@ -22,8 +22,19 @@ pub(crate) struct Surveyed {
     pub(crate) sha256: Sha256,
     /// Of a blob over 256 KiB that was read in this run; otherwise the list lies under `.odi/chunks/` already.
     pub(crate) chunks: Option<ChunkList>,
+    /// Whether it is not in the tree at all.
+    pub(crate) elsewhere: bool,
     /// Whether the stamp vouches for the hashes next time.
     settled: bool,
+}
+
+impl Surveyed {
+    /// An artifact that is not in the tree.
+    pub(crate) fn elsewhere(path: ArtifactPath, entry: &Entry) -> Self {
+        let (size, blob, sha256) = (entry.size, entry.blob, entry.sha256);
+        let stamp = Stamp::made_up(size, entry.mtime);
+        Self { path, stamp, blob, sha256, chunks: None, elsewhere: true, settled: false }
+    }
 }
 
 /// Everything that a publish needs to know of the tree.
@@ -75,16 +86,16 @@ fn recall(odi: &OdiFolder, found: &[Found], cache: &ScanCache) -> Vec<Option<Kno
         let path = file.path.as_str();
         while records.next_if(|(cached, _)| *cached < path).is_some() {}
         let (_, known) = records.next_if(|(cached, _)| *cached == path)?;
-        (known.stamp == file.stamp && has_chunks(odi, &known)).then_some(known)
+        let vouches = known.stamp == file.stamp && has_chunks(odi, &known.blob, known.stamp.size);
+        vouches.then_some(known)
     });
     recalled.collect()
 }
 
 /// A chunk list is written once; a blob whose list is missing is read again.
-fn has_chunks(odi: &OdiFolder, known: &Known) -> bool {
-    let size = known.stamp.size;
+pub(crate) fn has_chunks(odi: &OdiFolder, blob: &BlobId, size: u64) -> bool {
     size <= CHUNK_BYTES
-        || fs::metadata(odi.chunks(&known.blob))
+        || fs::metadata(odi.chunks(blob))
             .is_ok_and(|metadata| metadata.len() == u64::from(chunk_count(size)) * 32)
 }
 
@@ -99,9 +110,15 @@ fn join(
     let mut files = Vec::with_capacity(found.len());
     for (file, known) in found.into_iter().zip(known) {
         let surveyed = match known {
-            Some(Known { stamp, blob, sha256 }) => {
-                Surveyed { path: file.path, stamp, blob, sha256, chunks: None, settled: true }
-            }
+            Some(Known { stamp, blob, sha256 }) => Surveyed {
+                path: file.path,
+                stamp,
+                blob,
+                sha256,
+                chunks: None,
+                elsewhere: false,
+                settled: true,
+            },
             None => match hashed.next().expect("every file that the cache did not know was hashed") {
                 Ok(Hashed { stamp, blob }) => Surveyed {
                     path: file.path,
@@ -109,6 +126,7 @@ fn join(
                     blob: blob.blob,
                     sha256: blob.sha256,
                     chunks: blob.chunks,
+                    elsewhere: false,
                     settled: stamp.settled(now_ns),
                 },
                 Err(problem) => {
@@ -123,6 +141,17 @@ fn join(
 }
 
 impl Survey {
+    /// Takes in artifacts that are not in the tree. One that is has two meanings, and is refused.
+    pub(crate) fn join(&mut self, artifacts: &[(ArtifactPath, Entry)]) -> Result<(), Problems> {
+        let here = |path| self.files.binary_search_by(|file| file.path.cmp(path)).is_ok();
+        let twice = artifacts.iter().filter(|(path, _)| here(path));
+        let problem = |path: &ArtifactPath| Problem::new(OsStr::new(path.as_str()), Why::AlsoInTree);
+        Problems::none(twice.map(|(path, _)| problem(path)).collect())?;
+        self.files.extend(artifacts.iter().map(|(path, entry)| Surveyed::elsewhere(path.clone(), entry)));
+        self.files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        Ok(())
+    }
+
     /// Whether a second list of the tree is the same: a job that began while files were read shows.
     pub(crate) fn stood_still(&self, odi: &OdiFolder, workers: usize) -> Result<(), Problems> {
         let mut now = walk(odi.tree(), workers)?.into_iter().peekable();

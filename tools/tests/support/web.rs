@@ -26,7 +26,8 @@ fn answer(folder: &Path, mut stream: &TcpStream) -> std::io::Result<()> {
     let request = lines.next().unwrap_or_else(|| Ok(String::new()))?;
     while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
     let path = request.split(' ').nth(1).unwrap_or("/").trim_start_matches('/');
-    let (status, body) = match fs::read(folder.join(path)) {
+    let path = odi_wire::route::decode(path).unwrap_or_default();
+    let (status, body) = match fs::read(folder.join(&*path)) {
         Ok(body) => ("200 OK", body),
         Err(_) => ("404 Not Found", Vec::new()),
     };

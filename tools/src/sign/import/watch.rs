@@ -2,7 +2,6 @@
 //!
 //! Everything runs on one thread, so a signal that comes while a head is being published is heard when it is done.
 
-use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use odi_wire::chain;
@@ -14,7 +13,7 @@ use super::super::outcome::{HeadOutcome, HeadState};
 use super::course::{Course, Verdict};
 use super::look::Look;
 use super::marker::Marker;
-use super::{Filled, Publish};
+use super::{Filled, Publish, say};
 
 /// Between two looks, whatever the settle time.
 const PAUSE_MIN: Duration = Duration::from_millis(500);
@@ -135,10 +134,4 @@ fn words(verdict: &Verdict) -> Option<String> {
         Verdict::Untouched => Some("waits: the marker was not touched since the last import".to_owned()),
         Verdict::AsPublished | Verdict::Failed | Verdict::Ready => None,
     }
-}
-
-/// On standard error, beside the outcomes on standard output.
-fn say(words: &str) {
-    // Nobody is left to tell if even this cannot be written.
-    let _unheard = writeln!(io::stderr(), "odi-sign: {words}");
 }

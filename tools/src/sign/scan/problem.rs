@@ -23,6 +23,8 @@ pub struct Problem {
 /// What can be wrong with a file.
 #[derive(Debug)]
 pub enum Why {
+    /// A list says that it lies elsewhere, and it is a file of the tree too.
+    AlsoInTree,
     /// It came while the tree was being read.
     Appeared,
     /// It changed between the start and the end of its hashing.
@@ -78,6 +80,7 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.path)?;
         match &self.why {
+            Why::AlsoInTree => f.write_str("lies in the tree, and a list says that it lies elsewhere"),
             Why::Appeared => f.write_str("appeared while the tree was being read"),
             Why::Changed => f.write_str("changed while it was being hashed"),
             Why::Cycle { target } => write!(f, "this link leads back to a folder above it ({target})"),
@@ -99,6 +102,11 @@ impl fmt::Display for Problem {
 pub struct Problems(Vec<Problem>);
 
 impl Problems {
+    /// The only one.
+    pub(crate) fn of(problem: Problem) -> Self {
+        Self(vec![problem])
+    }
+
     /// `Err` with all of them, sorted by path, if there are any.
     pub(crate) fn none(mut found: Vec<Problem>) -> Result<(), Self> {
         if found.is_empty() {

@@ -37,6 +37,13 @@ impl Stamp {
         }
     }
 
+    /// Of an artifact that is no file here.
+    #[must_use]
+    pub(crate) fn made_up(size: u64, mtime: u64) -> Self {
+        let mtime_ns = i64::try_from(mtime).unwrap_or(i64::MAX).saturating_mul(1_000_000_000);
+        Self { size, mtime_ns, ctime_ns: 0, inode: 0 }
+    }
+
     /// The modification time in whole seconds, never before 1970.
     #[must_use]
     pub(crate) fn mtime_seconds(&self) -> u64 {

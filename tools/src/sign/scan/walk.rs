@@ -35,7 +35,7 @@ pub(crate) struct Found {
 pub(crate) fn walk(tree: &Path, workers: usize) -> Result<Vec<Found>, Problems> {
     let top = match top_folder(tree) {
         Ok(top) => top,
-        Err(error) => return Err(only(Problem::reading(tree.as_os_str(), error))),
+        Err(error) => return Err(Problems::of(Problem::reading(tree.as_os_str(), error))),
     };
     let walk = Walk { real_tree: top.0, tree: tree.to_path_buf(), queue: Queue::starting_with(top.1) };
     let mut files = Vec::new();
@@ -51,10 +51,6 @@ pub(crate) fn walk(tree: &Path, workers: usize) -> Result<Vec<Found>, Problems> 
     Problems::none(problems)?;
     files.sort_unstable_by(|a: &Found, b: &Found| a.path.cmp(&b.path));
     Ok(files)
-}
-
-fn only(problem: Problem) -> Problems {
-    Problems::none(vec![problem]).expect_err("one problem is a problem")
 }
 
 fn top_folder(tree: &Path) -> io::Result<(PathBuf, Folder)> {

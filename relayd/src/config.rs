@@ -14,7 +14,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use odi_manifest::{CatalogId, PublicKey};
 use odi_wire::config;
-use odi_wire::message::PublicUrl;
+use odi_wire::message::{PublicUrl, RelayPlace};
 
 pub use odi_wire::config::{ConfigError, Fault, MonthlyTransfer, PrivateAddresses, Rate, Size, TlsConfig};
 
@@ -41,6 +41,8 @@ pub struct Config {
     pub proxies: Vec<IpNet>,
     /// Where clients reach this relay: scheme and authority, no path. At least one.
     pub public_urls: Vec<PublicUrl>,
+    /// Where it stands and whom it is there for, as far as the operator says.
+    pub place: Option<RelayPlace>,
     /// The most that the store may take on disk.
     pub disk: Size,
     /// The most memory that verified chunks may take which are asked for again and again.
@@ -103,6 +105,7 @@ impl Config {
             ("admin", self.admin != other.admin),
             ("proxies", self.proxies != other.proxies),
             ("public_urls", self.public_urls != other.public_urls),
+            ("[place]", self.place != other.place),
             ("disk", self.disk != other.disk),
             ("ram_cache", self.ram_cache != other.ram_cache),
             ("[tls]", self.tls != other.tls),

@@ -247,6 +247,7 @@ impl Member {
                 tags: self.directory.wanted.tags.clone(),
                 disk: relay.config.disk.0,
                 rate: relay.config.terms.schedule.otherwise.map_or(0, |rate| rate.0),
+                place: relay.config.place.clone(),
             }
         };
         let reply = self.api().register(self.signed(registration)?).await?;

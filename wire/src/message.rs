@@ -16,6 +16,7 @@ mod inventory;
 mod leave;
 mod notify;
 mod passed;
+mod place;
 mod psk;
 mod public_url;
 mod push;
@@ -49,6 +50,7 @@ pub use passed::{
     PASSED_BYTES_MAX, PASSED_MAX, WANTED_BYTES_MAX, Wanted, decode_wanted, encode_passed, encode_wanted,
     split_passed,
 };
+pub use place::{Country, CountryError, OPERATOR_BYTES_MAX, PREFIXES_MAX, Prefix, PrefixError, RelayPlace};
 pub use psk::{DerivedKey, PreSharedKey};
 pub use public_url::{PUBLIC_URL_BYTES_MAX, PublicUrl, PublicUrlError};
 pub use push::{PUSH_BYTES_MAX, PUSH_ROOTS_MAX, Push};

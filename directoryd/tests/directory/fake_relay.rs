@@ -12,7 +12,7 @@ use odi_wire::http::{HeaderValue, Method, StatusCode};
 use odi_wire::media_type::MediaType;
 use odi_wire::message::{
     CBOR, CatalogInventory, CatalogPattern, CatalogSummary, Challenge, IdRanges, Inventory, LeaseReply,
-    PreSharedKey, PublicUrl, RelayReg, RelayState, state,
+    PreSharedKey, PublicUrl, RelayPlace, RelayReg, RelayState, state,
 };
 use odi_wire::refusal::Refusal;
 use odi_wire::selftest::SELFTEST_NAME;
@@ -55,6 +55,8 @@ pub(crate) struct FakeRelay {
     pub(crate) url: PublicUrl,
     pub(crate) psk: PreSharedKey,
     generation: u64,
+    /// What it says of where it stands.
+    pub(crate) place: Option<RelayPlace>,
     /// Each directory's self-test catalog and its head, once taken.
     selftest: BTreeMap<PublicKey, (CatalogId, HeadId)>,
     shared: Arc<Shared>,
@@ -103,7 +105,16 @@ impl FakeRelay {
         let running = listening.spawn(Arc::new(RelayService(Arc::clone(&shared))));
         let url = PublicUrl::parse(&format!("http://{}", running.local_addrs()[0])).unwrap();
         *shared.url.lock().unwrap() = Some(url.clone());
-        Self { key, url, psk, generation: 0, selftest: BTreeMap::new(), shared, _running: running }
+        Self {
+            key,
+            url,
+            psk,
+            generation: 0,
+            place: None,
+            selftest: BTreeMap::new(),
+            shared,
+            _running: running,
+        }
     }
 
     /// Sends everybody on to that URL.
@@ -175,6 +186,7 @@ impl FakeRelay {
             tags: vec![],
             disk: 1 << 40,
             rate: 0,
+            place: self.place.clone(),
         }
     }
 

@@ -6,10 +6,10 @@ use jiff::civil::{Time, Weekday};
 use jiff::tz::TimeZone;
 use odi_manifest::{CatalogId, PublicKey};
 use odi_wire::config::{Judge, MonthlyTransfer, PrivateAddresses, Rate, RawTls, Size};
-use odi_wire::message::{CatalogPattern, TAG_BYTES_MAX};
+use odi_wire::message::{CatalogPattern, RelayPlace, TAG_BYTES_MAX};
 use toml::Spanned;
 
-use super::raw::{RawConfig, RawDirectory, RawWindow};
+use super::raw::{RawConfig, RawDirectory, RawPlace, RawWindow};
 use super::{Config, DirectoryConfig, Terms};
 use crate::schedule::{Schedule, Window};
 use crate::wanted::Wanted;
@@ -45,6 +45,7 @@ pub(super) fn config(judge: &mut Judge<'_>, raw: RawConfig) -> Option<Config> {
     }
     let ram_cache = raw.ram_cache.as_ref().map_or(Some(RAM_CACHE), |text| judge.amount(text, Size::parse));
     let terms = terms(judge, &raw);
+    let place = raw.place.as_ref().map(|raw| place(judge, raw));
     let directories = raw.directory.iter().filter_map(|raw| directory(judge, raw)).collect();
     judge.distinct(raw.directory.iter().map(|directory| &directory.url));
     Some(Config {
@@ -56,6 +57,7 @@ pub(super) fn config(judge: &mut Judge<'_>, raw: RawConfig) -> Option<Config> {
         admin: raw.admin.as_ref().and_then(|text| judge.parsed(text)),
         proxies,
         public_urls,
+        place,
         disk: disk?,
         ram_cache: ram_cache?,
         terms: terms?,
@@ -63,6 +65,40 @@ pub(super) fn config(judge: &mut Judge<'_>, raw: RawConfig) -> Option<Config> {
         directories,
         private_addresses: judge.private_addresses(),
     })
+}
+
+/// What an operator says of where the relay stands.
+fn place(judge: &mut Judge<'_>, raw: &Spanned<RawPlace>) -> RelayPlace {
+    let said = raw.get_ref();
+    let at = said.coordinates.as_ref().and_then(|degrees| {
+        let (lat, lon) = *degrees.get_ref();
+        let on_earth = lat.abs() <= 90.0 && lon.abs() <= 180.0;
+        let hundredths = || Some((hundredths(lat)?, hundredths(lon)?)).filter(|_| on_earth);
+        judge.judged(
+            degrees,
+            hundredths().ok_or("coordinates: latitude and longitude in degrees, such as [52.52, 13.4]"),
+        )
+    });
+    let place = RelayPlace {
+        asn: said.asn,
+        at,
+        country: said.country.as_ref().and_then(|text| judge.parsed(text)),
+        operator: said.operator.clone(),
+        prefixes: said.prefixes.iter().filter_map(|text| judge.parsed(text)).collect(),
+    };
+    if let Err(broken) = place.check() {
+        judge.fault(raw, format!("[place]: {broken}"));
+    }
+    place
+}
+
+/// Degrees as they are sent.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "no degree of the earth has more than five digits in hundredths"
+)]
+fn hundredths(degrees: f64) -> Option<i16> {
+    degrees.is_finite().then(|| (degrees * 100.0).round() as i16)
 }
 
 fn terms(judge: &mut Judge<'_>, raw: &RawConfig) -> Option<Terms> {

@@ -31,6 +31,7 @@ pub(super) struct RawConfig {
     #[serde(default)]
     pub(super) extra_roots: Vec<Spanned<PathBuf>>,
     pub(super) tls: Option<Spanned<RawTls>>,
+    pub(super) place: Option<Spanned<RawPlace>>,
     #[serde(default)]
     pub(super) directory: Vec<RawDirectory>,
 }
@@ -43,6 +44,18 @@ pub(super) struct RawWindow {
     pub(super) from: Option<Spanned<String>>,
     pub(super) to: Option<Spanned<String>>,
     pub(super) bandwidth: Spanned<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawPlace {
+    pub(super) country: Option<Spanned<String>>,
+    pub(super) coordinates: Option<Spanned<(f64, f64)>>,
+    #[serde(rename = "as")]
+    pub(super) asn: Option<u32>,
+    #[serde(default)]
+    pub(super) prefixes: Vec<Spanned<String>>,
+    pub(super) operator: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

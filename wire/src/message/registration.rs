@@ -4,7 +4,7 @@ use odi_manifest::{BrokenRule, PublicKey, Record, RecordKind, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::statement::Statement;
-use super::{CatalogPattern, PreSharedKey, PublicUrl};
+use super::{CatalogPattern, PreSharedKey, PublicUrl, RelayPlace};
 
 /// How many public URLs a daemon may name.
 pub const URLS_MAX: usize = 8;
@@ -15,7 +15,7 @@ pub const WISHES_MAX: usize = 64;
 /// The longest tag in bytes.
 pub const TAG_BYTES_MAX: usize = 64;
 
-/// `RelayReg {v, ct, dir, gen, psk, disk, rate, tags, urls, nonce, relay, catalogs}`, type `odi/relay-reg/1`, signed
+/// `RelayReg {v, ct, dir, gen, psk, disk, rate, tags, urls, nonce, place?, relay, catalogs}`, type `odi/relay-reg/1`, signed
 /// by the relay. It carries a secret and travels over TLS only (loopback under the lab flag).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -46,6 +46,9 @@ pub struct RelayReg {
     pub disk: u64,
     /// Bytes a second it offers; 0 if unlimited.
     pub rate: u64,
+    /// Where it says that it stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<RelayPlace>,
 }
 
 impl Record for RelayReg {
@@ -58,7 +61,8 @@ impl Record for RelayReg {
         BrokenRule::unless(self.catalogs.len() <= WISHES_MAX, "a relay names at most 64 catalog patterns")?;
         BrokenRule::unless(self.tags.len() <= WISHES_MAX, "a relay names at most 64 tags")?;
         let short = self.tags.iter().all(|tag| tag.len() <= TAG_BYTES_MAX);
-        BrokenRule::unless(short, "a tag has at most 64 bytes")
+        BrokenRule::unless(short, "a tag has at most 64 bytes")?;
+        self.place.as_ref().map_or(Ok(()), RelayPlace::check)
     }
 }
 

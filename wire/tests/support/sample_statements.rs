@@ -3,7 +3,7 @@
 use odi_manifest::{BlobId, CatalogId, HeadId, SigningKey, Timestamp};
 use odi_wire::message::{
     Assign, AssignedCatalog, CatalogInventory, CatalogPattern, DeniedRelay, Deny, IdRanges, Inventory, Leave,
-    PreSharedKey, PublicUrl, RelayReg, Sent,
+    PreSharedKey, PublicUrl, RelayPlace, RelayReg, Sent,
 };
 
 pub(crate) fn key(seed: u8) -> SigningKey {
@@ -34,6 +34,13 @@ pub(crate) fn registration() -> RelayReg {
         tags: vec!["ecosystem:python".to_owned()],
         disk: 1 << 40,
         rate: 0,
+        place: Some(RelayPlace {
+            asn: Some(680),
+            at: Some((5252, 1340)),
+            country: Some("DE".parse().unwrap()),
+            operator: Some("Example University".to_owned()),
+            prefixes: vec!["192.0.2.0/24".parse().unwrap()],
+        }),
     }
 }
 

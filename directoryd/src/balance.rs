@@ -20,6 +20,12 @@ const STEP_MAX: f64 = 1.5;
 const CORRECTED: f64 = 0.3;
 /// Differences within fewer redirects than this are mostly chance.
 const REDIRECTS_SURE: f64 = 16.0;
+/// What a relay was sent lately may be this part of what it could give; beyond it, it keeps fewer of the clients nearest to it.
+const USED_MAX: f64 = 0.8;
+/// The least part of those that it keeps.
+const KEPT_MIN: f64 = 1.0 / 64.0;
+/// Of what was sent in the last minute, so much counts as what is sent now.
+const LATELY: f64 = 0.5;
 /// Corrections smaller than this are left: each moves clients.
 const WORTH_IT: f64 = 1.05;
 
@@ -42,6 +48,13 @@ struct Load {
     /// Both decay.
     redirects: f64,
     bytes: f64,
+    /// Since the last turn.
+    new_bytes: f64,
+    /// Bytes per minute now.
+    now: f64,
+    /// Of the clients nearest to it.
+    keeps: f64,
+    keeps_told: f64,
     factor: f64,
     /// The factor that is in force.
     told: f64,
@@ -49,7 +62,16 @@ struct Load {
 
 impl Default for Load {
     fn default() -> Self {
-        Self { redirects: 0.0, bytes: 0.0, factor: 1.0, told: 1.0 }
+        Self {
+            redirects: 0.0,
+            bytes: 0.0,
+            new_bytes: 0.0,
+            now: 0.0,
+            keeps: 1.0,
+            keeps_told: 1.0,
+            factor: 1.0,
+            told: 1.0,
+        }
     }
 }
 
@@ -61,6 +83,7 @@ impl Balance {
             load.redirects += 1.0;
             // What a connection costs counts too.
             load.bytes += bytes.max(1 << 10) as f64;
+            load.new_bytes += bytes.max(1 << 10) as f64;
         }
     }
 
@@ -79,11 +102,8 @@ impl Balance {
             if fair > 0.0 {
                 load.correct(load.bytes / fair);
             }
-            let ratio = (load.factor / load.told).max(load.told / load.factor);
-            if ratio >= WORTH_IT {
-                load.told = load.factor;
-                moved = true;
-            }
+            load.keep_within(*own as f64);
+            moved |= tell(load.factor, &mut load.told) | tell(load.keeps, &mut load.keeps_told);
             load.redirects *= KEPT;
             load.bytes *= KEPT;
             self.relays.insert(*relay, load);
@@ -115,6 +135,19 @@ impl Balance {
         ((weight as f64 * factor) as u64).max(1)
     }
 
+    /// Of each `full` clients that a relay is the nearest for, so many it keeps; the others are sent further.
+    #[must_use]
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "positive, and a share that need not be exact"
+    )]
+    pub fn kept(&self, relay: &PublicKey, full: u64) -> u64 {
+        let keeps = self.relays.get(relay).map_or(1.0, |load| load.keeps_told);
+        if keeps < 1.0 { (full as f64 * keeps) as u64 } else { full }
+    }
+
     /// Rises when a weight changes.
     #[must_use]
     pub const fn generation(&self) -> u64 {
@@ -122,7 +155,25 @@ impl Balance {
     }
 }
 
+/// Puts a correction into force, unless it is too small. Whether it is.
+fn tell(wanted: f64, told: &mut f64) -> bool {
+    let is_back = wanted >= 1.0 && *told < 1.0;
+    let moves = is_back || (wanted / *told).max(*told / wanted) >= WORTH_IT;
+    if moves {
+        *told = wanted;
+    }
+    moves
+}
+
 impl Load {
+    /// Lets a relay that gives so many bytes a second keep so many of the clients nearest to it that it is not overrun.
+    fn keep_within(&mut self, rate: f64) {
+        self.now = self.now * (1.0 - LATELY) + std::mem::take(&mut self.new_bytes) * LATELY;
+        let used = (self.now / 60.0 / rate.max(1.0)).max(f64::MIN_POSITIVE);
+        let step = (USED_MAX / used).clamp(1.0 / STEP_MAX, STEP_MAX);
+        self.keeps = (self.keeps * step).clamp(KEPT_MIN, 1.0);
+    }
+
     /// Corrects the factor for a load of so many times the fair one.
     fn correct(&mut self, over: f64) {
         let sure = self.redirects / (self.redirects + REDIRECTS_SURE);
@@ -178,6 +229,26 @@ mod tests {
         assert!(before[2] < 40, "{before:?}");
         assert!(after[2] > 75, "of the hundred that it can give: {after:?}");
         assert!(after[0].abs_diff(after[1]) < 60, "{after:?}");
+    }
+
+    #[test]
+    fn who_is_overrun_by_its_neighbours_keeps_fewer_of_them_until_they_go() {
+        let weights: Vec<(PublicKey, u64)> = (1..=2).map(|n| (relay(n), 1_000_000)).collect();
+        let (near, far) = (weights[0].0, weights[1].0);
+        let mut balance = Balance::default();
+        balance.turn(&weights);
+        // Neighbours that want three times as much as it gives, for two hours, and half of it afterwards.
+        let minute = |balance: &mut Balance, wanted: u64| {
+            let sent = balance.kept(&near, 1000) * wanted / 1000;
+            (0..60).for_each(|_| balance.note(&near, sent));
+            balance.turn(&weights);
+            sent
+        };
+        let most: Vec<u64> = (0..120).map(|_| minute(&mut balance, 3_000_000)).collect();
+        assert!(most[30..].iter().all(|sent| (600_000..1_000_000).contains(sent)), "{most:?}");
+        assert_eq!(balance.kept(&far, 1000), 1000);
+        let least: Vec<u64> = (0..60).map(|_| minute(&mut balance, 500_000)).collect();
+        assert_eq!(least[59], 500_000, "all of them: {least:?}");
     }
 
     #[test]

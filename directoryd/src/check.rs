@@ -9,11 +9,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use odi_manifest::Clock;
+use odi_wire::chain;
 use odi_wire::check::{DiskNeed, Site, site};
 use odi_wire::finding::{Finding, Severity};
 use odi_wire::message::DaemonKind;
 
 use crate::config::Config;
+use crate::geography::Database;
 
 /// Looks at everything that can be looked at from here.
 pub async fn check(config: &Config, clock: &dyn Clock) -> Vec<Finding> {
@@ -32,6 +34,12 @@ pub async fn check(config: &Config, clock: &dyn Clock) -> Vec<Finding> {
     };
     let (mut findings, client) = site(&here, clock.now()).await;
     let Some(client) = client else { return findings };
+    for file in &config.geography {
+        if let Err(error) = Database::read(file) {
+            let words = format!("geography: {}; it would be done without.", chain::of(&error));
+            findings.push(Finding::new(Severity::Doubtful, words));
+        }
+    }
     for peer in &config.peers {
         findings.push(peers::look_at(&client, peer).await);
     }

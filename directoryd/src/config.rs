@@ -59,6 +59,8 @@ pub struct Config {
     pub carry: Size,
     /// The most memory for what is carried and asked for again; tree nodes and rows take as much again each, between 8 and 64 MiB.
     pub ram_cache: Size,
+    /// Databases of where networks are, the best first; none is needed.
+    pub geography: Vec<PathBuf>,
     /// How many copies of everything its relays are to have, in different networks, where their disks suffice.
     pub copies: usize,
     /// For how many days statistics are kept.

@@ -23,6 +23,7 @@ use crate::catalog::view::{State, View};
 use crate::config::Config;
 use crate::configured::Configured;
 use crate::fields::Fields;
+use crate::geography::Geography;
 use crate::hearing::Hearing;
 use crate::heat::{Heat, Hot};
 use crate::network::Network;
@@ -87,6 +88,8 @@ pub(crate) struct Directory {
     pub(crate) reports: Reports,
     pub(crate) placing: Placing,
     pub(crate) fields: Fields,
+    /// Where networks are.
+    pub(crate) geography: Geography,
     pub(crate) balance: Mutex<Balance>,
     pub(crate) heat: Mutex<Heat>,
     pub(crate) statistics: Statistics,

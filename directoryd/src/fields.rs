@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use odi_manifest::{CatalogId, PublicKey, Timestamp};
-use odi_wire::message::Inventory;
+use odi_wire::message::{Inventory, RelayPlace};
 use odi_wire::off_worker::off_worker;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +15,8 @@ use crate::balance::Balance;
 use crate::directory::Directory;
 use crate::network::Network;
 use crate::roster::{Member, Roster};
-use crate::select::{Entrant, Field};
+use crate::select::{Entrant, Field, Share, Ways};
+use crate::whereabouts::Site;
 
 /// Up to so many relays, a field is laid out by the request that needs it.
 const FEW: usize = 64;
@@ -53,6 +54,10 @@ struct Basis {
 }
 
 impl Directory {
+    fn takers(&self, roster: &Roster, now: Timestamp) -> Takers {
+        Takers::of(roster, &self.balance(), now)
+    }
+
     /// The relays of a catalog, as they are or were a moment ago.
     pub(crate) fn field(&self, catalog: &CatalogId, roster: &Roster) -> LaidOut {
         let now = self.clock.now();
@@ -71,10 +76,20 @@ impl Directory {
             self.fields.wake.notify_one();
             return stale;
         }
-        let fresh = Takers::of(roster, &self.balance(), now).lay_out(catalog, &self.seed);
+        let fresh = self.takers(roster, now).located(self).lay_out(catalog, &self.seed);
         laid_out.insert(*catalog, fresh.clone());
         fresh
     }
+}
+
+/// What a relay is to get, if it takes clients.
+pub(crate) fn share(member: &Member, balance: &Balance) -> Option<Share> {
+    let (relay, weight) = (member.relay(), member.weight()?);
+    Some(Share {
+        weight: balance.weight(&relay, weight),
+        kept: balance.kept(&relay, weight),
+        full: member.full_weight()?,
+    })
 }
 
 /// The relays that take clients, out of the roster, so that it is not held while they are laid out.
@@ -87,27 +102,44 @@ struct Takers {
 struct Taker {
     relay: PublicKey,
     network: Network,
-    weight: u64,
+    place: Option<RelayPlace>,
+    site: Site,
+    ways: Ways,
+    share: Share,
     said: Arc<Inventory>,
 }
 
 impl Takers {
     fn of(roster: &Roster, balance: &Balance, now: Timestamp) -> Self {
         let taker = |member: &Member| {
-            let (relay, network) = (member.relay(), member.network());
-            let weight = balance.weight(&relay, member.weight()?);
-            Some(Taker { relay, network, weight, said: Arc::clone(&member.announced()?.inventory) })
+            Some(Taker {
+                relay: member.relay(),
+                network: member.network(),
+                place: member.registration().and_then(|registration| registration.place.clone()),
+                site: Site::default(),
+                ways: member.ways(),
+                share: share(member, balance)?,
+                said: Arc::clone(&member.announced()?.inventory),
+            })
         };
         let takers = roster.selectable(now).filter_map(taker).collect();
         let basis = Basis { changes: roster.changes(), weights: balance.generation() };
         Self { takers, basis, at: now }
     }
 
+    /// Looks up where they are, for which nothing else has to wait.
+    fn located(mut self, directory: &Directory) -> Self {
+        for taker in &mut self.takers {
+            taker.site = Site::of(taker.place.as_ref(), directory.geography.of(taker.network));
+        }
+        self
+    }
+
     fn lay_out(&self, catalog: &CatalogId, seed: &[u8; 32]) -> LaidOut {
         let entrants = self.takers.iter().filter_map(|taker| {
-            let Taker { relay, network, weight, said } = taker;
+            let Taker { relay, network, site, ways, share, said, .. } = taker;
             let holding = said.catalog(catalog)?;
-            Some(Entrant { relay: *relay, network: *network, weight: *weight, holding })
+            Some(Entrant { relay: *relay, network: *network, site, ways: *ways, share: *share, holding })
         });
         let field = Arc::new(Field::of(entrants, seed));
         LaidOut { field, basis: self.basis, at: self.at, is_old: false }
@@ -124,7 +156,7 @@ pub(crate) async fn keep_laid_out(directory: Arc<Directory>, stop: CancellationT
         let due = std::mem::take(&mut *directory.fields.due.lock().unwrap_or_else(PoisonError::into_inner));
         let laying = Arc::clone(&directory);
         off_worker(move || {
-            let takers = Takers::of(&laying.relays.roster(), &laying.balance(), laying.clock.now());
+            let takers = laying.takers(&laying.relays.roster(), laying.clock.now()).located(&laying);
             for catalog in due {
                 let fresh = takers.lay_out(&catalog, &laying.seed);
                 laying.fields.laid_out.lock().unwrap_or_else(PoisonError::into_inner).insert(catalog, fresh);

@@ -19,9 +19,11 @@ mod configured;
 mod customary;
 mod directory;
 pub mod documents;
+pub mod geography;
 mod origins;
 pub mod pages;
 mod throttle;
+pub mod whereabouts;
 
 // Catalogs and their states.
 pub mod catalog;

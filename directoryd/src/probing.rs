@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use odi_manifest::{CHUNK_BYTES, Entry, HeadId, PublicKey, Timestamp, Tree};
-use odi_wire::client::Ask;
+use odi_wire::client::{Ask, Family};
 use odi_wire::http::StatusCode;
 use odi_wire::message::{Inventory, PublicUrl};
 use odi_wire::off_worker::off_worker;
@@ -62,8 +62,14 @@ async fn look_patiently(directory: &Arc<Directory>, relay: &PublicKey) -> Findin
             continue;
         }
         let asked = probe::Target { url: &target.url, redirects: 0 };
-        let probed = probe(&directory.client, &asked, &target.entry, list.as_deref(), directory.draw());
-        return match probed.await {
+        let family = a_family(directory, &target.url).await;
+        let client = family.map_or(&directory.client, |family| directory.over(family));
+        let probed = probe(client, &asked, &target.entry, list.as_deref(), directory.draw()).await;
+        if let Some(family) = family {
+            let answered = probed == Verdict::Matched;
+            directory.relays.roster().reached(relay, &target.base, family, answered);
+        }
+        return match probed {
             Verdict::Matched => Finding::Matched,
             Verdict::Failed(why) => Finding::Failed(format!("a probe of {}: {why}", target.url)),
             Verdict::WrongBytes => Finding::Lied("it gave wrong bytes to a probe".to_owned()),
@@ -72,9 +78,17 @@ async fn look_patiently(directory: &Arc<Directory>, relay: &PublicKey) -> Findin
     finding
 }
 
+/// One of the address families of a URL, another each time.
+async fn a_family(directory: &Directory, url: &Url) -> Option<Family> {
+    let families = directory.client.families(url).await.ok()?;
+    let at = usize::try_from(directory.draw()).unwrap_or(0).checked_rem(families.len())?;
+    families.get(at).copied()
+}
+
 /// Something that a relay says it holds.
 struct Target {
     catalog: Arc<Catalog>,
+    base: PublicUrl,
     url: Url,
     entry: Entry,
 }
@@ -133,7 +147,8 @@ impl Claim {
             && !is_withdrawn
             && select::holds(holding, &entry.blob, &[self.state.id]);
         let url = self.at(&self.state, &path)?;
-        probed.then(|| Target { catalog: Arc::clone(&self.catalog), url, entry })
+        let (catalog, base) = (Arc::clone(&self.catalog), self.url.clone());
+        probed.then(|| Target { catalog, base, url, entry })
     }
 
     fn at(&self, state: &State, path: &str) -> Option<Url> {

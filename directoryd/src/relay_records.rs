@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
 use odi_manifest::PublicKey;
-use odi_wire::message::{CatalogPattern, DerivedKey, PublicUrl};
+use odi_wire::message::{CatalogPattern, DerivedKey, PublicUrl, RelayPlace};
 use odi_wire::private_file;
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +39,8 @@ struct Record {
     tags: Vec<String>,
     disk: u64,
     rate: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    place: Option<RelayPlace>,
     /// Absent in records from before there was a self-test.
     #[serde(default = "untested")]
     stage: Stage,
@@ -109,6 +111,7 @@ impl RelayRecords {
             tags: registration.tags.clone(),
             disk: registration.disk,
             rate: registration.rate,
+            place: registration.place.clone(),
             stage: kept.stage,
             left: kept.left,
         };
@@ -146,6 +149,7 @@ fn read(path: &Path) -> Option<Kept> {
         tags: record.tags,
         disk: record.disk,
         rate: record.rate,
+        place: record.place,
     };
     let (network, stage, left) = (Network::of(record.network), record.stage, record.left);
     Some(Kept { registration, network, stage, left })

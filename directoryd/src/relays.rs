@@ -222,6 +222,7 @@ mod tests {
             tags: tags.iter().map(ToString::to_string).collect(),
             disk: 1 << 40,
             rate: 0,
+            place: None,
         };
         let offer = Offer {
             id: CatalogId::from_bytes([1; 32]),

@@ -45,6 +45,8 @@ pub(crate) async fn reload(directory: &Arc<Directory>, config: Config) -> Reload
         kept: directory.config.fixed_differences(&config).into_iter().map(str::to_owned).collect(),
         ..Reloaded::default()
     };
+    let (located, files) = (Arc::clone(directory), config.geography.clone());
+    off_worker(move || located.geography.take(&files)).await;
     let before = directory.configured.now();
     let mut catalogs = Catalogs::new();
     for wanted in with_those_of_faulty_files(config, &before) {

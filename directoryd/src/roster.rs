@@ -27,7 +27,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use odi_manifest::{CatalogId, PublicKey, Timestamp};
-use odi_wire::message::{CatalogInventory, Inventory};
+use odi_wire::client::Family;
+use odi_wire::message::{CatalogInventory, Inventory, PublicUrl};
 
 pub use decision::{Decision, Verdict, WHY_BYTES_MAX};
 pub use lapse::{Due, Lapsed, Room};
@@ -302,6 +303,12 @@ impl Roster {
             member.on(Event::Doubted, now, &self.limits);
             member.trial().is_doubted()
         })
+    }
+
+    /// One of a relay's URLs answered the directory over a family of addresses, or did not.
+    pub fn reached(&mut self, relay: &PublicKey, url: &PublicUrl, family: Family, answered: bool) {
+        let is_news = self.members.get_mut(relay).is_some_and(|member| member.reached(url, family, answered));
+        self.changes += u64::from(is_news);
     }
 
     /// The relay says goodbye: its lease ends now. Whether it was known.

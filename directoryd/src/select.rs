@@ -1,25 +1,34 @@
 //! Which relays answer a request, and in which order: one pure function behind redirects, mirror lists, metalinks and `?explain`.
 //!
 //! A [`Field`] proposes relays in an order of the client's own network, which keeps meeting the same one, so that connections are
-//! reused; shares follow weights, and a relay that goes moves hardly more than its own. Whoever is proposed is judged by what
-//! is known of it now: it qualifies if it is live and probed, has a URL of the request's scheme, serves a head at which the
-//! path names this very blob, and says that it holds the blob.
+//! reused; the nearest first, if it is known where relays and clients are; shares follow weights, and a relay that goes moves hardly
+//! more than its own. Whoever is proposed is judged by what is known of it now: it qualifies if it is live and probed, has a URL
+//! of the request's scheme and family, serves a head at which the path names this very blob, and says that it holds the blob.
 
+mod few;
 mod field;
+mod nearness;
+mod pool;
 mod repeats;
 mod urn;
+mod vicinity;
+mod ways;
 mod why;
 
 use std::collections::{HashMap, HashSet};
 
 use odi_manifest::{BlobId, HeadId, PublicKey};
+use odi_wire::client::Family;
 use odi_wire::message::{CatalogInventory, IdRanges, PublicUrl};
 use odi_wire::serve::Scheme;
 
 use crate::network::Network;
+use crate::whereabouts::Whereabouts;
 
-pub use field::{Entrant, Field};
+pub use field::{Entrant, Field, Share};
+pub use nearness::Nearness;
 pub use repeats::{ROUND, Repeats, Turn};
+pub use ways::{Reach, Ways};
 pub use why::Why;
 
 /// What a client asked for.
@@ -27,6 +36,12 @@ pub use why::Why;
 pub struct Ask<'a> {
     /// Where the client sits.
     pub client: Network,
+    /// Where that is, as far as it is known.
+    pub whereabouts: Whereabouts,
+    /// Over which family it asks to be answered, or else over which it came.
+    pub family: Family,
+    /// Whether it takes no other family.
+    pub only_family: bool,
     /// How it came. A redirect keeps the scheme: browsers block https to http, and apt calls it fatal.
     pub scheme: Scheme,
     /// What of the catalog.
@@ -60,12 +75,10 @@ pub struct Candidate<'a> {
     pub relay: PublicKey,
     /// Its proved URLs.
     pub urls: &'a [PublicUrl],
-    /// From where it registered: relays of one network share what few of them would get.
-    pub network: Network,
+    /// Over which families they were seen to answer.
+    pub reach: &'a Reach,
     /// Why it takes no clients at all, if so.
     pub shut: Option<Why>,
-    /// Its share beside others': any unit, at least 1.
-    pub weight: u64,
     /// What it says that it holds of the catalog, if it follows it.
     pub holding: Option<&'a CatalogInventory>,
 }
@@ -79,8 +92,10 @@ pub struct Choice<'a> {
     pub url: &'a PublicUrl,
     /// The head whose pin the redirect names.
     pub head: HeadId,
-    /// Its share beside the other choices'.
+    /// Its share beside the other choices that are as near.
     pub weight: u64,
+    /// How near it is.
+    pub nearness: Nearness,
 }
 
 /// What became of every candidate.
@@ -90,13 +105,16 @@ pub struct Ranking<'a> {
     pub choices: Vec<Choice<'a>>,
     /// The others, in the order in which they were given.
     pub passed_over: Vec<(Candidate<'a>, Why)>,
+    /// How near the relays are from which the client is sent on, because they are the nearest for more than they can take.
+    pub sent_on: Vec<Nearness>,
 }
 
 /// However many relays of one network hold a blob, together they get what so many would: whoever rents a network to take over
 /// the traffic of a file has to rent many.
 const NETWORK_RELAYS: u64 = 4;
 
-/// The first `most` relays that qualify, in the client's order; `find` tells what is known now of one of the field's.
+/// The first `most` relays that qualify, in the client's order; `find` tells what is known now of one of the field's. Those that
+/// answer over the client's family come before those of which nobody knows.
 pub fn choose<'a>(
     ask: &Ask<'_>,
     seed: &[u8; 32],
@@ -104,16 +122,30 @@ pub fn choose<'a>(
     most: usize,
     find: impl Fn(&PublicKey) -> Option<Candidate<'a>>,
 ) -> Vec<Choice<'a>> {
+    let key = client_key(ask.client, seed);
     let mut met = HashSet::new();
-    field
-        .row(&ask.wanted, client_key(ask.client, seed))
-        .filter(|proposed| met.insert(proposed.relay))
-        .filter_map(|proposed| {
-            let choice = qualifies(ask, &find(&proposed.relay)?).ok()?;
-            Some(Choice { weight: proposed.weight, ..choice })
-        })
-        .take(most)
-        .collect()
+    let mut choices = Vec::new();
+    let mut add = |family: Option<Family>| {
+        for proposed in field.row(ask, key, ask.scheme, family) {
+            if choices.len() >= most {
+                return;
+            }
+            if !met.insert(proposed.relay) {
+                continue;
+            }
+            let judged = find(&proposed.relay).map(|candidate| qualifies(ask, &candidate));
+            if let Some(Ok(choice)) = judged {
+                choices.push(Choice { weight: proposed.weight, nearness: proposed.nearness, ..choice });
+            }
+        }
+    };
+    if ask.only_family || field.reaches(ask.scheme, ask.family) {
+        add(Some(ask.family));
+    }
+    if !ask.only_family {
+        add(None);
+    }
+    choices
 }
 
 /// Judges every candidate: as [`choose`] does, without an end, and with the reason against each of the others.
@@ -123,7 +155,9 @@ pub fn rank<'a>(ask: &Ask<'_>, seed: &[u8; 32], field: &Field, candidates: &[Can
         candidates.iter().map(|candidate| (candidate.relay, candidate)).collect();
     let choices = choose(ask, seed, field, usize::MAX, |relay| known.get(relay).map(|candidate| **candidate));
     let against = |candidate: &Candidate<'a>| qualifies(ask, candidate).err().map(|why| (*candidate, why));
-    Ranking { choices, passed_over: candidates.iter().filter_map(against).collect() }
+    let passed_over = candidates.iter().filter_map(against).collect();
+    let sent_on = field.sent_on(ask, client_key(ask.client, seed)).collect();
+    Ranking { choices, passed_over, sent_on }
 }
 
 /// The secret number of a client's network, from which its order follows. One for all blobs: a network keeps meeting the same
@@ -147,15 +181,6 @@ impl Ask<'_> {
     }
 }
 
-impl<'a> Candidate<'a> {
-    /// What a field is laid out from, if it takes clients and follows the catalog.
-    #[must_use]
-    pub fn entrant(&self) -> Option<Entrant<'a>> {
-        let Self { relay, network, shut, weight, holding, .. } = *self;
-        shut.is_none().then_some(Entrant { relay, network, weight, holding: holding? })
-    }
-}
-
 fn qualifies<'a>(ask: &Ask<'_>, candidate: &Candidate<'a>) -> Result<Choice<'a>, Why> {
     if let Some(why) = candidate.shut {
         return Err(why);
@@ -173,9 +198,11 @@ fn qualifies<'a>(ask: &Ask<'_>, candidate: &Candidate<'a>) -> Result<Choice<'a>,
         return Err(Why::NotAskedFor);
     }
     let head = ask.pins.iter().find(|head| holding.served.contains(head)).copied().ok_or(Why::OtherState)?;
-    let url = candidate.urls.iter().find(|url| url.is_https() == (ask.scheme == Scheme::Https));
-    let url = url.ok_or(Why::OtherScheme)?;
-    Ok(Choice { relay: candidate.relay, url, head, weight: candidate.weight })
+    let mut urls = candidate.urls.iter().filter(|url| url.is_https() == (ask.scheme == Scheme::Https));
+    let any = urls.clone().next().ok_or(Why::OtherScheme)?;
+    let reached = urls.find(|url| candidate.reach.has(url, ask.family));
+    let url = if ask.only_family { reached.ok_or(Why::OtherFamily)? } else { reached.unwrap_or(any) };
+    Ok(Choice { relay: candidate.relay, url, head, weight: 1, nearness: Nearness::Anywhere })
 }
 
 /// Whether a relay says that it holds a blob which the path asked for names at the heads `named_at`. What came after its

@@ -30,6 +30,7 @@ use crate::configured::{Catalogs, Configured};
 use crate::directory::{CALLER_PACE, CALLERS_MAX, Directory};
 use crate::fields::Fields;
 use crate::followers;
+use crate::geography::Geography;
 use crate::hearing::{self, Hearing};
 use crate::heat::Heat;
 use crate::hook;
@@ -149,6 +150,11 @@ impl Server {
         tasks.spawn(async move {
             crate::notify::tell(told, stopped).await;
             "tells relays of news"
+        });
+        let (located, stopped) = (Arc::clone(&directory), stop.clone());
+        tasks.spawn(async move {
+            crate::geography::keep_current(located, stopped).await;
+            "keeps geography current"
         });
         let (laid_out, stopped) = (Arc::clone(&directory), stop.clone());
         tasks.spawn(async move {
@@ -318,6 +324,7 @@ fn open_blocking(config: Config, clock: Arc<dyn Clock>, client: Client) -> Resul
         reports,
         placing: Placing::default(),
         fields: Fields::default(),
+        geography: Geography::open(&config.geography),
         balance: Mutex::default(),
         heat: Mutex::new(Heat::new(&selection_seed(&identity))),
         statistics,

@@ -22,7 +22,7 @@ use odi_wire::off_worker::off_worker;
 use tokio_util::sync::CancellationToken;
 
 pub use archive::{Archive, ArchiveError, Kind};
-pub use counts::{Batch, Country, Counts, DayRow, Download, KeptArtifacts, Subject};
+pub use counts::{Batch, Counts, DayRow, Download, KeptArtifacts, Subject};
 pub use day::Day;
 pub use document::{Line, StatisticsDocument};
 pub use fading::{Fading, HALF_LIFE};

@@ -79,6 +79,7 @@ fn accepted(said: &RelayReg) -> Registration {
         tags: said.tags.clone(),
         disk: said.disk,
         rate: said.rate,
+        place: said.place.clone(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! From the roster to the relays that a request may be sent to, as whole URLs: what redirects, lists and explanations share.
 
 use odi_manifest::{Entry, HeadId, PublicKey};
+use odi_wire::client::Family;
 use odi_wire::http::Method;
 use odi_wire::message::PublicUrl;
 use odi_wire::range;
@@ -11,10 +12,14 @@ use crate::catalog::Catalog;
 use crate::catalog::resolve::Found;
 use crate::catalog::view::{State, View};
 use crate::directory::Directory;
+use crate::fields::share;
 use crate::network::Network;
 use crate::roster::Member;
-use crate::select::{Ask, Candidate, Choice, Field, Ranking, Wanted, Why, choose, rank};
+use crate::select::{
+    Ask, Candidate, Choice, Entrant, Field, Nearness, Ranking, Share, Wanted, Why, choose, rank,
+};
 use crate::statistics::{Download, How};
+use crate::whereabouts::{Site, Whereabouts};
 
 /// A relay that may answer.
 #[derive(Clone, Debug)]
@@ -25,8 +30,10 @@ pub(super) struct Target {
     pub(super) base: String,
     /// What was asked for, there.
     pub(super) location: String,
-    /// Its share beside the others'.
+    /// Its share beside the others that are as near.
     pub(super) weight: u64,
+    /// How near it is.
+    pub(super) nearness: Nearness,
 }
 
 /// One that may not.
@@ -42,6 +49,8 @@ pub(super) struct Shut {
 pub(super) struct Judged {
     pub(super) targets: Vec<Target>,
     pub(super) shut: Vec<Shut>,
+    /// How near the relays are from which the caller is sent on, because they are the nearest for more than they can take.
+    pub(super) sent_on: Vec<Nearness>,
 }
 
 /// Who asks, and how.
@@ -60,6 +69,11 @@ impl Caller<'_> {
 
     pub(super) fn network(&self) -> Network {
         Network::of(self.request.peer.ip())
+    }
+
+    /// Where the caller's network is.
+    pub(super) fn whereabouts(&self) -> Whereabouts {
+        self.directory.geography.of(self.network())
     }
 
     /// Whether the caller is about to follow the answer: whoever only looks moves and heats nothing.
@@ -81,8 +95,7 @@ impl Caller<'_> {
         }
         let download = Download {
             caller: self.request.peer.ip(),
-            // Nothing here knows where a network sits yet.
-            country: None,
+            country: self.whereabouts().country,
             catalog: catalog.id(),
             path,
             blob: entry.blob,
@@ -114,10 +127,10 @@ impl Caller<'_> {
         let ask = self.ask_for(found, pinned, &own_pin);
         let (directory, now) = (self.directory, self.directory.clock.now());
         let roster = directory.relays.roster();
-        let candidate = |member| candidate(directory, member, catalog, roster.shut_out(member, now));
+        let candidate = |member| candidate(member, catalog, roster.shut_out(member, now));
         let candidates: Vec<Candidate<'_>> = roster.members().map(candidate).collect();
-        let field = Field::of(candidates.iter().filter_map(Candidate::entrant), &directory.seed);
-        let Ranking { choices, passed_over } = rank(&ask, &directory.seed, &field, &candidates);
+        let field = laid_out_now(directory, roster.selectable(now), catalog);
+        let Ranking { choices, passed_over, sent_on } = rank(&ask, &directory.seed, &field, &candidates);
         let shut = |(candidate, why): (Candidate<'_>, Why)| Shut {
             relay: candidate.relay,
             base: candidate.urls.first().map(ToString::to_string),
@@ -125,7 +138,7 @@ impl Caller<'_> {
         };
         let view = catalog.view();
         let targets = choices.iter().map(Chosen::from).filter_map(|choice| at_pin(&choice, &view, path));
-        Judged { targets: targets.collect(), shut: passed_over.into_iter().map(shut).collect() }
+        Judged { targets: targets.collect(), shut: passed_over.into_iter().map(shut).collect(), sent_on }
     }
 
     /// The relays that hold everything, at a place of the catalog: in one state, or in whichever is their newest.
@@ -149,6 +162,15 @@ impl Caller<'_> {
         choices.iter().map(|choice| choice.target(location(&choice.url.to_url(), &path))).collect()
     }
 
+    /// The family that the caller asks for; over which it came, if it asks for none, or for both.
+    fn family(&self) -> Family {
+        match (self.query.ipv4, self.query.ipv6) {
+            (true, false) => Family::V4,
+            (false, true) => Family::V6,
+            _ => Family::of(self.request.peer.ip()),
+        }
+    }
+
     fn ask_for<'b>(&'b self, found: &'b Found, pinned: bool, own_pin: &'b [HeadId]) -> Ask<'b> {
         let wanted = Wanted::Blob { blob: found.entry.blob, named_at: &found.named_at };
         self.ask(wanted, if pinned { own_pin } else { &found.named_at })
@@ -157,6 +179,9 @@ impl Caller<'_> {
     fn ask<'b>(&'b self, wanted: Wanted<'b>, pins: &'b [HeadId]) -> Ask<'b> {
         Ask {
             client: self.network(),
+            whereabouts: self.whereabouts(),
+            family: self.family(),
+            only_family: self.query.ipv4 != self.query.ipv6,
             scheme: self.scheme(),
             wanted,
             pins,
@@ -170,17 +195,15 @@ impl Caller<'_> {
         let roster = directory.relays.roster();
         let find = |relay: &PublicKey| {
             let member = roster.member(relay)?;
-            Some(candidate(directory, member, catalog, roster.shut_out(member, now)))
+            Some(candidate(member, catalog, roster.shut_out(member, now)))
         };
         let laid_out = directory.field(&catalog.id(), &roster);
         let mut choices = choose(ask, &directory.seed, &laid_out.field, most, find);
         if choices.is_empty() && laid_out.is_old {
             // Somebody may have come since who is the only one.
-            let candidates = roster
-                .members()
-                .map(|member| candidate(directory, member, catalog, roster.shut_out(member, now)));
-            let qualified = candidates.filter(|candidate| ask.is_met_by(candidate));
-            let field = Field::of(qualified.filter_map(|candidate| candidate.entrant()), &directory.seed);
+            let qualified =
+                roster.selectable(now).filter(|member| ask.is_met_by(&candidate(member, catalog, None)));
+            let field = laid_out_now(directory, qualified, catalog);
             choices = choose(ask, &directory.seed, &field, most, find);
         }
         choices.iter().map(Chosen::from).collect()
@@ -201,18 +224,20 @@ struct Chosen {
     url: PublicUrl,
     head: HeadId,
     weight: u64,
+    nearness: Nearness,
 }
 
 impl From<&Choice<'_>> for Chosen {
     fn from(choice: &Choice<'_>) -> Self {
-        let Choice { relay, url, head, weight } = *choice;
-        Self { relay, url: url.clone(), head, weight }
+        let Choice { relay, url, head, weight, nearness } = *choice;
+        Self { relay, url: url.clone(), head, weight, nearness }
     }
 }
 
 impl Chosen {
     fn target(&self, location: String) -> Target {
-        Target { relay: self.relay, base: self.url.to_string(), location, weight: self.weight }
+        let Self { relay, ref url, weight, nearness, .. } = *self;
+        Target { relay, base: url.to_string(), location, weight, nearness }
     }
 }
 
@@ -221,18 +246,40 @@ fn at_pin(choice: &Chosen, view: &View, path: &str) -> Option<Target> {
     Some(choice.target(location(&choice.url.to_url(), &pinned_path(&pin, path))))
 }
 
-fn candidate<'a>(
+/// A field of some relays as they are at this moment.
+fn laid_out_now<'a>(
     directory: &Directory,
-    member: &'a Member,
+    members: impl Iterator<Item = &'a Member>,
     catalog: &Catalog,
-    shut: Option<Why>,
-) -> Candidate<'a> {
+) -> Field {
+    let balance = directory.balance();
+    let sited = members.filter_map(|member| {
+        let place = member.registration()?.place.as_ref();
+        Some((member, Site::of(place, directory.geography.of(member.network()))))
+    });
+    let sited: Vec<(&Member, Site)> = sited.collect();
+    let entrant = |(member, site)| entrant(member, site, share(member, &balance)?, catalog);
+    Field::of(sited.iter().map(|(member, site)| (*member, site)).filter_map(entrant), &directory.seed)
+}
+
+fn entrant<'a>(member: &'a Member, site: &'a Site, share: Share, catalog: &Catalog) -> Option<Entrant<'a>> {
+    let holding = member.holding(&catalog.id())?;
+    Some(Entrant {
+        relay: member.relay(),
+        network: member.network(),
+        site,
+        ways: member.ways(),
+        share,
+        holding,
+    })
+}
+
+fn candidate<'a>(member: &'a Member, catalog: &Catalog, shut: Option<Why>) -> Candidate<'a> {
     Candidate {
         relay: member.relay(),
         urls: member.registration().map_or(&[], |registration| &registration.urls),
-        network: member.network(),
+        reach: member.reach(),
         shut,
-        weight: directory.balance().weight(&member.relay(), member.weight().unwrap_or(0)),
         holding: member.holding(&catalog.id()),
     }
 }

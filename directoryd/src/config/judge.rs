@@ -48,6 +48,7 @@ pub(super) fn config(judge: &mut Judge<'_>, raw: RawConfig) -> Option<Config> {
         proxies,
         carry: carry.unwrap_or(CARRY),
         ram_cache: ram_cache.unwrap_or(RAM_CACHE),
+        geography: raw.geography,
         copies: copies.unwrap_or(COPIES),
         statistics_days: statistics_days.unwrap_or(STATISTICS_DAYS),
         catalogs,

@@ -22,6 +22,8 @@ pub(super) struct RawConfig {
     pub(super) carry: Option<Spanned<String>>,
     pub(super) ram_cache: Option<Spanned<String>>,
     pub(super) copies: Option<Spanned<usize>>,
+    #[serde(default)]
+    pub(super) geography: Vec<PathBuf>,
     pub(super) statistics_days: Option<Spanned<u32>>,
     #[serde(default)]
     pub(super) extra_roots: Vec<Spanned<PathBuf>>,

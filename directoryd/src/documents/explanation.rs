@@ -3,7 +3,10 @@
 use std::fmt;
 
 use odi_manifest::{BlobId, Pin, PublicKey, Sha256};
+use odi_wire::message::Country;
 use serde::Serialize;
+
+use crate::select::Nearness;
 
 /// The whole explanation. As text ([`fmt::Display`]) or a page for people, as JSON for programs (wire/PROTOCOL.md, Explanations).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -26,6 +29,12 @@ pub struct Explanation {
     pub proof: String,
     /// The network that the client counts as part of.
     pub client: String,
+    /// Where that is, as far as it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub country: Option<Country>,
+    /// In which autonomous system, likewise.
+    #[serde(rename = "as", skip_serializing_if = "Option::is_none")]
+    pub asn: Option<u32>,
     /// `http` or `https`.
     pub scheme: &'static str,
     /// The status of the answer.
@@ -35,6 +44,9 @@ pub struct Explanation {
     pub location: Option<String>,
     /// Why there, in words.
     pub reason: String,
+    /// How near the relays are from which the client is sent on, because they are the nearest for more than they can take.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sent_on: Vec<Nearness>,
     /// The relays that qualify, in this client's order.
     pub relays: Vec<Explained>,
     /// All others, and what speaks against each.
@@ -48,8 +60,10 @@ pub struct Explained {
     pub relay: PublicKey,
     /// The artifact's URL there.
     pub url: String,
-    /// Its share beside the others'.
+    /// Its share beside the others that are as near.
     pub weight: u64,
+    /// How near it is.
+    pub near: Nearness,
 }
 
 /// One that does not.
@@ -66,24 +80,60 @@ pub struct PassedOver {
     pub words: &'static str,
 }
 
+impl Explanation {
+    /// The client's network, and where that is.
+    #[must_use]
+    pub fn came_from(&self) -> String {
+        let mut whence = self.client.clone();
+        if let Some(country) = self.country {
+            whence.push_str(&format!(" in {country}"));
+        }
+        if let Some(asn) = self.asn {
+            whence.push_str(&format!(", AS {asn},"));
+        }
+        whence
+    }
+
+    /// The weights of all relays that are as near as one of them.
+    #[must_use]
+    pub fn shares_as_near(&self, relay: &Explained) -> u64 {
+        let as_near = self.relays.iter().filter(|other| other.near == relay.near);
+        as_near.map(|other| other.weight).fold(0, u64::saturating_add)
+    }
+
+    /// Why the nearest are not the first, if so.
+    #[must_use]
+    pub fn why_further(&self) -> Option<String> {
+        let nearest = self.sent_on.first()?;
+        Some(format!(
+            "Relays {nearest} are the nearest for more than they can take, so that you are sent further."
+        ))
+    }
+}
+
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.path)?;
         writeln!(f, "  state {}, {} bytes", self.pin, self.size)?;
         writeln!(f, "  blake3 {}", self.blake3)?;
         writeln!(f, "  sha256 {}", self.sha256)?;
-        writeln!(f, "You come from {} over {}.", self.client, self.scheme)?;
+        writeln!(f, "You come from {} over {}.", self.came_from(), self.scheme)?;
         match &self.location {
             Some(to) => writeln!(f, "The answer is {} to {to}: {}.", self.status, self.reason)?,
             None => writeln!(f, "The answer is {}: {}.", self.status, self.reason)?,
         }
+        if let Some(why) = self.why_further() {
+            writeln!(f, "{why}")?;
+        }
         if !self.relays.is_empty() {
             writeln!(f, "Relays that have it, in the order for your network:")?;
         }
-        let shares: u64 = self.relays.iter().map(|relay| relay.weight).fold(0, u64::saturating_add);
         for relay in &self.relays {
-            let percent = u128::from(relay.weight) * 100 / u128::from(shares.max(1));
-            writeln!(f, "  {}  (is first for {percent} % of networks)", relay.url)?;
+            let percent = u128::from(relay.weight) * 100 / u128::from(self.shares_as_near(relay).max(1));
+            match relay.near {
+                Nearness::Anywhere => writeln!(f, "  {}  (is first for {percent} % of networks)", relay.url)?,
+                near => writeln!(f, "  {}  ({near}: is first for {percent} % of networks there)", relay.url)?,
+            }
         }
         if !self.passed_over.is_empty() {
             writeln!(f, "Passed over:")?;
@@ -113,7 +163,8 @@ mod tests {
             code: why.code(),
             words: why.words(),
         };
-        let explained = |n, url: &str, weight| Explained { relay: relay(n), url: url.to_owned(), weight };
+        let explained =
+            |n, url: &str, weight, near| Explained { relay: relay(n), url: url.to_owned(), weight, near };
         Explanation {
             catalog: "debian".to_owned(),
             path: "pool/h/hello.deb".to_owned(),
@@ -124,13 +175,17 @@ mod tests {
             mtime: 1_700_000_000,
             proof: "/odi/v1/catalogs/odi1abc/proof?path=pool%2Fh%2Fhello.deb&head=af13".to_owned(),
             client: "192.0.2.0/24".to_owned(),
+            country: "NO".parse().ok(),
+            asn: Some(224),
             scheme: "http",
             status: 302,
             location: Some("http://r1.example/@17-abc/pool/h/hello.deb".to_owned()),
             reason: "held by this relay".to_owned(),
+            sent_on: vec![Nearness::System],
             relays: vec![
-                explained(1, "http://r1.example/@17-abc/pool/h/hello.deb", 300),
-                explained(2, "http://r2.example/@17-abc/pool/h/hello.deb", 100),
+                explained(5, "http://r5.example/@17-abc/pool/h/hello.deb", 500, Nearness::Country),
+                explained(1, "http://r1.example/@17-abc/pool/h/hello.deb", 300, Nearness::Anywhere),
+                explained(2, "http://r2.example/@17-abc/pool/h/hello.deb", 100, Nearness::Anywhere),
             ],
             passed_over: vec![
                 passed_over(3, Some("https://r3.example"), Why::OtherScheme),

@@ -7,6 +7,7 @@ use odi_wire::route::{PageRoute, Suffix, encode_path, encode_query};
 
 use super::marks;
 use crate::documents::{Explained, Explanation, PassedOver};
+use crate::select::Nearness;
 
 impl Explanation {
     /// For people.
@@ -62,20 +63,22 @@ impl Explanation {
     fn answer(&self) -> Markup {
         html! {
             p {
-                "Over " (self.scheme) " from your network, " (self.client) ", the answer is " (self.status)
+                "Over " (self.scheme) " from your network, " (self.came_from()) " the answer is " (self.status)
                 @if let Some(to) = &self.location { " to " (link(to)) }
                 ": " (self.reason) "."
             }
+            @if let Some(why) = self.why_further() { p { (why) } }
         }
     }
 
     fn relays(&self) -> Markup {
-        let shares: u64 = self.relays.iter().map(|relay| relay.weight).fold(0, u64::saturating_add);
+        let is_located = self.relays.iter().any(|relay| relay.near != Nearness::Anywhere);
         let row = |relay: &Explained| {
             html! {
                 tr {
                     td { a href=(PageRoute::Relay { relay: *relay.relay.as_bytes() }.path()) { (authority(&relay.url)) } }
-                    td data-l="First for" { (part(relay.weight, shares)) }
+                    @if is_located { td data-l="Where" { (relay.near) } }
+                    td data-l="First for" { (part(relay.weight, self.shares_as_near(relay))) }
                     td data-l="There" { (link_to(&relay.url, "download")) }
                     td data-l="Without it" { a href={ "?explain&avoid=" (encode_query(authority(&relay.url))) } { "avoid" } }
                 }
@@ -84,7 +87,7 @@ impl Explanation {
         html! {
             @if self.relays.is_empty() { p.soft { "No relay that you can be sent to has it now." } } @else {
                 table.rows {
-                    thead { tr { th { "Relay, in the order for your network" } th { "First for" } th { "There" } th { "Without it" } } }
+                    thead { tr { th { "Relay, in the order for your network" } @if is_located { th { "Where" } } th { "First for" } th { "There" } th { "Without it" } } }
                     tbody { @for relay in &self.relays { (row(relay)) } }
                 }
             }

@@ -11,7 +11,7 @@ use super::*;
 use crate::documents::{Explained, Explanation, PassedOver};
 use crate::reports::DirectoryReport;
 use crate::roster::Decision;
-use crate::select::Why;
+use crate::select::{Nearness, Why};
 use crate::statistics::{Day, Line, Tally};
 
 const NOW: Timestamp = Timestamp(1_795_365_600);
@@ -290,7 +290,10 @@ fn of_relay(text: impl Fn(&str) -> String) -> RelayPage {
 }
 
 fn explanation(text: impl Fn(&str) -> String) -> Explanation {
-    let explained = |n, url: &str, weight| Explained { relay: relay(n), url: text(url), weight };
+    let explained = |n, url: &str, weight| {
+        let near = Nearness::Anywhere;
+        Explained { relay: relay(n), url: text(url), weight, near }
+    };
     Explanation {
         catalog: "debian".to_owned(),
         path: text("pool/h/hello world.deb"),
@@ -301,10 +304,13 @@ fn explanation(text: impl Fn(&str) -> String) -> Explanation {
         mtime: 1_700_000_000,
         proof: "/odi/v1/catalogs/odi1abc/proof?path=pool%2Fh&head=af13".to_owned(),
         client: "192.0.2.0/24".to_owned(),
+        country: None,
+        asn: None,
         scheme: "https",
         status: 302,
         location: Some(text("https://r1.example:8443/@17-abc/pool/h/hello%20world.deb")),
         reason: text("held by this relay"),
+        sent_on: vec![],
         relays: vec![
             explained(1, "https://r1.example:8443/@17-abc/pool/h/hello%20world.deb", 300),
             explained(2, "https://r2.example/@17-abc/pool/h/hello%20world.deb", 100),

@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use odi_manifest::{CatalogId, PublicKey, Timestamp};
+use odi_wire::client::Family;
 use odi_wire::message::{
-    CatalogInventory, CatalogPattern, DerivedKey, IdRanges, Inventory, PublicUrl, RATE_UNNAMED,
+    CatalogInventory, CatalogPattern, DerivedKey, IdRanges, Inventory, PublicUrl, RATE_UNNAMED, RelayPlace,
 };
 
 use super::{
     Action, Decision, Event, Examined, RosterLimits, RosterRefusal, Seen, Stage, Trial, Verdict, backoff,
 };
 use crate::network::Network;
+use crate::select::{Reach, Ways};
 
 /// No relay counts for more than one that offers 10 Gbit/s: what it says of itself is only a claim.
 const WEIGHT_MAX: u64 = 1_250_000_000;
@@ -38,6 +40,8 @@ pub struct Registration {
     pub disk: u64,
     /// Bytes per second that it offers; 0 says nothing.
     pub rate: u64,
+    /// Where it says that it stands.
+    pub place: Option<RelayPlace>,
 }
 
 /// An inventory after every check that needs no roster.
@@ -100,6 +104,8 @@ pub struct Member {
     left: bool,
     lease_until: Timestamp,
     trial: Trial,
+    /// Over which families its URLs answered last.
+    reach: Reach,
     /// What the operator says.
     decision: Option<Decision>,
     /// Why the last challenge failed.
@@ -140,6 +146,7 @@ impl Member {
             left: false,
             lease_until: Timestamp(0),
             trial: Trial::at(Stage::Untested),
+            reach: Reach::NOTHING,
             decision: None,
             unproved: None,
             barred: None,
@@ -256,6 +263,24 @@ impl Member {
         self.barred.as_deref().or(self.unproved.as_deref()).or_else(|| self.trial.reason()).or_else(waits)
     }
 
+    /// Over which families its URLs answered last.
+    #[must_use]
+    pub const fn reach(&self) -> &Reach {
+        &self.reach
+    }
+
+    /// How clients reach it.
+    #[must_use]
+    pub fn ways(&self) -> Ways {
+        Ways::of(self.registration().map_or(&[], |registration| &registration.urls), &self.reach)
+    }
+
+    /// One of its URLs answered over a family, or did not. Whether that is news.
+    pub(super) fn reached(&mut self, url: &PublicUrl, family: Family, answered: bool) -> bool {
+        let is_its_own = self.registration().is_some_and(|registration| registration.urls.contains(url));
+        is_its_own && self.reach.note(url, family, answered)
+    }
+
     /// Where it stands.
     #[must_use]
     pub fn standing(&self, now: Timestamp) -> Standing {
@@ -343,10 +368,16 @@ impl Member {
     /// lets it. `None` if it takes no new ones.
     #[must_use]
     pub fn weight(&self) -> Option<u64> {
+        self.full_weight().map(|full| self.trial.weight(full))
+    }
+
+    /// What its share would be if it had nothing more to show.
+    #[must_use]
+    pub fn full_weight(&self) -> Option<u64> {
         let registered = self.proved.as_ref().map(|registration| registration.rate).filter(|rate| *rate > 0);
         let said = self.announced.as_ref().and_then(|announced| announced.inventory.rate());
         let rate = said.or(registered).unwrap_or(RATE_UNNAMED);
-        (rate > 0).then(|| self.trial.weight(rate.min(WEIGHT_MAX)))
+        (rate > 0).then(|| rate.min(WEIGHT_MAX))
     }
 
     pub(super) fn propose(&mut self, registration: Registration, from: Network) {
@@ -363,6 +394,7 @@ impl Member {
                 }
                 self.challenge_failures = 0;
                 self.challenge_next = now;
+                self.reach.keep(&pending.registration.urls);
                 self.proved = Some(pending.registration);
                 if self.announced.as_ref().is_some_and(|said| !self.has_proved(&said.inventory.urls)) {
                     // Others would be told of URLs that it has given up.

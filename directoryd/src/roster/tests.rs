@@ -31,6 +31,7 @@ fn registration(relay: PublicKey, generation: u64, url: &str) -> Registration {
         tags: vec![],
         disk: 1 << 40,
         rate: 0,
+        place: None,
     }
 }
 

@@ -1,20 +1,29 @@
-//! The relays of one catalog, laid out so that a request meets at once those that hold what it wants: an urn of all that hold
-//! everything, one for each 256th of the blob ids, one for each blob that is held by name.
+//! The relays of one catalog, laid out so that a request meets at once those that are near and hold what it wants: a [`Pool`] of
+//! all of them, and for each vicinity its own relays, as a pool where they are many.
 //!
 //! It only proposes. Whoever is drawn is judged by what the roster knows of it now, so that a field which is a moment old may
-//! miss a newcomer and never sends anybody to a relay that has gone.
+//! miss a newcomer and never sends anybody to a relay that has gone. A vicinity whose relays are sent more than they can take
+//! keeps only so many of its clients, always the same ones; the others look one vicinity further out, where those relays are
+//! among more.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashMap};
 
-use odi_manifest::{BlobId, PublicKey};
-use odi_wire::message::{CatalogInventory, IdRanges};
+use odi_manifest::PublicKey;
+use odi_wire::client::Family;
+use odi_wire::message::CatalogInventory;
+use odi_wire::serve::Scheme;
 
-use super::urn::{Ball, Drawn, Row, Urn};
-use super::{Wanted, among_neighbours};
+use super::few::{self, Neighbour};
+use super::pool::{Held, Pool};
+use super::urn::{Drawn, Kept, mixed};
+use super::vicinity::{self, Vicinity};
+use super::{Ask, Nearness, Wanted, Ways, among_neighbours};
 use crate::network::Network;
+use crate::whereabouts::Site;
 
-/// The blob ids are laid out in so many parts, by their first byte.
-const PARTS: usize = 256;
+/// Up to so many relays of a vicinity are weighed one by one.
+const FEW: usize = 64;
 
 /// A relay that follows the catalog and takes clients.
 #[derive(Clone, Copy, Debug)]
@@ -23,20 +32,64 @@ pub struct Entrant<'a> {
     pub relay: PublicKey,
     /// From where it registered.
     pub network: Network,
-    /// Its share beside others': any unit, at least 1.
-    pub weight: u64,
+    /// Where it is.
+    pub site: &'a Site,
+    /// How it is reached.
+    pub ways: Ways,
+    /// What it is to get.
+    pub share: Share,
     /// What it says that it holds.
     pub holding: &'a CatalogInventory,
+}
+
+/// What a relay is to get beside others, in any unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// Of clients for whom it is one of several, at least 1.
+    pub weight: u64,
+    /// Of the clients nearest to it it keeps `kept` of each `full`.
+    pub kept: u64,
+    /// What it could take.
+    pub full: u64,
+}
+
+impl Share {
+    /// One that keeps every client that it is nearest to.
+    #[must_use]
+    pub const fn all(weight: u64) -> Self {
+        Self { weight, kept: weight, full: weight }
+    }
+
+    pub(super) const fn kept(self) -> Kept {
+        Kept { kept: self.kept, full: self.full }
+    }
 }
 
 /// The relays of one catalog.
 #[derive(Clone, Debug, Default)]
 pub struct Field {
-    relays: Vec<PublicKey>,
-    whole: Urn,
-    /// Of those that do not hold everything; empty, or [`PARTS`] of them.
-    parts: Vec<Urn>,
-    named: HashMap<BlobId, Urn>,
+    relays: Vec<Seated>,
+    /// How any of them is reached.
+    ways: Ways,
+    everywhere: Pool,
+    vicinities: HashMap<Vicinity, Near>,
+    /// How narrow the prefixes are that relays are there for, the narrowest first.
+    widths: Vec<(bool, u8)>,
+}
+
+/// What is asked of a relay before it is looked up.
+#[derive(Clone, Copy, Debug)]
+struct Seated {
+    relay: PublicKey,
+    ways: Ways,
+    held: Held,
+}
+
+/// The relays of a vicinity.
+#[derive(Clone, Debug)]
+enum Near {
+    Few(Vec<Neighbour>),
+    Many(Box<Pool>),
 }
 
 /// A relay whose turn it is.
@@ -44,6 +97,7 @@ pub struct Field {
 pub(super) struct Proposed {
     pub(super) relay: PublicKey,
     pub(super) weight: u64,
+    pub(super) nearness: Nearness,
 }
 
 impl Field {
@@ -51,114 +105,125 @@ impl Field {
     #[must_use]
     pub fn of<'a>(entrants: impl IntoIterator<Item = Entrant<'a>>, seed: &[u8; 32]) -> Self {
         let entrants: Vec<Entrant<'a>> = entrants.into_iter().collect();
-        let layout = Layout::of(&entrants, seed);
-        let whole = layout.urn(layout.whole.iter().copied(), &layout.near_whole);
-        let mut parts = Vec::new();
-        if layout.parts.iter().any(|part| !part.is_empty()) {
-            parts = layout.parts.iter().map(|part| layout.beside_whole(part)).collect();
+        let places: Vec<u64> = entrants.iter().map(|entrant| place(&entrant.relay, seed)).collect();
+        let mut members: HashMap<Vicinity, Vec<usize>> = HashMap::new();
+        for (at, entrant) in entrants.iter().enumerate() {
+            for vicinity in vicinity::of_relay(entrant.site) {
+                members.entry(vicinity).or_default().push(at);
+            }
         }
-        let named = layout.named.iter().map(|(blob, relays)| (**blob, layout.beside_whole(relays))).collect();
-        Self { relays: entrants.iter().map(|entrant| entrant.relay).collect(), whole, parts, named }
+        let widths: BTreeSet<Reverse<(u8, bool)>> = members
+            .keys()
+            .filter_map(|vicinity| match vicinity {
+                Vicinity::Prefix(bits) => Some(bits.width()),
+                _ => None,
+            })
+            .map(|(is_v6, count)| Reverse((count, is_v6)))
+            .collect();
+        let near = |(vicinity, members): (Vicinity, Vec<usize>)| {
+            Some((vicinity, Near::of(vicinity, &entrants, &places, members)?))
+        };
+        let seated = |entrant: &Entrant<'_>| Seated {
+            relay: entrant.relay,
+            ways: entrant.ways,
+            held: Held::of(entrant.holding),
+        };
+        Self {
+            relays: entrants.iter().map(seated).collect(),
+            ways: entrants.iter().fold(Ways::default(), |all, entrant| all.or(entrant.ways)),
+            everywhere: Pool::of(&entrants, &places, 0..entrants.len()),
+            vicinities: members.into_iter().filter_map(near).collect(),
+            widths: widths.into_iter().map(|Reverse((count, is_v6))| (is_v6, count)).collect(),
+        }
     }
 
-    /// Every relay that may have what is wanted, in the order of the client whose secret number `key` is; at the end those that are
-    /// so light beside others that no order of the first ones has them. Some come more than once.
-    pub(super) fn row(&self, wanted: &Wanted<'_>, key: u64) -> impl Iterator<Item = Proposed> {
-        let urns = self.urns(wanted);
-        let seated = urns.into_iter().flat_map(Urn::seated);
-        Row::of(urns, key).chain(seated).filter_map(|Drawn { relay, weight }| {
-            let relay = *self.relays.get(usize::try_from(relay).ok()?)?;
-            Some(Proposed { relay, weight })
+    /// Every relay that may have what is wanted and is reached so, in the order of the client whose secret number `key` is.
+    /// Some come more than once.
+    pub(super) fn row<'a>(
+        &'a self,
+        ask: &'a Ask<'a>,
+        key: u64,
+        scheme: Scheme,
+        family: Option<Family>,
+    ) -> impl Iterator<Item = Proposed> + 'a {
+        let wanted = &ask.wanted;
+        let near = self.near(ask).filter(move |(nearness, near)| self.keeps(near, wanted, *nearness, key));
+        let near = near.flat_map(move |(nearness, near)| {
+            let row: Box<dyn Iterator<Item = Drawn> + 'a> = match near {
+                Near::Few(few) => Box::new(few::row(self.having(few, wanted), key)),
+                Near::Many(pool) => Box::new(pool.row(wanted, key)),
+            };
+            row.map(move |drawn| (nearness, drawn))
+        });
+        let anywhere = self.everywhere.row(wanted, key).map(|drawn| (Nearness::Anywhere, drawn));
+        near.chain(anywhere).filter_map(move |(nearness, Drawn { relay, weight })| {
+            let seated = self.relays.get(usize::try_from(relay).ok()?)?;
+            let reached = seated.ways.has(scheme, family);
+            reached.then_some(Proposed { relay: seated.relay, weight, nearness })
         })
     }
 
-    fn urns(&self, wanted: &Wanted<'_>) -> [&Urn; 3] {
-        const NOBODY: &Urn = &Urn::EMPTY;
-        match wanted {
-            Wanted::Whole => [&self.whole, NOBODY, NOBODY],
-            Wanted::Blob { blob, .. } => {
-                let part = self.parts.get(part_of(blob)).unwrap_or(NOBODY);
-                [&self.whole, part, self.named.get(blob).unwrap_or(NOBODY)]
+    /// How near the relays are from which a client is sent on, because too many are nearest to them.
+    pub(super) fn sent_on<'a>(&'a self, ask: &'a Ask<'a>, key: u64) -> impl Iterator<Item = Nearness> + 'a {
+        let wanted = &ask.wanted;
+        let sent_on = self.near(ask).filter(move |(near_as, near)| !self.keeps(near, wanted, *near_as, key));
+        sent_on.map(|(nearness, _)| nearness)
+    }
+
+    /// Whether any of the relays is reached over a family.
+    pub(super) const fn reaches(&self, scheme: Scheme, family: Family) -> bool {
+        self.ways.has(scheme, Some(family))
+    }
+
+    fn near<'a>(&'a self, ask: &'a Ask<'a>) -> impl Iterator<Item = (Nearness, &'a Near)> + 'a {
+        let looks = vicinity::of_client(ask.client, ask.whereabouts, &self.widths);
+        looks.filter_map(|(nearness, vicinity)| Some((nearness, self.vicinities.get(&vicinity)?)))
+    }
+
+    /// Whether the relays of a vicinity that may have what is wanted keep a client.
+    fn keeps(&self, near: &Near, wanted: &Wanted<'_>, nearness: Nearness, key: u64) -> bool {
+        let kept = match near {
+            Near::Few(few) => {
+                self.having(few, wanted).fold(Kept::default(), |sum, neighbour| sum.and(neighbour.kept))
             }
-        }
-    }
-}
-
-/// What a field is made from.
-struct Layout<'a> {
-    entrants: &'a [Entrant<'a>],
-    /// Of each entrant.
-    places: Vec<u64>,
-    /// Positions of those that hold everything.
-    whole: Vec<usize>,
-    /// How many of them each network has.
-    near_whole: HashMap<Network, u64>,
-    /// By part, positions of those that hold some of it.
-    parts: Vec<Vec<usize>>,
-    named: HashMap<&'a BlobId, Vec<usize>>,
-}
-
-impl<'a> Layout<'a> {
-    fn of(entrants: &'a [Entrant<'a>], seed: &[u8; 32]) -> Self {
-        let places = entrants.iter().map(|entrant| place(&entrant.relay, seed)).collect();
-        let mut layout = Self {
-            entrants,
-            places,
-            whole: Vec::new(),
-            near_whole: HashMap::new(),
-            parts: vec![Vec::new(); PARTS],
-            named: HashMap::new(),
+            Near::Many(pool) => pool.kept(wanted),
         };
-        for (at, entrant) in entrants.iter().enumerate() {
-            layout.enter(at, entrant);
-        }
-        layout
+        kept.keeps(mixed(mixed(key).wrapping_add(nearness.number())))
     }
 
-    fn enter(&mut self, at: usize, entrant: &'a Entrant<'a>) {
-        let holding = entrant.holding;
-        let ranges = if holding.full.is_some() { holding.ranges.as_slice() } else { &[] };
-        if holding.full.is_some() && holding.ranges == IdRanges::all() {
-            self.whole.push(at);
-            *self.near_whole.entry(entrant.network).or_default() += 1;
-            return;
-        }
-        for (first, last) in ranges {
-            for part in usize::from(first >> 8)..=usize::from(last >> 8) {
-                if let Some(part) = self.parts.get_mut(part).filter(|part| part.last() != Some(&at)) {
-                    part.push(at);
-                }
-            }
-        }
-        for blob in holding.plus.iter().filter(|blob| !holding.ranges.contains(blob)) {
-            self.named.entry(blob).or_default().push(at);
-        }
-    }
-
-    /// An urn of relays that are drawn beside those that hold everything.
-    fn beside_whole(&self, relays: &[usize]) -> Urn {
-        let mut near = HashMap::new();
-        for entrant in relays.iter().filter_map(|at| self.entrants.get(*at)) {
-            let whole = self.near_whole.get(&entrant.network).copied().unwrap_or(0);
-            *near.entry(entrant.network).or_insert(whole) += 1;
-        }
-        self.urn(relays.iter().copied(), &near)
-    }
-
-    fn urn(&self, relays: impl Iterator<Item = usize>, near: &HashMap<Network, u64>) -> Urn {
-        let ball = |at: usize| {
-            let (entrant, place) = (self.entrants.get(at)?, *self.places.get(at)?);
-            let neighbours = near.get(&entrant.network).copied().unwrap_or(1);
-            let weight = among_neighbours(entrant.weight, neighbours);
-            Some(Ball { relay: u32::try_from(at).ok()?, place, weight })
-        };
-        Urn::of(relays.filter_map(ball).collect())
+    fn having<'b>(
+        &'b self,
+        few: &'b [Neighbour],
+        wanted: &'b Wanted<'b>,
+    ) -> impl Iterator<Item = Neighbour> + 'b {
+        let seated = |near: &Neighbour| self.relays.get(usize::try_from(near.relay).ok()?);
+        let may_have =
+            move |near: &&Neighbour| seated(near).is_some_and(|seated| seated.held.may_have(wanted));
+        few.iter().filter(may_have).copied()
     }
 }
 
-fn part_of(blob: &BlobId) -> usize {
-    let [first, ..] = blob.as_bytes();
-    usize::from(*first)
+impl Near {
+    /// `None` if there are many and a coarser name does as well: relays are in so many cells and prefixes that a pool for each
+    /// would be out of proportion.
+    fn of(vicinity: Vicinity, entrants: &[Entrant<'_>], places: &[u64], members: Vec<usize>) -> Option<Self> {
+        if members.len() > FEW {
+            let is_small = matches!(vicinity, Vicinity::Prefix(_) | Vicinity::Cell(..));
+            let pool = || Self::Many(Box::new(Pool::of(entrants, places, members.into_iter())));
+            return (!is_small).then(pool);
+        }
+        let mut of_network: HashMap<Network, u64> = HashMap::new();
+        for entrant in members.iter().filter_map(|at| entrants.get(*at)) {
+            *of_network.entry(entrant.network).or_default() += 1;
+        }
+        let neighbour = |at: usize| {
+            let (entrant, place) = (entrants.get(at)?, *places.get(at)?);
+            let neighbours = of_network.get(&entrant.network).copied().unwrap_or(1);
+            let weight = among_neighbours(entrant.share.weight, neighbours);
+            Some(Neighbour { relay: u32::try_from(at).ok()?, place, weight, kept: entrant.share.kept() })
+        };
+        Some(Self::Few(members.into_iter().filter_map(neighbour).collect()))
+    }
 }
 
 fn place(relay: &PublicKey, seed: &[u8; 32]) -> u64 {

@@ -7,14 +7,17 @@ use odi_manifest::{CatalogId, SigningKey};
 use odi_wire::message::IdRanges;
 
 use super::*;
+use crate::whereabouts::{Continent, Point, Site};
 
 const SEED: [u8; 32] = [7; 32];
 
 struct Relay {
     key: PublicKey,
     urls: Vec<PublicUrl>,
+    reach: Reach,
     network: Network,
-    weight: u64,
+    site: Site,
+    share: Share,
     holding: CatalogInventory,
 }
 
@@ -29,7 +32,9 @@ fn head(n: u8) -> HeadId {
 fn relay(n: u8, urls: &[&str], weight: u64, heads: &[HeadId]) -> Relay {
     let urls = urls.iter().map(|url| PublicUrl::parse(url).unwrap()).collect();
     let network = network(1000 + u32::from(n));
-    Relay { key: key(n), urls, network, weight, holding: holding(heads, IdRanges::all()) }
+    let (site, share) = (Site::default(), Share::all(weight));
+    let holding = holding(heads, IdRanges::all());
+    Relay { key: key(n), urls, reach: Reach::default(), network, site, share, holding }
 }
 
 fn holding(heads: &[HeadId], ranges: IdRanges) -> CatalogInventory {
@@ -46,21 +51,24 @@ fn holding(heads: &[HeadId], ranges: IdRanges) -> CatalogInventory {
 }
 
 fn ranked<'a>(relays: &'a [Relay], ask: &Ask<'_>) -> Ranking<'a> {
-    let candidates = candidates(relays);
-    rank(ask, &SEED, &field(&candidates), &candidates)
+    rank(ask, &SEED, &field(relays), &candidates(relays))
 }
 
-fn candidates(relays: &[Relay]) -> Vec<Candidate<'_>> {
-    let mut candidates = Vec::with_capacity(relays.len());
-    for Relay { key, urls, network, weight, holding } in relays {
-        let (relay, network, weight) = (*key, *network, *weight);
-        candidates.push(Candidate { relay, urls, network, shut: None, weight, holding: Some(holding) });
-    }
-    candidates
+fn candidates<'a>(relays: &'a [Relay]) -> Vec<Candidate<'a>> {
+    let candidate = |relay: &'a Relay| {
+        let Relay { key, urls, reach, holding, .. } = relay;
+        Candidate { relay: *key, urls, reach, shut: None, holding: Some(holding) }
+    };
+    relays.iter().map(candidate).collect()
 }
 
-fn field(candidates: &[Candidate<'_>]) -> Field {
-    Field::of(candidates.iter().filter_map(Candidate::entrant), &SEED)
+fn field<'a>(relays: &'a [Relay]) -> Field {
+    let entrant = |relay: &'a Relay| {
+        let Relay { key, urls, reach, network, site, share, holding } = relay;
+        let ways = Ways::of(urls, reach);
+        Entrant { relay: *key, network: *network, site, ways, share: *share, holding }
+    };
+    Field::of(relays.iter().map(entrant), &SEED)
 }
 
 fn pick<'a>(relays: &'a [Relay], ask: &Ask<'_>) -> Option<Choice<'a>> {
@@ -69,18 +77,27 @@ fn pick<'a>(relays: &'a [Relay], ask: &Ask<'_>) -> Option<Choice<'a>> {
 
 /// Whom the first so many networks are sent to.
 fn first_choices(relays: &[Relay], networks: u32) -> Vec<PublicKey> {
-    let candidates = candidates(relays);
-    let field = field(&candidates);
+    first_choices_from(relays, networks, Whereabouts::default())
+}
+
+fn first_choices_from(relays: &[Relay], networks: u32, whereabouts: Whereabouts) -> Vec<PublicKey> {
+    let (candidates, field) = (candidates(relays), field(relays));
     let find = |relay: &PublicKey| candidates.iter().find(|candidate| candidate.relay == *relay).copied();
     let heads = [head(1)];
     (0..networks)
-        .map(|n| choose(&Ask { client: network(n), ..ask(&heads, &[]) }, &SEED, &field, 1, find)[0].relay)
+        .map(|n| {
+            choose(&Ask { client: network(n), whereabouts, ..ask(&heads, &[]) }, &SEED, &field, 1, find)[0]
+                .relay
+        })
         .collect()
 }
 
 fn ask<'a>(named_at: &'a [HeadId], avoid: &'a [String]) -> Ask<'a> {
     Ask {
         client: Network::of(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        whereabouts: Whereabouts::default(),
+        family: Family::V4,
+        only_family: false,
         scheme: Scheme::Http,
         wanted: Wanted::Blob { blob: BlobId::of(b"x"), named_at },
         pins: named_at,
@@ -204,4 +221,119 @@ fn only_who_holds_everything_is_the_base_of_many_urls() {
     let ranking = ranked(&relays, &Ask { wanted: Wanted::Whole, ..ask(&heads, &[]) });
     assert_eq!(ranking.choices.iter().map(|choice| choice.relay).collect::<Vec<_>>(), [relays[2].key]);
     assert!(ranking.passed_over.iter().all(|(_, why)| *why == Why::NotWhole));
+}
+
+fn placed(country: &str, asn: u32, lat: i16, lon: i16) -> Whereabouts {
+    let country = country.parse().unwrap();
+    let (continent, point) = (Continent::of(country), Some(Point { lat, lon }));
+    Whereabouts { asn: Some(asn), country: Some(country), continent, point }
+}
+
+/// Six relays at other distances from Berlin.
+fn around_berlin() -> Vec<Relay> {
+    let sites = [
+        placed("JP", 2500, 3570, 13_970),
+        placed("ES", 766, 4040, -370),
+        placed("PL", 8501, 5220, 2100),
+        placed("DE", 1, 4810, 1160),
+        placed("DE", 2, 5250, 1330),
+        placed("DE", 680, 5070, 710),
+    ];
+    let relay = |(n, whereabouts): (u8, Whereabouts)| {
+        let site = Site { whereabouts, prefixes: Vec::new() };
+        Relay { site, ..relay(n, &["http://r.example"], 100, &[head(1)]) }
+    };
+    (1..).zip(sites).map(relay).collect()
+}
+
+#[test]
+fn the_nearest_come_first_and_everybody_comes() {
+    let mut relays = around_berlin();
+    relays[1].site.prefixes = vec!["127.0.0.0/16".parse().unwrap()];
+    let heads = [head(1)];
+    let ask = Ask { whereabouts: placed("DE", 680, 5252, 1340), ..ask(&heads, &[]) };
+    let order: Vec<(u8, Nearness)> = ranked(&relays, &ask)
+        .choices
+        .iter()
+        .map(|choice| {
+            ((1..).zip(&relays).find(|(_, relay)| relay.key == choice.relay).unwrap().0, choice.nearness)
+        })
+        .collect();
+    let expected = [
+        (2, Nearness::Prefix),
+        (6, Nearness::System),
+        (5, Nearness::NearInCountry),
+        (4, Nearness::NearInCountry),
+        (3, Nearness::Near),
+        (1, Nearness::Anywhere),
+    ];
+    assert_eq!(order, expected);
+}
+
+#[test]
+fn what_is_near_and_does_not_hold_it_is_passed_over() {
+    let mut relays = around_berlin();
+    relays[3..].iter_mut().for_each(|relay| relay.holding.ranges = IdRanges::default());
+    let heads = [head(1)];
+    let ask = Ask { whereabouts: placed("DE", 680, 5252, 1340), ..ask(&heads, &[]) };
+    assert_eq!(pick(&relays, &ask).unwrap().relay, relays[2].key);
+}
+
+#[test]
+fn relays_that_are_nearest_for_too_many_keep_the_same_part_of_them() {
+    let berlin = placed("DE", 3320, 5252, 1340);
+    let mut relays = around_berlin();
+    relays.retain(|relay| relay.site.whereabouts.country != "PL".parse().ok());
+    let to_germany = |relays: &[Relay]| -> Vec<bool> {
+        let germans: Vec<PublicKey> = relays[2..].iter().map(|relay| relay.key).collect();
+        first_choices_from(relays, 4000, berlin).iter().map(|relay| germans.contains(relay)).collect()
+    };
+    assert!(to_germany(&relays).iter().all(|is| *is));
+    relays[2..].iter_mut().for_each(|relay| relay.share.kept = 25);
+    let kept = to_germany(&relays);
+    let count = kept.iter().filter(|kept| **kept).count();
+    // A quarter stays near Berlin, of the rest one in the country, and so on; further out they are three of five.
+    assert!((2000..3900).contains(&count), "{count} of 4000");
+    relays[2..].iter_mut().for_each(|relay| relay.share.kept = 50);
+    let more = to_germany(&relays);
+    assert!(kept.iter().zip(&more).filter(|(before, after)| **before && !**after).count() < 40);
+    let heads = [head(1)];
+    let all =
+        |n| ranked(&relays, &Ask { client: network(n), whereabouts: berlin, ..ask(&heads, &[]) }).sent_on;
+    assert!((0..100).any(|n| all(n).contains(&Nearness::Country)) && (0..100).any(|n| all(n).is_empty()));
+}
+
+#[test]
+fn many_in_a_country_share_its_clients_by_weight() {
+    let mut relays: Vec<Relay> = (1..=200)
+        .map(|n| relay(n, &["http://r.example"], if n % 2 == 0 { 300 } else { 100 }, &[head(1)]))
+        .collect();
+    for relay in &mut relays[..100] {
+        relay.site.whereabouts = Whereabouts { point: None, asn: None, ..placed("BR", 1, 0, 0) };
+    }
+    let client = Whereabouts { country: "BR".parse().ok(), ..Whereabouts::default() };
+    let chosen = first_choices_from(&relays, 4000, client);
+    let heavy: Vec<PublicKey> = relays[..100].iter().skip(1).step_by(2).map(|relay| relay.key).collect();
+    let all: Vec<PublicKey> = relays[..100].iter().map(|relay| relay.key).collect();
+    assert!(chosen.iter().all(|relay| all.contains(relay)));
+    let to_heavy = chosen.iter().filter(|relay| heavy.contains(relay)).count();
+    assert!(to_heavy.abs_diff(3000) < 150, "{to_heavy} of 4000");
+}
+
+#[test]
+fn a_client_meets_relays_of_its_own_family_first_and_no_other_if_it_says_so() {
+    let mut relays: Vec<Relay> = (1..=40).map(|n| relay(n, &["http://r.example"], 5, &[head(1)])).collect();
+    let url = relays[0].urls[0].clone();
+    relays.iter_mut().for_each(|relay| _ = relay.reach.note(&url, Family::V4, true));
+    let six = relays[7].key;
+    relays[7].reach.note(&url, Family::V6, true);
+    let heads = [head(1)];
+    let over_six = Ask { family: Family::V6, ..ask(&heads, &[]) };
+    let ranking = ranked(&relays, &over_six);
+    assert_eq!((ranking.choices[0].relay, ranking.choices.len()), (six, 40));
+    let only = ranked(&relays, &Ask { only_family: true, ..over_six });
+    assert_eq!(only.choices.iter().map(|choice| choice.relay).collect::<Vec<_>>(), [six]);
+    assert!(only.passed_over.iter().all(|(_, why)| *why == Why::OtherFamily));
+    relays[7].reach = Reach::default();
+    assert_eq!(ranked(&relays, &over_six).choices.len(), 40, "better one that may not answer than none");
 }

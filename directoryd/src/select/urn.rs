@@ -8,6 +8,8 @@
 
 /// So many seats of a client's row are looked at; whoever sits on none of them is too light to matter.
 const LOOKS_MAX: u32 = 1 << 14;
+/// The same, for each seat that there is: of a few relays all have come long before.
+const LOOKS_EACH: u32 = 64;
 
 /// So many seats for each relay: few find theirs taken, and so few move when somebody goes.
 const SEATS_EACH: usize = 8;
@@ -22,6 +24,27 @@ struct Seat {
     weight: u64,
 }
 
+/// How much of what relays could take of the clients nearest to them they are to be sent, in any unit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Kept {
+    /// What they are to be sent.
+    pub(super) kept: u64,
+    /// What they could take.
+    pub(super) full: u64,
+}
+
+impl Kept {
+    /// Of several relays together.
+    pub(super) const fn and(self, other: Self) -> Self {
+        Self { kept: self.kept.saturating_add(other.kept), full: self.full.saturating_add(other.full) }
+    }
+
+    /// Whether a client stays with them, of whom a random number is this.
+    pub(super) fn keeps(self, bits: u64) -> bool {
+        self.kept >= self.full || u128::from(bits) * u128::from(self.full) < u128::from(self.kept) << 64
+    }
+}
+
 const EMPTY: Seat = Seat { relay: u32::MAX, chance: 0, weight: 0 };
 
 /// A relay to be seated.
@@ -33,19 +56,23 @@ pub(super) struct Ball {
     pub(super) place: u64,
     /// Its share beside the others', at least 1.
     pub(super) weight: u64,
+    /// How many of the clients nearest to it it keeps.
+    pub(super) kept: Kept,
 }
 
 /// A table of relays.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Urn {
     seats: Vec<Seat>,
+    /// Of all of them.
+    pub(super) kept: Kept,
     /// A power of two that no weight exceeds: it changes seldom, and with it every chance.
     top: u64,
 }
 
 impl Urn {
     /// Nobody.
-    pub(super) const EMPTY: Self = Self { seats: Vec::new(), top: 0 };
+    pub(super) const EMPTY: Self = Self { seats: Vec::new(), kept: Kept { kept: 0, full: 0 }, top: 0 };
 
     /// Everybody in it, once.
     pub(super) fn seated(&self) -> impl Iterator<Item = Drawn> {
@@ -61,6 +88,7 @@ impl Urn {
         balls.sort_unstable_by_key(|ball| (ball.place, ball.relay));
         let heaviest = balls.iter().map(|ball| ball.weight).max().unwrap_or(1);
         let top = heaviest.max(1).checked_next_power_of_two().unwrap_or(u64::MAX);
+        let kept = balls.iter().fold(Kept::default(), |sum, ball| sum.and(ball.kept));
         let mut seats = vec![EMPTY; (balls.len() * SEATS_EACH).next_power_of_two()];
         for ball in balls {
             let mut at = position(ball.place, seats.len());
@@ -71,7 +99,7 @@ impl Urn {
                 *seat = Seat { relay: ball.relay, chance: chance(ball.weight, top), weight: ball.weight };
             }
         }
-        Self { seats, top }
+        Self { seats, kept, top }
     }
 
     /// How often a seat of it comes up, beside one of another urn's: between two lies so much time.
@@ -110,13 +138,17 @@ pub(super) struct Row<'a, const N: usize> {
     looks: [u32; N],
     /// When the next look at each is due: at random within its turn, or the urn of the heaviest would always come first.
     due: [f64; N],
+    looks_max: u32,
     key: u64,
 }
 
 impl<'a, const N: usize> Row<'a, N> {
     /// The row of the client whose secret number this is.
     pub(super) fn of(urns: [&'a Urn; N], key: u64) -> Self {
-        let mut row = Self { paces: urns.map(Urn::pace), urns, looks: [0; N], due: [0.0; N], key };
+        let seats = urns.iter().map(|urn| u32::try_from(urn.seats.len()).unwrap_or(u32::MAX));
+        let looks_max = seats.fold(0, u32::saturating_add).saturating_mul(LOOKS_EACH).min(LOOKS_MAX);
+        let paces = urns.map(Urn::pace);
+        let mut row = Self { paces, urns, looks: [0; N], due: [0.0; N], looks_max, key };
         (0..N).for_each(|at| row.wait(at));
         row
     }
@@ -146,7 +178,7 @@ impl<const N: usize> Iterator for Row<'_, N> {
         loop {
             let (at, due) =
                 self.due.iter().enumerate().min_by(|(_, one), (_, other)| one.total_cmp(other))?;
-            if !due.is_finite() || self.looks.iter().sum::<u32>() >= LOOKS_MAX {
+            if !due.is_finite() || self.looks.iter().sum::<u32>() >= self.looks_max {
                 return None;
             }
             let (urn, bits) = (*self.urns.get(at)?, self.bits(at));
@@ -162,7 +194,7 @@ impl<const N: usize> Iterator for Row<'_, N> {
 }
 
 /// Steele, Lea and Flood's `SplitMix64`: every bit of the result depends on every bit of the number.
-const fn mixed(number: u64) -> u64 {
+pub(super) const fn mixed(number: u64) -> u64 {
     let mut bits = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -176,8 +208,12 @@ mod tests {
     use super::*;
 
     fn balls(weights: &[u64]) -> Vec<Ball> {
-        let ball =
-            |(relay, weight): (u32, &u64)| Ball { relay, place: mixed(u64::from(relay)), weight: *weight };
+        let ball = |(relay, weight): (u32, &u64)| Ball {
+            relay,
+            place: mixed(u64::from(relay)),
+            weight: *weight,
+            kept: Kept::default(),
+        };
         (0..).zip(weights).map(ball).collect()
     }
 

@@ -27,6 +27,8 @@ pub enum Why {
     OtherState,
     /// It has no URL of the scheme that was asked for.
     OtherScheme,
+    /// It was not seen to answer over the address family that was asked for.
+    OtherFamily,
     /// The client asks for it to be spared.
     Avoided,
     /// The client asks for another one.
@@ -50,6 +52,7 @@ impl Why {
             Self::NotWhole => "not-whole",
             Self::OtherState => "other-state",
             Self::OtherScheme => "other-scheme",
+            Self::OtherFamily => "other-family",
             Self::Avoided => "avoided",
             Self::NotAskedFor => "not-asked-for",
         }
@@ -71,6 +74,7 @@ impl Why {
             Self::NotWhole => "it holds only a part of this catalog",
             Self::OtherState => "it serves no state in which the path has this content",
             Self::OtherScheme => "it has no URL of the scheme that was asked for",
+            Self::OtherFamily => "it was not seen to answer over the address family that was asked for",
             Self::Avoided => "the request asks for it to be spared",
             Self::NotAskedFor => "the request asks for another one",
         }

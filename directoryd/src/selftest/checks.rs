@@ -51,6 +51,7 @@ pub(crate) async fn examine(directory: &Directory, relay: &PublicKey) -> Result<
             let checked = tokio::time::timeout(PATIENCE, subject.check());
             let checked =
                 checked.await.unwrap_or_else(|_| Err(format!("took over {} s", PATIENCE.as_secs())));
+            directory.relays.roster().reached(relay, url, family, checked.is_ok());
             checked.map_err(|why| format!("the self-test at {url} over {family}: {why}"))?;
         }
     }

@@ -15,10 +15,10 @@
 use std::path::{Path, PathBuf};
 
 use odi_manifest::{CatalogId, PublicKey, Timestamp};
-use odi_wire::message::Sent;
+use odi_wire::message::{Country, Sent};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 
-use super::counts::{Batch, Country, DayRow, KeptArtifacts, Subject};
+use super::counts::{Batch, DayRow, KeptArtifacts, Subject};
 use super::day::Day;
 use super::reports::Heard;
 use super::space_saving::KeptCounter;
@@ -315,7 +315,7 @@ fn row_key(day: Day, subject: &Subject) -> Vec<u8> {
         Subject::All => {}
         Subject::Catalog(catalog) => key.extend_from_slice(catalog.as_bytes()),
         Subject::Relay(relay) => key.extend_from_slice(relay.as_bytes()),
-        Subject::Country(Country(letters)) => key.extend_from_slice(letters),
+        Subject::Country(country) => key.extend_from_slice(&country.letters()),
     }
     key
 }
@@ -326,7 +326,7 @@ fn subject(key: &[u8]) -> Option<Subject> {
         (0, []) => Subject::All,
         (1, id) => Subject::Catalog(CatalogId::from_bytes(id.try_into().ok()?)),
         (2, id) => Subject::Relay(PublicKey::from_bytes(id.try_into().ok()?).ok()?),
-        (3, letters) => Subject::Country(Country(letters.try_into().ok()?)),
+        (3, letters) => Subject::Country(Country::of(letters.try_into().ok()?)?),
         _ => return None,
     })
 }

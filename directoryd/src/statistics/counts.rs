@@ -10,7 +10,7 @@ use std::collections::btree_map::Entry;
 use std::net::IpAddr;
 
 use odi_manifest::{BlobId, CatalogId, PublicKey, Timestamp};
-use odi_wire::message::Sent;
+use odi_wire::message::{Country, Sent};
 
 use super::day::Day;
 use super::fading::{Fading, KeptFading};
@@ -27,10 +27,6 @@ const CATALOGS_MAX: usize = 128;
 const ARTIFACTS: usize = 512;
 /// Finished days that could not be written yet: beyond that the oldest is given up.
 const UNWRITTEN_MAX: usize = 3 * SUBJECTS_MAX;
-
-/// A country by its two letters (ISO 3166-1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Country(pub [u8; 2]);
 
 /// What is counted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

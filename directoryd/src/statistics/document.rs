@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use odi_manifest::{CatalogId, PublicKey};
 use serde::Serialize;
 
-use super::counts::{Country, DayRow, Subject};
+use super::counts::{DayRow, Subject};
 use super::day::Day;
 use super::space_saving::Heavy;
 use super::tally::{Tally, shown_count};
@@ -90,9 +90,7 @@ impl Line {
             Subject::All => line,
             Subject::Catalog(catalog) => Self { catalog: Some(*catalog), name: name_of(catalog), ..line },
             Subject::Relay(relay) => Self { relay: Some(*relay), ..line },
-            Subject::Country(Country(letters)) => {
-                Self { country: Some(String::from_utf8_lossy(letters).into_owned()), ..line }
-            }
+            Subject::Country(country) => Self { country: Some(country.to_string()), ..line },
         })
     }
 
@@ -183,7 +181,7 @@ mod tests {
         let lines = [
             Line::of_row(&row(Subject::All), name_of),
             Line::of_row(&row(Subject::Catalog(catalog)), name_of),
-            Line::of_row(&row(Subject::Country(Country(*b"NO"))), name_of),
+            Line::of_row(&row(Subject::Country("NO".parse().unwrap())), name_of),
             Line::of_row(&DayRow { row: Row::default(), ..row(Subject::All) }, name_of),
             Line::of_artifact(Some(day), catalog, name_of(&catalog), &heavy("=cmd|' /C calc'!\"A,0\"", 29.9)),
             Line::of_artifact(None, catalog, None, &heavy("rare", 14.9)),

@@ -8,7 +8,9 @@ use odi_directoryd::balance::Balance;
 use odi_directoryd::heat::Hot;
 use odi_directoryd::placement::{Bearer, place};
 use odi_directoryd::select::{Ask, Choice, Field, Wanted, choose};
+use odi_directoryd::whereabouts::Whereabouts;
 use odi_manifest::{BlobId, PublicKey};
+use odi_wire::client::Family;
 use odi_wire::serve::Scheme;
 
 use super::catalogs::{Artifact, Catalogs};
@@ -165,9 +167,9 @@ impl Network {
         let weights: Vec<(PublicKey, u64)> = up.iter().map(|relay| (relay.key, relay.rate)).collect();
         self.balance.turn(&weights);
         let field = |catalog: usize| {
-            let entrants = up.iter().filter_map(|relay| {
-                relay.candidate(catalog, self.balance.weight(&relay.key, relay.rate)).entrant()
-            });
+            let entrants = up
+                .iter()
+                .filter_map(|relay| relay.entrant(catalog, self.balance.weight(&relay.key, relay.rate)));
             Field::of(entrants, &SEED)
         };
         self.fields = (0..self.catalogs.offers.len()).map(field).collect();
@@ -176,10 +178,20 @@ impl Network {
     /// The relay that a client is sent to for an artifact.
     pub(super) fn choose(&self, artifact: &Artifact, client: ClientNetwork) -> Option<usize> {
         let wanted = Wanted::Blob { blob: artifact.blob, named_at: &[HEAD] };
-        let ask = Ask { client, scheme: Scheme::Https, wanted, pins: &[HEAD], avoid: &[], only: None };
+        let ask = Ask {
+            client,
+            whereabouts: Whereabouts::default(),
+            family: Family::V4,
+            only_family: false,
+            scheme: Scheme::Https,
+            wanted,
+            pins: &[HEAD],
+            avoid: &[],
+            only: None,
+        };
         let find = |relay: &PublicKey| {
             let relay = self.relays.get(*self.at.get(relay)?)?;
-            Some(relay.candidate(artifact.catalog, relay.rate))
+            Some(relay.candidate(artifact.catalog))
         };
         let field = self.fields.get(artifact.catalog)?;
         let Choice { relay, .. } = choose(&ask, &SEED, field, 1, find).into_iter().next()?;

@@ -3,7 +3,8 @@
 use odi_directoryd::Network;
 use odi_directoryd::placement::{Bearer, Offer, hot_room, room};
 use odi_directoryd::roster::Stage;
-use odi_directoryd::select::{Candidate, Why};
+use odi_directoryd::select::{Candidate, Entrant, Reach, Share, Ways, Why};
+use odi_directoryd::whereabouts::Site;
 use odi_manifest::{BlobId, HeadId, PublicKey, SigningKey};
 use odi_wire::message::{AssignedCatalog, CatalogInventory, IdRanges, PublicUrl};
 
@@ -112,15 +113,28 @@ impl Relay {
     }
 
     /// As selection sees it, for a catalog.
-    pub(super) fn candidate(&self, catalog: usize, weight: u64) -> Candidate<'_> {
+    pub(super) fn candidate(&self, catalog: usize) -> Candidate<'_> {
         Candidate {
             relay: self.key,
             urls: &self.urls,
-            network: self.network,
+            reach: const { &Reach::NOTHING },
             shut: (!self.is_up()).then_some(Why::Silent),
-            weight,
             holding: self.holdings.get(catalog),
         }
+    }
+
+    /// As a field is laid out from it. Where relays are is not simulated.
+    pub(super) fn entrant(&self, catalog: usize, weight: u64) -> Option<Entrant<'_>> {
+        let holding = self.holdings.get(catalog)?;
+        let (site, ways) = (const { &Site::NOWHERE }, Ways::of(&self.urls, &Reach::NOTHING));
+        Some(Entrant {
+            relay: self.key,
+            network: self.network,
+            site,
+            ways,
+            share: Share::all(weight),
+            holding,
+        })
     }
 
     /// Takes an assignment: lets go what it is not asked for any more, and is about to hold the rest.

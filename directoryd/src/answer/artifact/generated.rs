@@ -152,6 +152,7 @@ impl Visit<'_> {
             }
             Err(refusal) => (refusal.status(), None, refusal.to_string()),
         };
+        let whereabouts = self.caller().whereabouts();
         let proof = ApiRoute::proof_path(&self.catalog.id(), path, &state.id);
         let explanation = Explanation {
             catalog: self.catalog.name().to_string(),
@@ -163,14 +164,20 @@ impl Visit<'_> {
             mtime: entry.mtime,
             proof,
             client: self.caller().network().to_string(),
+            country: whereabouts.country,
+            asn: whereabouts.asn,
             scheme: self.caller().scheme().as_str(),
             status: status.as_u16(),
             location,
             reason,
+            sent_on: judged.sent_on,
             relays: judged
                 .targets
                 .into_iter()
-                .map(|target| Explained { relay: target.relay, url: target.location, weight: target.weight })
+                .map(|target| {
+                    let Target { relay, location, weight, nearness, .. } = target;
+                    Explained { relay, url: location, weight, near: nearness }
+                })
                 .collect(),
             passed_over: judged
                 .shut

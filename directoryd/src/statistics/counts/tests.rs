@@ -19,7 +19,7 @@ fn relay(n: u8) -> PublicKey {
 fn download(caller: u32, path: &str) -> Download<'_> {
     Download {
         caller: Ipv4Addr::from(caller).into(),
-        country: Some(Country(*b"NO")),
+        country: "NO".parse().ok(),
         catalog: CATALOG,
         path,
         blob: BlobId::of(path.as_bytes()),
@@ -42,9 +42,12 @@ fn a_download_counts_once_for_everything_it_is_of() {
     }
     counts.download(&download(2, "a"), START);
     counts.download(&Download { country: None, relay: None, how: How::Origin, ..download(3, "b") }, START);
-    for subject in
-        [Subject::All, Subject::Catalog(CATALOG), Subject::Relay(relay(1)), Subject::Country(Country(*b"NO"))]
-    {
+    for subject in [
+        Subject::All,
+        Subject::Catalog(CATALOG),
+        Subject::Relay(relay(1)),
+        Subject::Country("NO".parse().unwrap()),
+    ] {
         assert_eq!(redirected(&counts, &subject), (2, 200), "{subject:?}");
     }
     assert_eq!(counts.row(&Subject::All).unwrap().origin.counted().downloads, 1);

@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand};
 use odi_manifest::SystemClock;
 use odi_wire::daemon::{self, EXIT_CONFIG, LogForm, ReloadSignal, StopSignals, Supervisor};
 use odi_wire::finding::Finding;
+use odi_wire::off_worker;
 
 use crate::admin::command::{self, AdminCommand};
 use crate::check;
@@ -85,8 +86,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Ok(config) => config,
         Err(error) => return Ok(daemon::refuse(&arguments.config, &error)),
     };
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
+    let runtime = off_worker::runtime().build().context("start the runtime")?;
     match &arguments.command {
         Some(Command::Backup { to }) => runtime.block_on(command::back_up(&config, to)),
         Some(Command::Restore { from }) => runtime.block_on(command::restore(&config, from)),

@@ -11,6 +11,7 @@ use odi_manifest::SystemClock;
 use odi_wire::admin::drain_request;
 use odi_wire::client::{Ask, Client, ClientPolicy};
 use odi_wire::daemon::{self, EXIT_CONFIG, LogForm, ReloadSignal, StopSignals, Supervisor};
+use odi_wire::off_worker;
 
 use crate::check::{self, Finding};
 use crate::config::{Config, ConfigError, PrivateAddresses, Size};
@@ -80,8 +81,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Ok(config) => config,
         Err(error) => return Ok(daemon::refuse(&arguments.config, &error)),
     };
-    let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    let runtime = runtime.enable_all().event_interval(TURNS_PER_LOOK).build().context("start the runtime")?;
+    let runtime =
+        off_worker::runtime().event_interval(TURNS_PER_LOOK).build().context("start the runtime")?;
     match &arguments.command {
         Some(Command::Check) => Ok(report(&runtime.block_on(check::check(&config, &SystemClock)))),
         Some(Command::Import { folder, json }) => take_in(&config, folder, *json),

@@ -260,7 +260,8 @@ impl Scan {
             let nodes = store.nodes();
             let mut held = Vec::new();
             let Some((newest, former)) = state.retained().split_first() else { return Ok(held) };
-            for older in former {
+            // The last ones are announced first: clients are on their way from the states of just now.
+            for older in former.iter().rev() {
                 for op in Tree::diff(&nodes, &newest.tree, &older.tree).take(REPLACED_MAX) {
                     if let Op::Put(path, entry) = op?
                         && state.revokes(path.as_str(), &entry, older.seq()).is_none()

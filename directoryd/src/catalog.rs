@@ -3,6 +3,7 @@
 pub(crate) mod follow;
 pub(crate) mod kept;
 pub(crate) mod lifetime;
+pub mod mutable;
 pub mod resolve;
 mod testimony;
 pub mod view;

@@ -1,17 +1,19 @@
 //! The origin as the last resort: only where it was seen to have the right bytes, and only so often.
 //!
-//! A maintainers' server replaces files in place, so a path is proved by content, again every few minutes; what lies
-//! under `.odi/blobs/` has its hash in its name and is only looked for.
+//! A maintainers' server replaces files in place, so a path is proved by content, again every few minutes and after every head, and
+//! each time where it was replaced before; what a newer head has replaced is no longer there. What lies under `.odi/blobs/` has
+//! its hash in its name and is only looked for.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use odi_manifest::{ArtifactPath, BlobId, CatalogId, Entry, Timestamp};
+use odi_manifest::{ArtifactPath, BlobId, CatalogId, Entry, HeadId, Timestamp};
 use odi_wire::client::Ask;
 use odi_wire::fetch::Source;
 use odi_wire::http::StatusCode;
 use odi_wire::http::header::CONTENT_LENGTH;
+use odi_wire::off_worker::off_worker;
 use odi_wire::serve::Scheme;
 use url::Url;
 
@@ -38,6 +40,8 @@ const PROOFS_MAX: usize = 10_000;
 struct Proof {
     url: Option<Url>,
     until: Timestamp,
+    /// The newest head then: the next one may say that the origin has other bytes there.
+    newest: Option<HeadId>,
 }
 
 /// What is proved: a blob at a path of a catalog's origin, to clients of a scheme.
@@ -70,13 +74,22 @@ impl Origins {
         scheme: Scheme,
     ) -> Option<String> {
         let now = directory.clock.now();
+        let view = catalog.view();
+        let newest = view.adopted().map(|state| state.id);
         let key = (catalog.id(), entry.blob, path.to_owned(), scheme);
-        if let Some(proof) = self.proofs().get(&key).filter(|proof| now < proof.until) {
+        let counts = |proof: &&Proof| now < proof.until && proof.newest == newest;
+        if let Some(proof) = self.proofs().get(&key).filter(counts) {
             return proof.url.as_ref().map(Url::to_string);
         }
         let proved = tokio::time::timeout(PATIENCE, prove(directory, catalog, path, entry, scheme));
         let url = proved.await.unwrap_or_default();
-        let until = now.plus(if url.is_some() { PROVEN_FOR } else { ABSENT_FOR });
+        let is_mutable = view.adopted().is_some_and(|state| state.mutable.contains(path));
+        let until = match &url {
+            // It may be replaced again at any time, and before a head says so.
+            Some(_) if is_mutable => now,
+            Some(_) => now.plus(PROVEN_FOR),
+            None => now.plus(ABSENT_FOR),
+        };
         let mut proofs = self.proofs();
         if proofs.len() >= PROOFS_MAX {
             proofs.retain(|_, proof| now < proof.until);
@@ -84,7 +97,7 @@ impl Origins {
         if proofs.len() >= PROOFS_MAX {
             proofs.clear();
         }
-        proofs.insert(key, Proof { url: url.clone(), until });
+        proofs.insert(key, Proof { url: url.clone(), until, newest });
         url.map(String::from)
     }
 
@@ -108,7 +121,9 @@ async fn prove(
     let settings = catalog.settings.now();
     // What the catalog names for pulling is there to take the load off the origin.
     let pulled = settings.pull_sources(&path, entry).map(|source| source.url).filter(fits);
-    for url in pulled.chain(origin.iter().map(|origin| Source::artifact(origin, &path).url)) {
+    let is_current = is_current(directory, catalog, &path, entry).await;
+    let live = origin.iter().filter(|_| is_current).map(|origin| Source::artifact(origin, &path).url);
+    for url in pulled.chain(live) {
         // Release hosts lead on to where the bytes are, and clients follow.
         let redirects = if entry.is_elsewhere() { REDIRECTS_MAX } else { 0 };
         let target = Target { url: &url, redirects };
@@ -120,6 +135,19 @@ async fn prove(
     }
     let kept = Source::kept_blob(&origin?, &entry.blob).url;
     has_length(directory, &kept, entry.size).await.then_some(kept)
+}
+
+/// Whether the newest head that is known still says that these bytes are there.
+async fn is_current(
+    directory: &Arc<Directory>,
+    catalog: &Catalog,
+    path: &ArtifactPath,
+    entry: &Entry,
+) -> bool {
+    let Some(newest) = catalog.view().adopted().map(|state| state.tree) else { return false };
+    let (nodes, path, blob) = (directory.nodes.clone(), path.clone(), entry.blob);
+    let named = off_worker(move || newest.get(&nodes, path.as_str())).await;
+    named.is_ok_and(|named| named.is_some_and(|named| named.blob == blob))
 }
 
 async fn has_length(directory: &Directory, url: &Url, size: u64) -> bool {

@@ -61,7 +61,7 @@ pub enum Wanted<'a> {
     Blob {
         /// Which.
         blob: BlobId,
-        /// The servable heads at which the path asked for names that blob, newest first.
+        /// The known heads at which the path asked for names that blob.
         named_at: &'a [HeadId],
     },
     /// Everything: whoever is named as the base of many URLs has to answer for each of them.

@@ -1,8 +1,8 @@
 //! The state rules (docs/directory.md): which heads are served, for how long, and what a path means among them.
 //!
 //! Invariants
-//! - A client that follows the final URL stays in one state: a path whose blob differs among the retained heads is
-//!   never answered at its unpinned URL.
+//! - A client that follows the final URL stays in one state: a path whose blob differs among the retained heads, or was ever
+//!   seen to be replaced, is never answered at its unpinned URL.
 //! - A head that was served once stays servable for as long as the catalog was granted after another took its place.
 //! - Nothing here reads a clock or a tree: the caller passes what each retained head has at the path.
 

@@ -106,7 +106,8 @@ impl Caller<'_> {
         self.directory.statistics.counts().download(&download, self.directory.clock.now());
     }
 
-    /// The relays for an artifact, so many at most. Pinned, they have to serve the very state that was found.
+    /// The relays for an artifact, so many at most. Pinned, they are those that serve the very state that was found; relays follow in
+    /// leaps, and where none of them stopped at it, those that serve another one with the same bytes there.
     pub(super) fn of_artifact(
         &self,
         catalog: &Catalog,
@@ -116,8 +117,10 @@ impl Caller<'_> {
         most: usize,
     ) -> Vec<Target> {
         let own_pin = [found.state.id];
-        let ask = self.ask_for(found, pinned, &own_pin);
-        let choices = self.chosen(catalog, &ask, most);
+        let mut choices = self.chosen(catalog, &self.ask_for(found, pinned, &own_pin), most);
+        if choices.is_empty() && pinned {
+            choices = self.chosen(catalog, &self.ask_for(found, false, &own_pin), most);
+        }
         choices.iter().filter_map(|choice| at_pin(choice, &catalog.view(), path)).collect()
     }
 
@@ -173,7 +176,7 @@ impl Caller<'_> {
 
     fn ask_for<'b>(&'b self, found: &'b Found, pinned: bool, own_pin: &'b [HeadId]) -> Ask<'b> {
         let wanted = Wanted::Blob { blob: found.entry.blob, named_at: &found.named_at };
-        self.ask(wanted, if pinned { own_pin } else { &found.named_at })
+        self.ask(wanted, if pinned { own_pin } else { &found.pins })
     }
 
     fn ask<'b>(&'b self, wanted: Wanted<'b>, pins: &'b [HeadId]) -> Ask<'b> {

@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use super::mutable::Mutable;
 use super::view::{CHANGED_MAX, State, View};
 use super::{Catalog, Standing, withdrawn};
 use crate::directory::Directory;
@@ -29,7 +30,9 @@ use crate::state_rules::CARRIED_BYTES_MAX;
 
 /// Small changed artifacts that are fetched before a state is served; more come when somebody asks.
 const CARRIED_AHEAD_MAX: usize = 5_000;
-/// How many of them at once.
+/// Changed artifacts that are looked up in the former state, whether they are new; with more, every path counts as replaced.
+const LOOKED_UP_MAX: usize = 50_000;
+/// Small artifacts that are fetched ahead at once.
 const CARRIED_AT_ONCE: usize = 8;
 /// Former heads that are fetched at once, so that others who were away for long find their way here.
 const ANCESTORS_AT_ONCE: usize = 1024;
@@ -147,8 +150,9 @@ pub(crate) async fn show(directory: &Arc<Directory>, catalog: &Arc<Catalog>) -> 
     if view.adopted().is_some_and(|state| state.id == newest.id) {
         return Ok(());
     }
-    let (nodes, former) = (directory.nodes.clone(), view.newest().map(|state| state.tree));
-    let state = off_worker(move || changed_state(&nodes, &newest, former.as_ref())).await?;
+    let nodes = directory.nodes.clone();
+    let (former, before) = (view.newest().cloned(), view.adopted().map(|state| Arc::clone(&state.mutable)));
+    let state = off_worker(move || changed_state(&nodes, &newest, former.as_deref(), before)).await?;
     withdraw(directory, catalog).await?;
     tracing::info!(catalog = %catalog.name(), pin = %state.pin, entries = state.tree.entries, "a head was adopted");
     let state = Arc::new(state);
@@ -177,16 +181,25 @@ async fn withdraw(directory: &Arc<Directory>, catalog: &Arc<Catalog>) -> Result<
     Ok(())
 }
 
+/// A state with what it changes of a former one; `mutable` is what states before it have replaced.
 fn changed_state(
     nodes: &crate::directory::Nodes,
     newest: &RetainedHead,
-    former: Option<&Tree>,
+    former: Option<&State>,
+    mutable: Option<Arc<Mutable>>,
 ) -> Result<State, NodesError> {
     let mut state = State::unchanged(newest);
-    let Some(former) = former else { return Ok(state) };
-    let mut large = Some(Vec::new());
+    let mut mutable = mutable.unwrap_or_default();
+    let Some(State { tree: former, .. }) = former else { return Ok(state) };
+    let (mut large, mut looked_up) = (Some(Vec::new()), 0);
     for op in Tree::diff(nodes, former, &newest.tree) {
         let Op::Put(path, entry) = op? else { continue };
+        looked_up += 1;
+        if looked_up > LOOKED_UP_MAX {
+            Arc::make_mut(&mut mutable).give_up();
+        } else if !mutable.contains(path.as_str()) && former.get(nodes, path.as_str())?.is_some() {
+            Arc::make_mut(&mut mutable).insert(path.as_str());
+        }
         if entry.size <= CARRIED_BYTES_MAX {
             if state.small.len() < CARRIED_AHEAD_MAX {
                 state.small.push((path.as_str().to_owned(), entry));
@@ -197,12 +210,13 @@ fn changed_state(
                 known.push(entry.blob);
             }
         }
-        if large.is_none() && state.small.len() >= CARRIED_AHEAD_MAX {
+        if large.is_none() && looked_up > LOOKED_UP_MAX {
             break;
         }
     }
     state.changed = large;
     state.carried.store(state.small.is_empty(), std::sync::atomic::Ordering::Release);
+    state.mutable = mutable;
     Ok(state)
 }
 

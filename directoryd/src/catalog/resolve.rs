@@ -29,11 +29,15 @@ pub struct Found {
     pub state: Arc<State>,
     /// What it says of the path.
     pub entry: Entry,
-    /// The servable heads at which the path names this blob, newest first.
+    /// The known heads at which the path names this blob: whoever is full at one of them holds it. Relays are sometimes ahead of
+    /// what is served here, and stop at states that never were.
     pub named_at: Vec<HeadId>,
+    /// Those of them that are servable, newest first: clients may be sent to their pins.
+    pub pins: Vec<HeadId>,
     /// What the path names in other servable states, each once, newest first.
     pub others: Vec<Entry>,
-    /// Whether the unpinned URL may answer with the bytes: no servable state says otherwise.
+    /// Whether the unpinned URL may answer with the bytes: no servable state says otherwise, and none ever replaced them, as far as
+    /// this directory has seen.
     pub settled: bool,
 }
 
@@ -50,23 +54,20 @@ pub fn in_newest(
     path: &str,
     is_revoked: IsRevoked<'_>,
 ) -> Result<Resolved, NodesError> {
-    let mut entries = Vec::with_capacity(view.servable().len());
-    let mut states = Vec::with_capacity(view.servable().len());
-    for state in view.servable() {
-        let entry = state.tree.get(nodes, path)?;
-        states.push(at_head(path, entry.as_ref(), state, is_revoked));
-        entries.push((Arc::clone(state), entry));
-    }
+    let entries = entries(view.servable(), nodes, path)?;
+    let at_heads =
+        |(state, entry): &(Arc<State>, Option<Entry>)| at_head(path, entry.as_ref(), state, is_revoked);
+    let states: Vec<AtHead> = entries.iter().map(at_heads).collect();
     let (at, settled) = match meaning(&states) {
-        Meaning::Settled(at) => (at, true),
+        // A state that waits counts already: it may be served before the client has what the answer names.
+        Meaning::Settled(at) => (at, !view.adopted().is_some_and(|state| state.mutable.contains(path))),
         Meaning::Differs(at) | Meaning::Former(at) => (at, false),
         Meaning::Withdrawn => return Ok(Resolved::Withdrawn),
         Meaning::Absent => return folder(view.newest(), nodes, path),
     };
-    let found = entries.get(at).and_then(|(state, entry)| Some((Arc::clone(state), entry.clone()?)));
-    let Some((state, entry)) = found else { return Ok(Resolved::Absent) };
-    let (named_at, others) = (named_at(&entries, &entry.blob), others(&entries, &entry.blob));
-    Ok(Resolved::Artifact(Found { state, entry, named_at, others, settled }))
+    let named = entries.get(at).and_then(|(state, entry)| Some((Arc::clone(state), entry.clone()?)));
+    let Some((state, entry)) = named else { return Ok(Resolved::Absent) };
+    Ok(Resolved::Artifact(found(view, nodes, path, Answer { state, entry, settled }, &entries)?))
 }
 
 /// What a path means in one state. Relays that are full at other states with the same blob count as holders.
@@ -83,16 +84,48 @@ pub fn in_state(
     let entry = state.tree.get(nodes, path)?;
     match (at_head(path, entry.as_ref(), state, is_revoked), entry) {
         (AtHead::Revoked, _) => Ok(Resolved::Withdrawn),
-        (AtHead::Blob(blob), Some(entry)) => {
-            let mut entries = Vec::with_capacity(view.servable().len());
-            for other in view.servable() {
-                entries.push((Arc::clone(other), other.tree.get(nodes, path)?));
-            }
-            let (named_at, others) = (named_at(&entries, &blob), others(&entries, &blob));
-            Ok(Resolved::Artifact(Found { state: Arc::clone(state), entry, named_at, others, settled: true }))
+        (AtHead::Blob(_), Some(entry)) => {
+            let entries = entries(view.servable(), nodes, path)?;
+            let answer = Answer { state: Arc::clone(state), entry, settled: true };
+            Ok(Resolved::Artifact(found(view, nodes, path, answer, &entries)?))
         }
         _ => folder(Some(state), nodes, path),
     }
+}
+
+/// The state that answers, and with what.
+struct Answer {
+    state: Arc<State>,
+    entry: Entry,
+    settled: bool,
+}
+
+/// What states have at a path.
+type Entries = Vec<(Arc<State>, Option<Entry>)>;
+
+fn entries<'a>(
+    states: impl Iterator<Item = &'a Arc<State>>,
+    nodes: &dyn Nodes,
+    path: &str,
+) -> Result<Entries, NodesError> {
+    states.map(|state| Ok((Arc::clone(state), state.tree.get(nodes, path)?))).collect()
+}
+
+/// With where else that is named; `servable` is what the servable states have at the path.
+fn found(
+    view: &View,
+    nodes: &dyn Nodes,
+    path: &str,
+    answer: Answer,
+    servable: &Entries,
+) -> Result<Found, NodesError> {
+    let Answer { state, entry, settled } = answer;
+    let pins = named_at(servable, &entry.blob);
+    let mut known = entries(view.pending().chain(view.overtaken()), nodes, path)?;
+    known.retain(|(_, other)| other.as_ref().is_some_and(|other| other.blob == entry.blob));
+    let named_at = pins.iter().copied().chain(known.iter().map(|(state, _)| state.id)).collect();
+    let others = others(servable, &entry.blob);
+    Ok(Found { state, entry, named_at, pins, others, settled })
 }
 
 fn at_head(path: &str, entry: Option<&Entry>, state: &State, is_revoked: IsRevoked<'_>) -> AtHead {

@@ -4,7 +4,8 @@
 //! - `served` is newest first, and a state in it stays for as long as the catalog was granted after it was superseded, unless more
 //!   than [`RETAINED_MAX`] others follow it in that time.
 //! - An adopted state waits in `waiting`, oldest first, until the state rules let it be served; each ages on its own, so
-//!   that a catalog published every second is not kept waiting for ever.
+//!   that a catalog published every second is not kept waiting for ever. One that a newer state overtook is in `overtaken`, for as
+//!   long as a served one would stay: relays may be full at it, and what they hold is judged by it.
 //! - No state in it is voided by a root that the catalog's trust has reached: see [`View::without_fallen`].
 //! - A state comes in only after its head was verified, its tree recomputed and both are durable.
 
@@ -15,6 +16,7 @@ use std::time::Duration;
 use odi_manifest::{BlobId, Entry, Head, HeadId, Mark, Pin, Timestamp, Tree, TrustRoot, Verified};
 use odi_wire::sync::{RETAINED_MAX, RetainedHead};
 
+use super::mutable::Mutable;
 use crate::state_rules;
 
 /// The most changed large blobs that a state remembers in order to wait for their holders. One with more waits for the
@@ -44,6 +46,8 @@ pub struct State {
     pub small: Vec<(String, Entry)>,
     /// Whether that has been done, as far as it could be.
     pub carried: AtomicBool,
+    /// The paths whose bytes it or a state before it replaced.
+    pub mutable: Arc<Mutable>,
 }
 
 impl State {
@@ -59,6 +63,7 @@ impl State {
             changed: Some(Vec::new()),
             small: Vec::new(),
             carried: AtomicBool::new(true),
+            mutable: Arc::default(),
         }
     }
 
@@ -97,6 +102,8 @@ pub struct Kept {
 pub struct View {
     served: Vec<Kept>,
     waiting: Vec<Arc<State>>,
+    /// Newest first; at most [`RETAINED_MAX`].
+    overtaken: Vec<Kept>,
 }
 
 impl View {
@@ -109,7 +116,7 @@ impl View {
             .enumerate()
             .map(|(age, state)| Kept { state, since: None, superseded: (age > 0).then_some(now) })
             .collect();
-        Self { served, waiting: Vec::new() }
+        Self { served, waiting: Vec::new(), overtaken: Vec::new() }
     }
 
     /// The newest served state.
@@ -140,9 +147,14 @@ impl View {
         self.waiting.iter().rev()
     }
 
-    /// Every state that is known: those that wait, newest first, then the servable ones.
+    /// Every state that is known: those that wait, newest first, then the servable ones, then those that were overtaken.
     pub fn known(&self) -> impl Iterator<Item = &Arc<State>> {
-        self.pending().chain(self.servable())
+        self.pending().chain(self.servable()).chain(self.overtaken())
+    }
+
+    /// The states that were never served, newest first.
+    pub fn overtaken(&self) -> impl Iterator<Item = &Arc<State>> {
+        self.overtaken.iter().map(|kept| &kept.state)
     }
 
     /// The servable state that a pin names.
@@ -163,7 +175,9 @@ impl View {
         view.waiting.push(state);
         if view.waiting.len() > WAITING_MAX {
             // Not the oldest: that one is next to be served.
-            view.waiting.remove(1);
+            let state = view.waiting.remove(1);
+            let superseded = Some(state.adopted);
+            view.overtake([Kept { state, since: None, superseded }]);
         }
         view
     }
@@ -175,6 +189,7 @@ impl View {
         let mut view = self.clone();
         view.served.retain(|kept| !kept.state.is_fallen(trust));
         view.waiting.retain(|state| !state.is_fallen(trust));
+        view.overtaken.retain(|kept| !kept.state.is_fallen(trust));
         let floor = view.waiting.iter().find(|state| state.is_floor(trust)).cloned();
         let next = floor.or_else(|| view.waiting.last().filter(|_| view.served.is_empty()).cloned());
         if let Some(state) = next {
@@ -198,12 +213,15 @@ impl View {
         self.waiting.iter().rev().find(|state| ready(state)).cloned()
     }
 
-    /// The view in which a waiting state is the newest served one. States that waited before it are passed over.
+    /// The view in which a waiting state is the newest served one. States that waited before it are overtaken.
     #[must_use]
     pub fn with_served(&self, state: &Arc<State>, now: Timestamp) -> Self {
         let mut view = self.clone();
         let Some(at) = view.waiting.iter().position(|waiting| waiting.id == state.id) else { return view };
-        view.waiting.drain(..=at);
+        let left = view.waiting.split_off(at + 1);
+        let passed =
+            std::mem::replace(&mut view.waiting, left).into_iter().filter(|passed| passed.id != state.id);
+        view.overtake(passed.map(|state| Kept { state, since: None, superseded: Some(now) }));
         if let Some(former) = view.served.first_mut() {
             former.superseded = Some(now);
         }
@@ -212,13 +230,24 @@ impl View {
         view
     }
 
+    /// Keeps states, the oldest first, as overtaken.
+    fn overtake(&mut self, states: impl IntoIterator<Item = Kept>) {
+        for kept in states {
+            self.overtaken.insert(0, kept);
+        }
+        self.overtaken.truncate(RETAINED_MAX);
+    }
+
     /// The view without states that need not be servable any more, and which those are.
     #[must_use]
     pub fn pruned(&self, keep: Duration, now: Timestamp) -> (Self, Vec<Arc<State>>) {
-        let (served, dropped): (Vec<Kept>, Vec<Kept>) = self.served.iter().cloned().partition(|kept| {
+        let stays = |kept: &Kept| {
             kept.superseded.is_none_or(|superseded| state_rules::is_retained(superseded, keep, now))
-        });
-        let view = Self { served, waiting: self.waiting.clone() };
+        };
+        let (served, mut dropped): (Vec<Kept>, Vec<Kept>) = self.served.iter().cloned().partition(stays);
+        let (overtaken, lapsed): (Vec<Kept>, Vec<Kept>) = self.overtaken.iter().cloned().partition(stays);
+        dropped.extend(lapsed);
+        let view = Self { served, waiting: self.waiting.clone(), overtaken };
         (view, dropped.into_iter().map(|kept| kept.state).collect())
     }
 

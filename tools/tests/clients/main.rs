@@ -7,9 +7,11 @@
 
 mod crates;
 mod debian;
+#[path = "../support/gate.rs"]
 mod gate;
 mod images;
 mod jenkins;
+#[path = "../support/lab.rs"]
 mod lab;
 mod maven;
 mod nix;

@@ -206,7 +206,7 @@ impl Scenario {
     }
 
     /// Waits until everybody is there again and has the newest state.
-    pub(crate) fn revive(&self) {
+    pub(crate) fn revive(&mut self) {
         self.lab.revive();
         self.lab.until_settled(self.seq);
         eprintln!("{}: everybody has it at {} s", self.name, self.began.elapsed().as_secs());
@@ -214,7 +214,7 @@ impl Scenario {
 
     /// Runs a block while the relay dies that gives the last of these bytes, once the newest state is everywhere, and again if that
     /// fails.
-    pub(crate) fn with_a_death(&self, user: &User, install: &str, bytes: u64) -> Recovery {
+    pub(crate) fn with_a_death(&mut self, user: &User, install: &str, bytes: u64) -> Recovery {
         self.revive();
         self.tell("so far");
         self.lab.fuse.light(bytes);

@@ -12,6 +12,7 @@ use std::thread;
 #[derive(Debug, Default)]
 pub(crate) struct Fuse(Mutex<Option<u64>>);
 
+#[allow(dead_code, reason = "each test binary uses some of it")]
 impl Fuse {
     pub(crate) fn light(&self, bytes: u64) {
         *self.0.lock().unwrap() = Some(bytes);
@@ -40,6 +41,7 @@ impl Fuse {
 
 /// What one client asked one relay for.
 #[derive(Clone, Debug)]
+#[allow(dead_code, reason = "not every test binary looks")]
 pub(crate) struct Visit {
     pub(crate) client: String,
     pub(crate) target: String,
@@ -61,6 +63,7 @@ struct Behind {
     fuse: Arc<Fuse>,
 }
 
+#[allow(dead_code, reason = "each test binary uses some of it")]
 impl Gate {
     /// A gate at one address to another, where nobody has to listen yet.
     pub(crate) fn start(at: SocketAddr, to: SocketAddr, fuse: &Arc<Fuse>) -> Self {

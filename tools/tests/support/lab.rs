@@ -28,6 +28,7 @@ fn address(number: usize) -> SocketAddr {
 }
 
 /// The network, which ends with it.
+#[allow(dead_code, reason = "each test binary uses some of it")]
 pub(crate) struct Lab {
     folder: PathBuf,
     runtime: Runtime,
@@ -38,6 +39,7 @@ pub(crate) struct Lab {
     pub(crate) fuse: Arc<Fuse>,
 }
 
+#[allow(dead_code, reason = "each test binary uses some of it")]
 impl Lab {
     /// Serves `tree`, which need not be there yet, and reserves what addresses the network will have.
     pub(crate) fn new(folder: &Path, tree: PathBuf) -> Self {
@@ -106,8 +108,22 @@ impl Lab {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap()
     }
 
+    /// `kill -9` of a directory.
+    pub(crate) fn kill_directory(&mut self, number: usize) {
+        if let Some(mut child) = self.directories[number].1.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
     /// Starts again whoever died, on what its disk has.
-    pub(crate) fn revive(&self) {
+    pub(crate) fn revive(&mut self) {
+        for number in 0..DIRECTORIES {
+            if self.directories[number].1.is_none() {
+                self.directories[number].1 =
+                    Some(self.daemon("odi-directoryd", &format!("directory-{number}")));
+            }
+        }
         for (number, gate) in self.gates.iter().enumerate().filter(|(_, gate)| gate.is_dead()) {
             gate.guard(self.daemon("odi-relayd", &format!("relay-{number}")));
         }
@@ -189,11 +205,6 @@ impl Lab {
 impl Drop for Lab {
     fn drop(&mut self) {
         self.gates.iter().for_each(Gate::kill);
-        for (_, child) in &mut self.directories {
-            if let Some(mut child) = child.take() {
-                let _ = child.kill();
-                let _ = child.wait();
-            }
-        }
+        (0..DIRECTORIES).for_each(|number| self.kill_directory(number));
     }
 }

@@ -11,6 +11,7 @@ mod exit;
 mod failure;
 mod get;
 mod lookup;
+mod manuals;
 mod status;
 mod verify;
 
@@ -45,6 +46,7 @@ pub fn run(cli: Cli) -> ExitCode {
         }
         Command::Get(args) => finish(runtime.block_on(get::run(&args)).map_err(told)),
         Command::Verify(args) => finish(runtime.block_on(verify::run(&args)).map_err(told)),
+        Command::Manuals { share } => finish(manuals::write(&share).map_err(|error| (error, Exit::Failed))),
         Command::Simulate(args) => finish(simulate::run(&args).map_err(|error| (error, Exit::Failed))),
         Command::Status(args) => finish(runtime.block_on(status::run(&args))),
     }

@@ -42,6 +42,11 @@ pub enum Command {
         #[command(subcommand)]
         what: Store,
     },
+    /// Writes man pages and shell completions of all programs below a folder, such as /usr/local/share.
+    Manuals {
+        /// The folder.
+        share: PathBuf,
+    },
     /// Lets a day of a large network pass, with the code that directories place and choose relays by.
     Simulate(simulate::Args),
     /// Shows what a relay or a directory is doing.

@@ -460,6 +460,7 @@ impl Member {
         self.left = false;
         self.lease_until = self.heard.plus(lease).min(expires);
         self.announced = Some(announcement);
+        self.trial.heard(now);
         Ok(Some(self.lease_until))
     }
 

@@ -252,6 +252,13 @@ impl Trial {
         self.probed
     }
 
+    /// The relay has announced itself: if it was complained of and could not be probed, it may have been started again.
+    pub(super) fn heard(&mut self, now: Timestamp) {
+        if self.doubted && self.probed.is_none() && self.failures > 0 {
+            self.next = now;
+        }
+    }
+
     /// Whether a client complained, and no probe has matched since.
     #[must_use]
     pub const fn is_doubted(&self) -> bool {

@@ -61,19 +61,34 @@ const BEGIN: &str = "<!-- written by the scenarios: ODI_WRITE_DOCS=1 -->\n";
 const END: &str = "<!-- end -->\n";
 static PAGE: Mutex<()> = Mutex::new(());
 
-/// Writes or compares the row of a client.
-pub(crate) fn row(page: &str, client: &str, recovery: Recovery) {
+/// Whether a client fared as well as its row says; also where the row is to be written.
+pub(crate) fn is_kept(page: &str, client: &str, recovery: Recovery) -> bool {
+    let text = fs::read_to_string(page::folder().join("README.md")).unwrap();
+    std::env::var_os("ODI_WRITE_DOCS").is_some()
+        || said(&text, page, client).is_some_and(|said| recovery <= said)
+}
+
+/// What the page says of a client.
+fn said(text: &str, page: &str, client: &str) -> Option<Recovery> {
+    Recovery::ALL.into_iter().find(|said| text.lines().any(|known| known == line(page, client, *said)))
+}
+
+/// The row of a client.
+fn line(page: &str, client: &str, recovery: Recovery) -> String {
     let listed = |row: &&(&str, &str, &str, &str)| row.1 == page && row.2 == client;
     let (ecosystem, _, _, checks) = ROWS.iter().find(listed).expect("the row is listed");
     let key = key(ecosystem, page, client);
-    let line_of =
-        |recovery: Recovery| format!("{key} {checks} | every run ends well | {} |", recovery.words());
-    let line = line_of(recovery);
+    format!("{key} {checks} | every run ends well | {} |", recovery.words())
+}
+
+/// Writes or compares the row of a client.
+pub(crate) fn row(page: &str, client: &str, recovery: Recovery) {
+    let line = line(page, client, recovery);
     // One failed row is no reason for the others to fail.
     let _one_at_a_time = PAGE.lock().unwrap_or_else(PoisonError::into_inner);
     let file = page::folder().join("README.md");
     let text = fs::read_to_string(&file).unwrap();
-    let said = Recovery::ALL.into_iter().find(|said| text.lines().any(|known| known == line_of(*said)));
+    let said = said(&text, page, client);
     if std::env::var_os("ODI_WRITE_DOCS").is_none() {
         assert!(
             said.is_some_and(|said| recovery <= said),
@@ -85,8 +100,12 @@ pub(crate) fn row(page: &str, client: &str, recovery: Recovery) {
     let (rows, after) = rows.split_once(END).expect("the page has its end mark");
     let head = "| ecosystem | client | checks | while an update spreads | when its relay dies in the middle |\n|---|---|---|---|---|\n";
     let row_of = |(ecosystem, page, client, _): &(&str, &str, &str, &str)| {
-        let own = self::key(ecosystem, page, client);
-        if own == key { Some(line.as_str()) } else { rows.lines().find(|line| line.starts_with(&own)) }
+        let own = key(ecosystem, page, client);
+        if line.starts_with(&own) {
+            Some(line.as_str())
+        } else {
+            rows.lines().find(|line| line.starts_with(&own))
+        }
     };
     let rows: String = ROWS.iter().filter_map(row_of).flat_map(|line| [line, "\n"]).collect();
     fs::write(file, format!("{before}{BEGIN}{head}{rows}{END}{after}")).unwrap();

@@ -85,6 +85,49 @@ impl AsRef<[u8]> for Buffer {
     }
 }
 
+/// Room for a chunk that arrives piece by piece: a buffer of those that chunks are read into, which goes back among them when
+/// its last reader is done. A vector that grew with the pieces would leave others of all its sizes behind in the allocator.
+#[derive(Debug)]
+pub struct ChunkRoom {
+    buffer: Buffer,
+    filled: usize,
+}
+
+impl ChunkRoom {
+    /// Room for so many bytes, one chunk at most.
+    pub(crate) fn new(buffers: &Arc<Buffers>, len: usize) -> Self {
+        Self { buffer: buffers.take(len.min(CHUNK_LEN)), filled: 0 }
+    }
+
+    /// Takes as many of the bytes as there is room for, off their beginning.
+    pub fn fill(&mut self, bytes: &mut Bytes) {
+        let room = self.buffer.as_mut().get_mut(self.filled..).unwrap_or_default();
+        let taken = bytes.split_to(room.len().min(bytes.len()));
+        if let Some(room) = room.get_mut(..taken.len()) {
+            room.copy_from_slice(&taken);
+        }
+        self.filled += taken.len();
+    }
+
+    /// How many bytes have come.
+    #[must_use]
+    pub const fn filled(&self) -> usize {
+        self.filled
+    }
+
+    /// Whether no more are to come.
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
+        self.filled == self.buffer.len
+    }
+
+    /// What has come.
+    #[must_use]
+    pub fn into_bytes(self) -> Bytes {
+        self.buffer.into_bytes().slice(..self.filled)
+    }
+}
+
 impl Drop for Buffer {
     fn drop(&mut self) {
         if let Some(pool) = self.home.pool(self.bytes.len()) {
@@ -93,5 +136,29 @@ impl Drop for Buffer {
                 pool.push(std::mem::take(&mut self.bytes));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_that_arrive_in_pieces_use_one_buffer_after_the_other() {
+        let buffers = Arc::<Buffers>::default();
+        let mut places = std::collections::HashSet::new();
+        for round in 0..100_u8 {
+            let mut room = ChunkRoom::new(&buffers, CHUNK_LEN);
+            places.insert(room.buffer.bytes.as_ptr());
+            let mut rest = Bytes::from(vec![round; CHUNK_LEN + 3]);
+            while !room.is_full() {
+                let mut piece = rest.split_to(rest.len().min(7001));
+                room.fill(&mut piece);
+                assert!(piece.is_empty() || room.is_full(), "what there is room for is taken");
+            }
+            assert_eq!(room.filled(), CHUNK_LEN);
+            assert!(room.into_bytes().iter().all(|byte| *byte == round));
+        }
+        assert_eq!(places.len(), 1, "each begins in the buffer that the former one gave back");
     }
 }

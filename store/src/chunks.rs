@@ -11,7 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use odi_manifest::{BlobId, CHUNK_BYTES, ChunkList, chunk_len};
 
-use crate::buffers::{Buffer, Buffers};
+use crate::buffers::{Buffer, Buffers, ChunkRoom};
 use crate::cache::Cache;
 use crate::disk::DiskFile;
 use crate::lent::{ChunkKey, Lent};
@@ -77,6 +77,11 @@ impl Chunks {
         let bytes = self.lent.share(key)?;
         self.keep_if_asked_again(*key, &bytes, Buffers::weight(bytes.len()));
         Some(bytes)
+    }
+
+    /// Room for a chunk that arrives.
+    pub(crate) fn room(&self, len: usize) -> ChunkRoom {
+        ChunkRoom::new(&self.buffers, len)
     }
 
     /// Bytes of verified chunks in memory.

@@ -50,6 +50,7 @@ mod read_pool;
 mod reading;
 mod rows;
 
+pub use buffers::ChunkRoom;
 pub use disk::{Disk, DiskFile, OpenMode, RealDisk};
 pub use error::{IngestError, PartialError, ReadError, StoreError};
 pub use events::{EVENTS_MAX, Event};

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use odi_manifest::{BlobId, HotPaths, Node, NodeId};
 
 use crate::budget::Budget;
+use crate::buffers::ChunkRoom;
 use crate::cache::Cache;
 use crate::chunks::Chunks;
 use crate::disk::{Disk, DiskFile};
@@ -109,6 +110,12 @@ impl Store {
 
     pub(crate) fn pool(&self) -> &ReadPool {
         &self.inner.pool
+    }
+
+    /// Room for a chunk that arrives, of so many bytes.
+    #[must_use]
+    pub fn chunk_room(&self, len: usize) -> ChunkRoom {
+        self.inner.shared.chunks.room(len)
     }
 
     /// The folder.

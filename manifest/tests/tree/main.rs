@@ -16,6 +16,7 @@ mod nth;
 #[allow(unreachable_pub, reason = "public to the fuzz targets, which share it")]
 mod oracles;
 mod resuming;
+mod sharing;
 #[path = "../support/vector_file.rs"]
 mod vector_file;
 mod vectors;

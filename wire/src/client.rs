@@ -10,6 +10,7 @@ mod address;
 mod ask;
 mod error;
 mod family;
+mod guise;
 mod policy;
 mod reply;
 mod resolver;
@@ -18,7 +19,7 @@ mod vet;
 use std::io;
 use std::sync::Arc;
 
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, LOCATION, RANGE};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HOST, LOCATION, RANGE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use url::Url;
 
@@ -26,6 +27,7 @@ pub use address::is_public;
 pub use ask::Ask;
 pub use error::ClientError;
 pub use family::Family;
+pub use guise::Guise;
 pub use policy::ClientPolicy;
 pub use reply::{Reply, ReplyBody};
 pub use resolver::ResolveError;
@@ -139,6 +141,8 @@ fn extra_roots(policy: &ClientPolicy) -> Result<Vec<reqwest::Certificate>, Clien
 fn builder(policy: &ClientPolicy) -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .http1_only()
+        // As nearly every other program does, so that nobody tells us from those by it.
+        .http1_title_case_headers()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
@@ -152,13 +156,24 @@ fn builder(policy: &ClientPolicy) -> reqwest::ClientBuilder {
 }
 
 fn head_of(ask: &Ask) -> HeaderMap {
-    let mut headers = ask.headers.clone();
-    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    let mut headers = HeaderMap::with_capacity(ask.headers.len() + 4);
+    // First of all, as by most others.
+    headers.extend(host_of(&ask.url).map(|host| (HOST, host)));
+    headers.extend(ask.headers.clone());
+    if ask.names_encodings {
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    }
     if let Some(range) = &ask.range {
         let value = format!("bytes={}-{}", range.start, range.end.saturating_sub(1));
         headers.insert(RANGE, HeaderValue::from_str(&value).expect("digits and a dash"));
     }
     headers
+}
+
+fn host_of(url: &Url) -> Option<HeaderValue> {
+    let host = url.host_str()?;
+    let named = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+    HeaderValue::from_str(&named).ok()
 }
 
 /// Where a reply sends us, if the caller wants to be sent. Never from https to http.

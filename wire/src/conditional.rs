@@ -32,6 +32,14 @@ pub enum Verdict {
     Failed,
 }
 
+/// Whether a request names a precondition; [`evaluate`] says to proceed with all others.
+#[must_use]
+pub fn is_conditional(headers: &HeaderMap) -> bool {
+    [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE]
+        .iter()
+        .any(|name| headers.contains_key(name))
+}
+
 /// Judges every precondition of a request.
 #[must_use]
 pub fn evaluate(method: &Method, headers: &HeaderMap, have: Validators<'_>) -> Verdict {

@@ -5,6 +5,7 @@
 //! [`DOCUMENT_BYTES_MAX`]. Nothing here knows a clock; who reads a statement judges its times and its `gen`.
 
 mod assignment;
+mod audit;
 mod catalog_pattern;
 mod challenge;
 mod deny;
@@ -14,6 +15,7 @@ mod holders;
 mod id_ranges;
 mod inventory;
 mod leave;
+mod look;
 mod notify;
 mod passed;
 mod place;
@@ -30,6 +32,7 @@ pub use assignment::{
     ASSIGNED_BLOBS_MAX, ASSIGNED_CATALOGS_MAX, Assign, AssignedCatalog, CATALOG_NAME_BYTES_MAX,
     assignable_bytes,
 };
+pub use audit::{AUDIT_SEEN_MAX, AUDIT_URL_BYTES_MAX, Audit};
 pub use catalog_pattern::{CATALOG_PATTERN_BYTES_MAX, CatalogPattern, CatalogPatternError};
 pub use challenge::{CHALLENGE_BYTES_MAX, Challenge, ChallengeAnswer, ChallengeRefusal};
 pub use deny::{DENIED_RELAYS_MAX, DENY_WHY_BYTES_MAX, DeniedRelay, Deny};
@@ -45,6 +48,7 @@ pub use inventory::{
     INVENTORY_LIFE_MAX, Inventory, RATE_UNNAMED, SERVED_HEADS_MAX, Sent, rate_cap,
 };
 pub use leave::Leave;
+pub use look::{LOOK_BYTES_MAX, LOOKED_BYTES_MAX, Look, Looked, SEEN_BYTES_MAX};
 pub use notify::{NOTIFY_BYTES_MAX, NOTIFY_CATALOGS_MAX, Notify};
 pub use passed::{
     PASSED_BYTES_MAX, PASSED_MAX, WANTED_BYTES_MAX, Wanted, decode_wanted, encode_passed, encode_wanted,

@@ -42,6 +42,16 @@ pub fn wants_first_byte(headers: &HeaderMap, size: u64) -> bool {
     }
 }
 
+/// How many bytes of a representation of `size` a request asks for.
+#[must_use]
+pub fn wanted_bytes(headers: &HeaderMap, size: u64) -> u64 {
+    match parse(headers, size) {
+        Ranges::Whole => size,
+        Ranges::Parts(parts) => parts.iter().map(|part| part.end.saturating_sub(part.start)).sum(),
+        Ranges::Unsatisfiable => 0,
+    }
+}
+
 /// `None` when the set is malformed or not honoured.
 fn parse_value(value: &[u8], size: u64) -> Option<Ranges> {
     let text = std::str::from_utf8(value).ok()?;
@@ -196,17 +206,19 @@ mod tests {
     }
 
     #[test]
-    fn a_download_begins_with_its_first_byte() {
-        for (value, wants) in [
-            ("bytes=0-", true),
-            ("bytes=0-99", true),
-            ("bytes=100-", false),
-            ("bytes=-5", false),
-            ("bytes=2000-", false),
-            ("bytes=nonsense", true),
+    fn a_download_begins_with_its_first_byte_and_a_piece_is_no_more_than_it_asks_for() {
+        for (value, wants, bytes) in [
+            ("bytes=0-", true, 1000),
+            ("bytes=0-99", true, 100),
+            ("bytes=100-", false, 900),
+            ("bytes=100-199,300-349", false, 150),
+            ("bytes=-5", false, 5),
+            ("bytes=2000-", false, 0),
+            ("bytes=nonsense", true, 1000),
         ] {
             let headers = HeaderMap::from_iter([(RANGE, http::HeaderValue::from_static(value))]);
             assert_eq!(wants_first_byte(&headers, 1000), wants, "{value}");
+            assert_eq!(wanted_bytes(&headers, 1000), bytes, "{value}");
         }
         assert!(wants_first_byte(&HeaderMap::new(), 1000));
     }

@@ -11,7 +11,7 @@ mod query;
 mod suffix;
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write};
 
 use http::Method;
 use odi_manifest::{ArtifactPath, BlobId, Pin};
@@ -24,6 +24,7 @@ pub use query::{ListForm, Query};
 pub use suffix::Suffix;
 
 use crate::limits::TARGET_BYTES_MAX;
+use crate::message::PublicUrl;
 use crate::refusal::Refusal;
 
 /// Where a daemon says who it is.
@@ -33,6 +34,9 @@ pub const WELL_KNOWN: &str = "/.well-known/odi";
 pub const CHALLENGE: &str = "/.well-known/odi/challenge";
 
 const READ: &str = "GET, HEAD";
+
+/// About what a pin takes in a URL, with its slashes.
+const PIN_BYTES: usize = 50;
 
 /// What a request is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -183,6 +187,15 @@ fn reads(method: &Method, route: Route) -> Result<Route, Refusal> {
 #[must_use]
 pub fn pinned_path(pin: &Pin, place: &str) -> String {
     format!("/{pin}/{}", encode_path(place))
+}
+
+/// The URL of [`pinned_path`] below a base URL that has no path.
+#[must_use]
+pub fn pinned_url(base: &PublicUrl, pin: &Pin, place: &str) -> String {
+    let mut url = String::with_capacity(base.as_str().len() + PIN_BYTES + place.len());
+    write!(url, "{base}/{pin}/").expect("a String takes any text");
+    percent::push_encoded(&mut url, place);
+    url
 }
 
 /// The path of a place in a catalog's newest state, escaped. `place` as in [`pinned_path`].

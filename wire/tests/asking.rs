@@ -2,10 +2,11 @@
 
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may fail")]
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use odi_wire::client::{Ask, Client, ClientError, ClientPolicy, UrlRefusal};
+use odi_wire::client::{Ask, Client, ClientError, ClientPolicy, Guise, UrlRefusal};
 use odi_wire::http::StatusCode;
 use odi_wire::serve::{Limits, Request, Response, Running, Server, Service};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -98,6 +99,35 @@ async fn it_says_what_it_is_told_to_and_no_more() {
     let ranged = client().send(Ask::get(&base).range(10..20)).await.unwrap();
     let shown = ranged.body.collect().await.unwrap();
     assert!(String::from_utf8_lossy(&shown).contains("range: bytes=10-19\n"));
+}
+
+/// The names of fields too are written as others write them: whoever looks at a relay must not be known by that.
+#[tokio::test]
+async fn a_look_reads_like_a_request_of_the_program_that_it_names() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let mut agents = BTreeSet::new();
+    for draw in 0..9 {
+        let ask =
+            Ask::get(&Url::parse(&format!("{base}/a")).unwrap()).range(7..9).disguised(Guise::drawn(draw));
+        let client = client();
+        let asking = tokio::spawn(async move { client.send(ask).await.map(|reply| reply.status) });
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(socket.read_u8().await.unwrap());
+        }
+        socket.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+        assert_eq!(asking.await.unwrap().unwrap(), StatusCode::NO_CONTENT);
+        let head = String::from_utf8(head).unwrap();
+        let lines: Vec<&str> = head.trim_end().lines().collect();
+        assert_eq!(lines[..2], ["GET /a HTTP/1.1", &format!("Host: {}", &base[7..])]);
+        assert!(lines.contains(&"Range: bytes=7-8"), "{head}");
+        assert!(lines[1..].iter().all(|line| line.starts_with(|c: char| c.is_ascii_uppercase())), "{head}");
+        assert!(!head.to_ascii_lowercase().contains("odi/"), "{head}");
+        agents.extend(lines.iter().filter_map(|line| line.strip_prefix("User-Agent: ")).map(str::to_owned));
+    }
+    assert_eq!(agents.len(), 9, "{agents:?}");
 }
 
 /// No connection is even tried.

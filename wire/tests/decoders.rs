@@ -14,17 +14,19 @@ mod request_oracles;
 mod sample_statements;
 
 use damage::{Sample, check_accepted, check_damaged};
-use message_oracles::{challenge, document, head_pack, holders, notice, passed, push, statement, testimony};
+use message_oracles::{
+    challenge, document, head_pack, holders, look, notice, passed, push, statement, testimony,
+};
 use odi_fixtures::{PublishedCatalog, put};
 use odi_manifest::{BlobId, CatalogId, HeadId, Pin};
 use odi_wire::layout::api_base;
 use odi_wire::message::{
-    Challenge, Notify, PreSharedKey, PublicUrl, Push, Testimony, encode_holders, encode_passed,
+    Challenge, Look, Looked, Notify, PreSharedKey, PublicUrl, Push, Testimony, encode_holders, encode_passed,
     encode_wanted, state,
 };
 use proptest::prelude::*;
 use request_oracles::{catalog_settings, file_request, one_signed_request, request_target, signed_request};
-use sample_statements::{assignment, denials, inventory, key, leave, registration};
+use sample_statements::{assignment, audit, denials, inventory, key, leave, registration};
 use serde_json::json;
 
 fn statements() -> Vec<Sample> {
@@ -37,6 +39,8 @@ fn statements() -> Vec<Sample> {
     let passed_on = [inventory.clone(), b"junk".to_vec()];
     let mut wanted = vec![(key(1).public_key(), 8), (key(2).public_key(), 0)];
     wanted.sort_unstable();
+    let looking = Look { v: 1, dir: asked.dir, url: audit().url, range: Some((3, 900)) };
+    let looked = Looked { v: 1, status: 206, bytes: b"what was seen".to_vec() };
     let pushed = Push {
         head: b"a head".to_vec(),
         roots: vec![b"a root".to_vec(), vec![]],
@@ -60,6 +64,9 @@ fn statements() -> Vec<Sample> {
         Sample::new("statement", statement, state(assignment(), &key(2)).unwrap()),
         Sample::new("statement", statement, state(leave(), &key(1)).unwrap()),
         Sample::new("statement", statement, state(denials(), &key(2)).unwrap()),
+        Sample::new("statement", statement, state(audit(), &key(2)).unwrap()),
+        Sample::new("look", look, looking.encode().unwrap()),
+        Sample::new("look", look, looked.encode().unwrap()),
         Sample::new("passed", passed, encode_wanted(&wanted).unwrap()),
         Sample::new("passed", passed, encode_passed(passed_on.iter().map(Vec::as_slice))),
         Sample::new("challenge", challenge, asked.encode().unwrap()),
@@ -198,7 +205,7 @@ proptest! {
     #[test]
     fn any_bytes_hold(bytes: Vec<u8>) {
         for oracle in [
-            statement, challenge, notice, passed, push, testimony, holders, document, head_pack, signed_request, file_request, request_target,
+            statement, challenge, look, notice, passed, push, testimony, holders, document, head_pack, signed_request, file_request, request_target,
             catalog_settings,
         ] {
             oracle(&bytes);

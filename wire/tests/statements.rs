@@ -10,10 +10,11 @@ mod sample_statements;
 
 use odi_manifest::{BlobId, HeadId, PublicKey, SigningKey, Timestamp};
 use odi_wire::message::{
-    Assign, Deny, IdRanges, Inventory, Leave, RelayReg, Statement, StatementError, open, open_from, state,
+    Assign, Audit, Deny, IdRanges, Inventory, Leave, RelayReg, Statement, StatementError, open, open_from,
+    state,
 };
 use proptest::prelude::*;
-use sample_statements::{assignment, denials, ids, inventory, key, leave, registration};
+use sample_statements::{assignment, audit, denials, ids, inventory, key, leave, registration};
 
 fn check_round_trip<T: Statement + PartialEq>(statement: &T, author: &SigningKey) {
     let bytes = state(statement.clone(), author).unwrap();
@@ -32,6 +33,7 @@ fn statements_read_back_from_their_author_alone() {
     check_round_trip(&assignment(), &key(2));
     check_round_trip(&leave(), &key(1));
     check_round_trip(&denials(), &key(2));
+    check_round_trip(&audit(), &key(2));
 }
 
 #[test]
@@ -79,6 +81,21 @@ fn a_list_of_denied_relays_keeps_its_rules() {
 }
 
 #[test]
+fn an_audit_keeps_its_rules() {
+    let refused = |change: &dyn Fn(&mut Audit)| {
+        let mut changed = audit();
+        change(&mut changed);
+        state(changed, &key(2)).is_err()
+    };
+    assert!(!refused(&|_| {}));
+    assert!(!refused(&|audit| audit.own = false));
+    assert!(!refused(&|audit| audit.seen.clear()));
+    assert!(refused(&|audit| (audit.own, audit.seen) = (false, vec![])), "nobody saw it");
+    assert!(refused(&|audit| audit.seen.reverse()));
+    assert!(refused(&|audit| audit.url = "x".repeat(4097)));
+}
+
+#[test]
 fn what_a_relay_holds_is_what_its_ranges_plus_and_minus_say() {
     let blob = |first: u8| {
         let mut id = [0; 32];
@@ -105,13 +122,14 @@ fn a_secret_is_not_in_any_debug_text() {
     assert!(shown.contains("PreSharedKey(..)") && !shown.contains("7, 7, 7"));
 }
 
-fn read_all(bytes: &[u8]) -> [bool; 5] {
+fn read_all(bytes: &[u8]) -> [bool; 6] {
     [
         open::<RelayReg>(bytes).is_ok(),
         open::<Inventory>(bytes).is_ok(),
         open::<Assign>(bytes).is_ok(),
         open::<Leave>(bytes).is_ok(),
         open::<Deny>(bytes).is_ok(),
+        open::<Audit>(bytes).is_ok(),
     ]
 }
 
@@ -121,12 +139,12 @@ proptest! {
         let mut bytes = state(inventory(3), &key(1)).unwrap();
         let at = at.index(bytes.len());
         bytes[at] ^= flip;
-        prop_assert_eq!(read_all(&bytes), [false; 5]);
+        prop_assert_eq!(read_all(&bytes), [false; 6]);
     }
 
     #[test]
     fn any_bytes_are_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        prop_assert_eq!(read_all(&bytes), [false; 5]);
+        prop_assert_eq!(read_all(&bytes), [false; 6]);
     }
 }
 

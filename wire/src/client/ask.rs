@@ -7,6 +7,8 @@ use http::header::{CONTENT_TYPE, HeaderName, IntoHeaderName};
 use http::{HeaderMap, HeaderValue, Method};
 use url::Url;
 
+use super::Guise;
+
 /// The most that a reply to an ordinary request may have; blobs say their own size.
 const REPLY_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
@@ -20,6 +22,7 @@ pub struct Ask {
     pub(super) range: Option<Range<u64>>,
     pub(super) reply_bytes_max: u64,
     pub(super) redirects_max: usize,
+    pub(super) names_encodings: bool,
 }
 
 impl Ask {
@@ -32,6 +35,7 @@ impl Ask {
             range: None,
             reply_bytes_max: REPLY_BYTES_MAX,
             redirects_max: 0,
+            names_encodings: true,
         }
     }
 
@@ -66,6 +70,16 @@ impl Ask {
     #[must_use]
     pub fn header(mut self, name: impl IntoHeaderName, value: HeaderValue) -> Self {
         self.headers.insert(name, value);
+        self
+    }
+
+    /// In the words of a program that people use, and not in this one's.
+    #[must_use]
+    pub fn disguised(mut self, guise: Guise) -> Self {
+        for (name, value) in guise.fields() {
+            self.headers.insert(name, value);
+        }
+        self.names_encodings = guise.names_encodings();
         self
     }
 

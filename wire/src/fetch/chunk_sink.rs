@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use odi_manifest::{ChunkError, chunk_len, chunk_range};
-use odi_store::PartialError;
+use odi_store::{ChunkRoom, PartialError};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::off_worker::joined;
@@ -38,7 +38,8 @@ pub(crate) struct ChunkSink {
     fetch: Arc<BlobFetch>,
     party: Party,
     index: u32,
-    open: BytesMut,
+    /// The chunk that is arriving.
+    open: Option<ChunkRoom>,
     queued: Vec<(u32, Bytes)>,
     queue_max: usize,
     writing: Option<JoinHandle<(Taken, Option<SinkStop>)>>,
@@ -52,7 +53,7 @@ impl ChunkSink {
             fetch: Arc::clone(fetch),
             party,
             index: first,
-            open: BytesMut::new(),
+            open: None,
             queued: Vec::new(),
             queue_max: queue_max.max(1),
             writing: None,
@@ -68,11 +69,10 @@ impl ChunkSink {
             if length == 0 {
                 return Err(SinkStop::Source(SourceFault::TooLong));
             }
-            let room = length.saturating_sub(self.open.len()).min(bytes.len());
-            self.open.extend_from_slice(&bytes.split_to(room));
-            if self.open.len() == length {
-                let whole = std::mem::take(&mut self.open).freeze();
-                self.queued.push((self.index, whole));
+            let open = self.open.get_or_insert_with(|| self.fetch.store().chunk_room(length));
+            open.fill(&mut bytes);
+            if let Some(whole) = self.open.take_if(|open| open.is_full()) {
+                self.queued.push((self.index, whole.into_bytes()));
                 self.index += 1;
                 self.store_some().await?;
             }
@@ -85,7 +85,8 @@ impl ChunkSink {
         self.settle().await?;
         self.spawn_write();
         self.settle().await?;
-        let reached = chunk_range(self.fetch.wanted().size, self.index).start + self.open.len() as u64;
+        let open = self.open.as_ref().map_or(0, ChunkRoom::filled);
+        let reached = chunk_range(self.fetch.wanted().size, self.index).start + open as u64;
         if reached < end {
             return Err(SinkStop::Source(SourceFault::Truncated { missing: end - reached }));
         }

@@ -1,6 +1,7 @@
 //! The public base URL of a daemon, as statements carry it.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
@@ -14,9 +15,11 @@ pub const PUBLIC_URL_BYTES_MAX: usize = 256;
 ///
 /// That the text has this form says nothing about where the host leads: the vetted client judges that at each
 /// connection.
+///
+/// Clones share the text: one is made for every answer that names the URL.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct PublicUrl(String);
+pub struct PublicUrl(Arc<str>);
 
 /// Why a text is no public URL.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,7 +39,7 @@ impl PublicUrl {
     pub fn parse(text: &str) -> Result<Self, PublicUrlError> {
         let bare = text.strip_suffix('/').unwrap_or(text);
         check(bare)
-            .map(|()| Self(bare.to_owned()))
+            .map(|()| Self(bare.into()))
             .map_err(|reason| PublicUrlError { text: text.chars().take(80).collect(), reason })
     }
 
@@ -44,6 +47,13 @@ impl PublicUrl {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The URL of a path there, which is escaped and begins with a slash: for `Location`.
+    #[must_use]
+    pub fn at(&self, path: &str) -> String {
+        // Nothing of it comes behind the authority.
+        [self.as_str(), path].concat()
     }
 
     /// Whether it begins with `https:`.
@@ -96,7 +106,7 @@ impl TryFrom<String> for PublicUrl {
     /// The exact form only: records have one spelling.
     fn try_from(text: String) -> Result<Self, PublicUrlError> {
         match check(&text) {
-            Ok(()) => Ok(Self(text)),
+            Ok(()) => Ok(Self(text.into())),
             Err(reason) => Err(PublicUrlError { text: text.chars().take(80).collect(), reason }),
         }
     }
@@ -104,7 +114,7 @@ impl TryFrom<String> for PublicUrl {
 
 impl From<PublicUrl> for String {
     fn from(url: PublicUrl) -> Self {
-        url.0
+        url.as_str().to_owned()
     }
 }
 
@@ -117,12 +127,15 @@ impl fmt::Display for PublicUrl {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::route::location;
 
     #[test]
     fn ordinary_urls_are_kept_as_they_are() {
         for text in ["https://relay.example.net", "http://127.0.0.1:8401", "https://[2001:db8::1]:8443"] {
             assert_eq!(PublicUrl::parse(text).unwrap().as_str(), text);
-            assert_eq!(PublicUrl::parse(&format!("{text}/")).unwrap().as_str(), text);
+            let url = PublicUrl::parse(&format!("{text}/")).unwrap();
+            assert_eq!(url.as_str(), text);
+            assert_eq!(url.at("/a%20b/c"), location(&url.to_url(), "/a%20b/c"));
         }
     }
 

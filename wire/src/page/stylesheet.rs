@@ -35,6 +35,8 @@ tr:last-child td{border-bottom:0}\
 td small{display:block;color:var(--soft);font-size:.85rem}\
 svg.traffic{display:block;width:100%;height:7rem;background:var(--paper);border:1px solid var(--line);border-radius:.5rem;padding:.3rem;\
 fill:var(--link)}\
+svg.map{display:block;width:100%;background:var(--paper);border:1px solid var(--line);border-radius:.5rem;margin:.6rem 0}\
+.map path{fill:var(--line)}.map circle{fill:var(--link);fill-opacity:.75}.map .unused{fill:var(--soft)}\
 summary{cursor:pointer;color:var(--link)}\
 meter{width:4.5rem;height:.7rem;vertical-align:middle}\
 .state{border-radius:1rem;padding:.05rem .55rem;font-size:.85rem;border:1px solid currentColor}\

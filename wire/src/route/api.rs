@@ -113,6 +113,8 @@ pub enum ApiRoute {
     },
     /// `POST notify`: a directory tells a relay that there is news.
     Notify,
+    /// `POST look`: a directory wants to know what another relay gives this one.
+    Look,
 }
 
 /// By what downloads are told apart.
@@ -145,6 +147,7 @@ pub(super) fn parse(method: &Method, rest: &str, query: &str) -> Result<ApiRoute
             ("status", _) => ApiRoute::Status,
             ("catalogs", _) => ApiRoute::Catalogs,
             ("notify", _) => ApiRoute::Notify,
+            ("look", _) => ApiRoute::Look,
             _ => return Err(Refusal::NotFound),
         },
         Some(("relays", "inventory")) => ApiRoute::Inventory,
@@ -240,6 +243,7 @@ impl ApiRoute {
             | Self::Inventory
             | Self::Leave
             | Self::Statements
+            | Self::Look
             | Self::Notify => "POST",
             Self::Relays | Self::Register => "GET, HEAD, POST",
             _ => "GET, HEAD",

@@ -99,8 +99,9 @@ impl FromStr for CatalogRef {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        // No name reads as an id, so that neither hides the other.
-        text.parse().map(Self::Id).or_else(|_| text.parse().map(Self::Named))
+        // No name reads as an id, so that neither hides the other: no name begins as ids do.
+        let id = if text.starts_with("odi1") { text.parse().ok() } else { None };
+        id.map_or_else(|| text.parse().map(Self::Named), |id| Ok(Self::Id(id)))
     }
 }
 

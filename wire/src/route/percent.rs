@@ -65,15 +65,32 @@ pub fn encode_query(value: &str) -> String {
 #[must_use]
 pub fn encode_path(path: &str) -> String {
     let mut out = String::with_capacity(path.len() + 8);
+    push_encoded(&mut out, path);
+    out
+}
+
+/// The same behind a text that is there already.
+pub(super) fn push_encoded(out: &mut String, path: &str) {
+    // Most paths have nothing to escape, and are copied as a whole.
+    if path.bytes().all(is_plain) {
+        out.push_str(path);
+        return;
+    }
     for byte in path.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' => out.push(char::from(byte)),
-            b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b','
-            | b';' | b'=' | b':' | b'@' | b'/' => out.push(char::from(byte)),
-            _ => write!(out, "%{byte:02X}").expect("a String takes any text"),
+        if is_plain(byte) {
+            out.push(char::from(byte));
+        } else {
+            write!(out, "%{byte:02X}").expect("a String takes any text");
         }
     }
-    out
+}
+
+const fn is_plain(byte: u8) -> bool {
+    matches!(
+        byte,
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'('
+            | b')' | b'*' | b'+' | b',' | b';' | b'=' | b':' | b'@' | b'/'
+    )
 }
 
 /// Escapes a path for a URL that people copy, into a shell or out of a page's source: as [`encode_path`], and what a shell

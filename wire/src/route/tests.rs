@@ -140,6 +140,7 @@ fn api_table() {
     assert_eq!(api(get, "/odi/v1/relays/inventory"), Err(405));
     assert_eq!(api(post, "/odi/v1/relays/statements"), Ok(ApiRoute::Statements));
     assert_eq!(api(get, "/odi/v1/relays/statements"), Err(405));
+    assert_eq!((api(post, "/odi/v1/look"), api(get, "/odi/v1/look")), (Ok(ApiRoute::Look), Err(405)));
     let reports = |unlike, wait| ApiRoute::Reports { unlike, wait: second(wait) };
     assert_eq!(api(get, "/odi/v1/relays/reports"), Ok(reports(None, 0)));
     let blob = BlobId::of(b"x");

@@ -163,6 +163,9 @@ const fn too_large(max_bytes: usize) -> Refusal {
     Refusal::TooLarge { max_bytes: max_bytes as u64 }
 }
 
+/// The fields of most redirects, `Content-Length` among them.
+const REDIRECT_FIELDS: usize = 12;
+
 /// One response. The server adds `Date`, `Content-Length` and, when draining, `Connection: close`.
 #[derive(Debug)]
 pub struct Response {
@@ -196,13 +199,22 @@ impl Response {
     /// # Errors
     /// [`Refusal::Internal`] when `location` cannot stand in a header.
     pub fn redirect(status: StatusCode, location: &str) -> Result<Self, Refusal> {
-        let location = HeaderValue::from_str(location).map_err(|_| Refusal::Internal)?;
-        Ok(Self::new(status)
-            .with_header(http::header::LOCATION, location)
-            .with_header(http::header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"))
-            .with_header(http::header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"))
-            .with_header(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"))
-            .with_body("the file is at the address in the Location header; with curl, use -L\n"))
+        HeaderValue::from_str(location)
+            .map(|location| Self::redirect_to(status, location))
+            .map_err(|_| Refusal::Internal)
+    }
+
+    /// The same to a `Location` that is in its header's form already.
+    #[must_use]
+    pub fn redirect_to(status: StatusCode, location: HeaderValue) -> Self {
+        // Room for what a directory adds too: a table that grows is made twice.
+        let mut headers = HeaderMap::with_capacity(REDIRECT_FIELDS);
+        headers.insert(http::header::LOCATION, location);
+        headers.insert(http::header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+        headers.insert(http::header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        let body = "the file is at the address in the Location header; with curl, use -L\n".into();
+        Self { status, headers, body }
     }
 
     /// The same with a header field, in place of any of that name.

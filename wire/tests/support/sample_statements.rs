@@ -2,8 +2,8 @@
 
 use odi_manifest::{BlobId, CatalogId, HeadId, SigningKey, Timestamp};
 use odi_wire::message::{
-    Assign, AssignedCatalog, CatalogInventory, CatalogPattern, DeniedRelay, Deny, IdRanges, Inventory, Leave,
-    PreSharedKey, PublicUrl, RelayPlace, RelayReg, Sent,
+    Assign, AssignedCatalog, Audit, CatalogInventory, CatalogPattern, DeniedRelay, Deny, IdRanges, Inventory,
+    Leave, PreSharedKey, PublicUrl, RelayPlace, RelayReg, Sent,
 };
 
 pub(crate) fn key(seed: u8) -> SigningKey {
@@ -99,4 +99,24 @@ pub(crate) fn denials() -> Deny {
     relays.sort_by_key(|denied| denied.relay);
     let (dir, t) = (key(2).public_key(), Timestamp(1_790_000_000));
     Deny { v: 1, dir, generation: 4, t, relays: relays.into() }
+}
+
+pub(crate) fn audit() -> Audit {
+    let mut seen = [5, 6].map(|seed| key(seed).public_key());
+    seen.sort_unstable();
+    Audit {
+        v: 1,
+        by: key(2).public_key(),
+        relay: key(1).public_key(),
+        t: Timestamp(1_790_000_000),
+        url: "https://relay.example.net/@1-x/a%20b".to_owned(),
+        cat: CatalogId::of(b"root"),
+        head: HeadId::of(b"2"),
+        blob: BlobId::of(b"right"),
+        off: 3,
+        len: 5,
+        got: BlobId::of(b"wrong"),
+        own: true,
+        seen: seen.into(),
+    }
 }

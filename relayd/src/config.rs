@@ -64,6 +64,8 @@ pub struct Terms {
     pub schedule: Schedule,
     /// The most that may be sent per month; `None` is unmetered.
     pub transfer: Option<MonthlyTransfer>,
+    /// Whether directories may have it look at other relays, as an ordinary client of theirs.
+    pub vantage: bool,
     /// What is never served.
     pub denied: Arc<Denylist>,
 }

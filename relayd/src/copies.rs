@@ -125,6 +125,7 @@ mod tests {
         Peer {
             key: key(number),
             url,
+            other_urls: Vec::new(),
             expires: NOW.plus(std::time::Duration::from_secs(1)),
             rate: 1,
             bans_me: false,

@@ -38,6 +38,7 @@ pub mod given;
 pub mod housekeeping;
 pub mod import;
 pub mod introduction;
+pub mod looks;
 pub mod measured;
 pub mod membership;
 pub mod metering;

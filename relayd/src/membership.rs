@@ -379,6 +379,7 @@ impl Relay {
         let capacity = self.capacity(now);
         caps.extend(capacity.map(odi_wire::message::rate_cap));
         self.fill.says_rate(capacity);
+        caps.extend(self.terms().vantage.then(|| "vantage".to_owned()));
         let banned = self.fill.sources().banned(now);
         let mut bans = self.peers.by_party(|party| banned.contains(party.as_str()));
         bans.truncate(odi_wire::message::BANS_MAX);

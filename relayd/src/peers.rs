@@ -20,6 +20,8 @@ pub struct Peer {
     pub key: PublicKey,
     /// Where it is.
     pub url: PublicUrl,
+    /// And where else.
+    pub other_urls: Vec<PublicUrl>,
     /// From when on its word is void.
     pub expires: Timestamp,
     /// What it says that it gives now, in bytes per second.
@@ -76,6 +78,7 @@ impl Peers {
                 let peer = Peer {
                     key: inventory.relay,
                     url: url.clone(),
+                    other_urls: inventory.urls.iter().skip(1).cloned().collect(),
                     expires: inventory.exp,
                     rate: inventory.rate().unwrap_or(RATE_UNNAMED),
                     bans_me: inventory.bans.contains(me),
@@ -86,6 +89,16 @@ impl Peers {
         }
         let live = known.into_values().filter(|peer| peer.expires > now).take(PEERS_MAX).collect();
         self.0.write().unwrap_or_else(PoisonError::into_inner).insert(catalog, Arc::new(live));
+    }
+
+    /// Whether some relay, of whatever catalog, says that it is reached there.
+    #[must_use]
+    pub fn reach(&self, party: &Party) -> bool {
+        let peers = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let is_there = |peer: &Peer| {
+            peer.party() == *party || peer.other_urls.iter().any(|url| Party::of(&url.to_url()) == *party)
+        };
+        peers.values().flat_map(|peers| peers.iter()).any(|peer| is_there(peer))
     }
 
     /// The relays, of whatever catalog, that this says something of by how they are called as sources; ascending.

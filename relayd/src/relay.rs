@@ -22,6 +22,7 @@ use crate::directories::Directories;
 use crate::directory::Directory;
 use crate::fill::Fill;
 use crate::identity::Identity;
+use crate::looks::Looks;
 use crate::measured::Answers;
 use crate::metering::Meter;
 use crate::peers::Peers;
@@ -76,6 +77,8 @@ pub struct Relay {
     pub fit: AtomicU64,
     /// Judges the requests that directories sign.
     pub verifier: Mutex<Verifier>,
+    /// How often directories had it look at others.
+    pub looks: Looks,
     /// Chunk lists on their way to others.
     pub chunk_lists: LargeAnswers<BlobId>,
 }

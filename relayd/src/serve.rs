@@ -7,6 +7,7 @@ mod artifact;
 mod body;
 mod challenge;
 mod documents;
+mod looking;
 mod notified;
 mod pulled;
 mod signed;
@@ -70,6 +71,7 @@ impl Relay {
                 self.chunk_list(&blob).await
             }
             Route::Api(ApiRoute::Notify) => notified::answer(self, request).await,
+            Route::Api(ApiRoute::Look) => looking::answer(self, request).await,
             Route::Api(_) => Err(Refusal::NotFound),
         }
     }

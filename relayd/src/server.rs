@@ -34,6 +34,7 @@ use crate::directories::Directories;
 use crate::directory::Directory;
 use crate::fill::{Fill, FillParts};
 use crate::identity::{Identity, IdentityError};
+use crate::looks::Looks;
 use crate::measured::{Answers, Measured};
 use crate::metering::{Meter, MeteringError};
 use crate::peers::Peers;
@@ -311,6 +312,7 @@ fn open(config: Config, clock: Arc<dyn Clock>, throttle: Arc<Throttle>) -> Resul
         wanted_changed: Bell::default(),
         unneeded: Bell::default(),
         withdrawn: Withdrawn::default(),
+        looks: Looks::default(),
         chunk_lists: LargeAnswers::new(LARGE_ANSWERS_BYTES),
         fit: AtomicU64::new(FIT_WHOLE),
         verifier: Mutex::new(Verifier::new(&urls, started)),

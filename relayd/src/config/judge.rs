@@ -115,7 +115,8 @@ fn terms(judge: &mut Judge<'_>, raw: &RawConfig) -> Option<Terms> {
             )
         }
     };
-    Some(Terms { schedule: Schedule { otherwise, windows, zone: zone? }, transfer, denied: Arc::default() })
+    let schedule = Schedule { otherwise, windows, zone: zone? };
+    Some(Terms { schedule, transfer, vantage: raw.vantage, denied: Arc::default() })
 }
 
 fn window(judge: &mut Judge<'_>, raw: &RawWindow) -> Option<Window> {

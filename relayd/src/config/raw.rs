@@ -25,6 +25,8 @@ pub(super) struct RawConfig {
     #[serde(default)]
     pub(super) window: Vec<Spanned<RawWindow>>,
     pub(super) denylist: Option<PathBuf>,
+    #[serde(default)]
+    pub(super) vantage: bool,
     pub(super) admin: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) proxies: Vec<Spanned<String>>,

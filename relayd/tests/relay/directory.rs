@@ -12,7 +12,7 @@ use odi_wire::layout::{LayoutPath, ORIGIN_FOLDER};
 use odi_wire::limits::Limits;
 use odi_wire::message::{
     Assign, AssignedCatalog, CBOR, CatalogInventory, CatalogSummary, Challenge, ChallengeAnswer,
-    DOCUMENT_VERSION, DaemonKind, IdRanges, Inventory, JSON, LeaseReply, Leave, Notify, PublicUrl,
+    DOCUMENT_VERSION, DaemonKind, IdRanges, Inventory, JSON, LeaseReply, Leave, Look, Notify, PublicUrl,
     RegistrationReply, RelayReg, RelayState, WellKnown, encode_holders, open, state, to_json,
 };
 use odi_wire::refusal::Refusal;
@@ -170,11 +170,21 @@ impl FakeDirectory {
         let registration = self.registration(relay).unwrap();
         let assignment_gen = self.shared.roster.lock().unwrap().assignment_gen;
         let notice = Notify { v: 1, dir, catalogs: catalogs.to_vec(), assignment_gen };
-        let at = format!("{url}/odi/v1/notify").parse().unwrap();
-        let ask = Ask::post(&at, CBOR, notice.encode().unwrap());
+        self.signed(&registration, &format!("{url}/odi/v1/notify"), notice.encode().unwrap())
+    }
+
+    /// A signed request that a relay looks at a URL.
+    pub(crate) fn look(&self, relay: &PublicKey, url: &str, at: &str, range: Option<(u64, u64)>) -> Ask {
+        let look = Look { v: 1, dir: self.key(), url: at.to_owned(), range };
+        let registration = self.registration(relay).unwrap();
+        self.signed(&registration, &format!("{url}/odi/v1/look"), look.encode().unwrap())
+    }
+
+    fn signed(&self, registration: &RelayReg, url: &str, body: Vec<u8>) -> Ask {
+        let (dir, ask) = (self.key(), Ask::post(&url.parse().unwrap(), CBOR, body));
         let mut nonce = [0; 16];
         getrandom::fill(&mut nonce).unwrap();
-        let key = registration.psk.request_key(&dir, relay);
+        let key = registration.psk.request_key(&dir, &registration.relay);
         sign(ask, &key, key_id(&dir, registration.generation), SystemClock.now(), nonce)
     }
 

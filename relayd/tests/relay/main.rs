@@ -15,6 +15,7 @@ mod filling;
 mod hostile;
 mod importing;
 mod joining;
+mod looking;
 mod memory;
 mod notices;
 mod processes;

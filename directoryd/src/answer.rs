@@ -86,7 +86,7 @@ async fn api(directory: &Arc<Directory>, request: Request, route: ApiRoute) -> R
         ApiRoute::Statements => passed::statements(directory, request).await,
         ApiRoute::Reports { unlike, wait } => passed::reports(directory, &request, unlike, wait).await,
         ApiRoute::Assignment { relay } => relays::assignment(directory, &relay).await,
-        ApiRoute::Notify => Err(Refusal::NotFound),
+        ApiRoute::Notify | ApiRoute::Look => Err(Refusal::NotFound),
     }
 }
 

@@ -2,8 +2,9 @@
 //!
 //! Relays hold different parts of different catalogs, and a few files are most of the traffic: shares by rate among those that hold
 //! a blob leave some relays idle and others overrun. So what each was sent is compared, once a minute, with what its rate says it
-//! could take beside the others, and its weight is corrected by a part of the difference. Pure: who calls says when a minute is
-//! over. Only counts by relay are kept, no clients.
+//! could take beside the others, and its weight is corrected by a part of the difference. That follows what lasts. What comes all
+//! at once, such as one file that is an hour of a slow relay's share, no weight foresees: who is that far ahead is passed over until
+//! the others have caught up. Pure: who calls says when a minute is over. Only counts by relay are kept, no clients.
 
 use std::collections::HashMap;
 
@@ -26,6 +27,10 @@ const USED_MAX: f64 = 0.8;
 const KEPT_MIN: f64 = 1.0 / 64.0;
 /// Of what was sent in the last minute, so much counts as what is sent now.
 const LATELY: f64 = 0.5;
+/// Of what a relay was sent beyond its share, or short of it, so much is left after a minute: two hours are remembered.
+const AHEAD_KEPT: f64 = 0.99;
+/// So many seconds of its rate a relay may be ahead before others are preferred: a client that keeps its relay is worth that.
+const AHEAD_SECONDS: f64 = 120.0;
 /// Corrections smaller than this are left: each moves clients.
 const WORTH_IT: f64 = 1.05;
 
@@ -50,6 +55,10 @@ struct Load {
     bytes: f64,
     /// Since the last turn.
     new_bytes: f64,
+    /// Beyond its share, in bytes; below 0 if others are.
+    ahead: f64,
+    /// What it gives, in bytes per second.
+    rate: f64,
     /// Bytes per minute now.
     now: f64,
     /// Of the clients nearest to it.
@@ -66,6 +75,8 @@ impl Default for Load {
             redirects: 0.0,
             bytes: 0.0,
             new_bytes: 0.0,
+            ahead: 0.0,
+            rate: 0.0,
             now: 0.0,
             keeps: 1.0,
             keeps_told: 1.0,
@@ -82,8 +93,10 @@ impl Balance {
         if let Some(load) = self.relays.get_mut(relay) {
             load.redirects += 1.0;
             // What a connection costs counts too.
-            load.bytes += bytes.max(1 << 10) as f64;
-            load.new_bytes += bytes.max(1 << 10) as f64;
+            let bytes = bytes.max(1 << 10) as f64;
+            load.bytes += bytes;
+            load.new_bytes += bytes;
+            load.ahead += bytes;
         }
     }
 
@@ -94,6 +107,7 @@ impl Balance {
         let former = std::mem::take(&mut self.relays);
         let load_of = |relay| former.get(relay).copied().unwrap_or_default();
         let bytes: f64 = weights.iter().map(|(relay, _)| load_of(relay).bytes).sum();
+        let new_bytes: f64 = weights.iter().map(|(relay, _)| load_of(relay).new_bytes).sum();
         let weight: f64 = weights.iter().map(|(_, weight)| *weight as f64).sum();
         let mut moved = former.len() != weights.len();
         for (relay, own) in weights {
@@ -102,6 +116,8 @@ impl Balance {
             if fair > 0.0 {
                 load.correct(load.bytes / fair);
             }
+            load.ahead = (load.ahead - new_bytes * (*own as f64) / weight.max(1.0)) * AHEAD_KEPT;
+            load.rate = *own as f64;
             load.keep_within(*own as f64);
             moved |= tell(load.factor, &mut load.told) | tell(load.keeps, &mut load.keeps_told);
             load.redirects *= KEPT;
@@ -133,6 +149,21 @@ impl Balance {
     pub fn weight(&self, relay: &PublicKey, weight: u64) -> u64 {
         let factor = self.relays.get(relay).map_or(1.0, |load| load.told);
         ((weight as f64 * factor) as u64).max(1)
+    }
+
+    /// By how many seconds of its rate a relay would be ahead of its share if it were sent so many bytes more; 0 while that is
+    /// little.
+    #[must_use]
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "at least 0, and compared roughly"
+    )]
+    pub fn late(&self, relay: &PublicKey, bytes: u64) -> u64 {
+        let Some(load) = self.relays.get(relay) else { return 0 };
+        let seconds = (load.ahead + bytes as f64) / load.rate.max(1.0);
+        (seconds - AHEAD_SECONDS).max(0.0).ceil() as u64
     }
 
     /// Of each `full` clients that a relay is the nearest for, so many it keeps; the others are sent further.
@@ -249,6 +280,29 @@ mod tests {
         assert_eq!(balance.kept(&far, 1000), 1000);
         let least: Vec<u64> = (0..60).map(|_| minute(&mut balance, 500_000)).collect();
         assert_eq!(least[59], 500_000, "all of them: {least:?}");
+    }
+
+    #[test]
+    fn who_was_sent_beyond_its_share_is_late_until_the_others_have_caught_up() {
+        let weights: Vec<(PublicKey, u64)> = [(relay(1), 1_000_000), (relay(2), 9_000_000)].to_vec();
+        let (slow, fast) = (weights[0].0, weights[1].0);
+        let mut balance = Balance::default();
+        assert_eq!(balance.late(&slow, 1 << 40), 0, "nobody has said what it gives");
+        balance.turn(&weights);
+        // What a slow relay gives in ten minutes is one of a fast one's.
+        assert_eq!((balance.late(&slow, 600_000_000), balance.late(&fast, 600_000_000)), (480, 0));
+        balance.note(&slow, 1_000_000_000);
+        assert_eq!(balance.late(&slow, 0), 880);
+        let mut minutes = 0;
+        while balance.late(&slow, 0) > 0 {
+            balance.note(&fast, 100_000_000);
+            balance.turn(&weights);
+            minutes += 1;
+        }
+        assert!((50..80).contains(&minutes), "a tenth of what is sent is its share: {minutes}");
+        assert_eq!(balance.late(&fast, 0), 0);
+        (0..600).for_each(|_| balance.turn(&weights));
+        assert!(balance.late(&slow, 120_000_000) <= 1, "what was long ago is forgotten");
     }
 
     #[test]

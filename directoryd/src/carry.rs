@@ -235,8 +235,8 @@ fn count(store: &Store) -> Result<u64, StoreError> {
     Ok(carried.into_inner().iter().filter_map(|blob| store.blob_size(blob)).sum())
 }
 
-/// The origin first: what is small costs it little. Then where the catalog says that it may be pulled from, other directories, and
-/// relays that say they hold it.
+/// The origin first: what is small costs it little. Then where the catalog says that it may be pulled from, mirrors, other
+/// directories, and relays that say they hold it.
 fn sources(
     directory: &Directory,
     catalog: &Catalog,
@@ -251,6 +251,9 @@ fn sources(
             sources.push(Source::kept_blob(&origin, &entry.blob));
         }
         sources.extend(catalog.settings.now().pull_sources(&path, entry));
+        let config = catalog.config();
+        let mirrors = config.mirrors.iter().filter(|_| !entry.is_elsewhere());
+        sources.extend(mirrors.map(|mirror| Source::artifact(&mirror.url, &path)));
     }
     // What they carry, they give by content alone, so that nobody asks round in a circle.
     sources.extend(directory.peers.iter().map(|peer| Source::by_content(&peer.url, &entry.blob)));

@@ -21,6 +21,7 @@ use tokio::sync::{Notify, watch};
 use url::Url;
 
 use crate::config::CatalogConfig;
+use mutable::Mutable;
 use view::{State, View};
 use withdrawn::Sample;
 
@@ -116,10 +117,11 @@ impl Catalog {
         Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Takes another configuration of the same catalog: its origin, and how often that is asked. Whether it is another.
+    /// Takes another configuration of the same catalog: its origin, how often that is asked, and its mirrors. Whether it is another.
     pub(crate) fn reconfigure(&self, config: &CatalogConfig) -> bool {
         let former = self.config();
-        let differs = former.origin != config.origin || former.poll != config.poll;
+        let differs =
+            former.origin != config.origin || former.poll != config.poll || former.mirrors != config.mirrors;
         let config = CatalogConfig { id: self.id, name: self.name.clone(), ..config.clone() };
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
         if differs {
@@ -191,8 +193,8 @@ impl Catalog {
     }
 
     /// Adds an adopted state. It is served when the state rules say so.
-    pub(crate) fn adopt(&self, state: Arc<State>) {
-        self.view.send_modify(|view| *view = Arc::new(view.with_adopted(state)));
+    pub(crate) fn adopt(&self, state: Arc<State>, mutable: Arc<Mutable>) {
+        self.view.send_modify(|view| *view = Arc::new(view.with_adopted(state, mutable)));
     }
 
     /// Drops states that a new epoch has voided, and serves what it goes on from at once.
@@ -210,9 +212,9 @@ impl Catalog {
     }
 
     /// Adds an adopted state that is served at once, whoever holds it.
-    pub(crate) fn adopt_at_once(&self, state: &Arc<State>, now: Timestamp) {
+    pub(crate) fn adopt_at_once(&self, state: &Arc<State>, mutable: Arc<Mutable>, now: Timestamp) {
         self.view.send_modify(|view| {
-            *view = Arc::new(view.with_adopted(Arc::clone(state)).with_served(state, now));
+            *view = Arc::new(view.with_adopted(Arc::clone(state), mutable).with_served(state, now));
         });
     }
 

@@ -2,6 +2,7 @@
 //!
 //! What every daemon needs of its machine is looked at in [`odi_wire::check`]; here is what a directory needs beside it.
 
+mod mirrors;
 mod origins;
 mod peers;
 
@@ -61,6 +62,9 @@ pub async fn check(config: &Config, clock: &dyn Clock) -> Vec<Finding> {
     }
     for catalog in &config.catalogs {
         findings.extend(origins::look_at(&client, catalog, clock).await);
+        for mirror in &catalog.mirrors {
+            findings.push(mirrors::look_at(&client, catalog, mirror).await);
+        }
     }
     findings
 }

@@ -57,7 +57,8 @@ pub struct Config {
     pub proxies: Vec<IpNet>,
     /// The most bytes of small artifacts that it keeps itself.
     pub carry: Size,
-    /// The most memory for what is carried and asked for again; tree nodes and rows take as much again each, between 8 and 64 MiB.
+    /// The most memory for what is carried and asked for again; rows take as much again, between 8 and 64 MiB, tree nodes four times as
+    /// much, up to 256 MiB.
     pub ram_cache: Size,
     /// Databases of where networks are, the best first; none is needed.
     pub geography: Vec<PathBuf>,
@@ -88,6 +89,8 @@ pub struct CatalogConfig {
     pub origin: Option<Url>,
     /// How often the origin is asked.
     pub poll: Duration,
+    /// Plain HTTP mirrors of it.
+    pub mirrors: Vec<MirrorConfig>,
     /// The file of `catalogs.d/` that it is from, if it is.
     pub file: Option<PathBuf>,
 }
@@ -99,6 +102,15 @@ pub struct HookConfig {
     pub url: Option<Url>,
     /// What to run with it, and its arguments.
     pub command: Vec<String>,
+}
+
+/// One `[[mirror]]`: a web server of somebody's that follows the same tree, and knows nothing of ODI.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MirrorConfig {
+    /// Where the tree begins, with a trailing slash.
+    pub url: Url,
+    /// Whether clients may be sent there for what no relay holds. Otherwise only this directory takes small files from it.
+    pub redirect: bool,
 }
 
 /// One `[[peer]]`.

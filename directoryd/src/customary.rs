@@ -15,7 +15,7 @@ const fn custom(tag: &'static str, name: &'static str, text: &'static str) -> Cu
     Custom { tag, name, text }
 }
 
-const CUSTOMS: [Custom; 15] = [
+const CUSTOMS: [Custom; 16] = [
     custom("debian", "apt", "deb [signed-by=KEY] mirror+{url}.mirrorlist SUITE COMPONENT"),
     custom("python", "pip", "pip install --index-url {url}simple/ PACKAGE"),
     custom("python", "uv", "uv pip install --default-index {url}simple/ PACKAGE"),
@@ -30,6 +30,7 @@ const CUSTOMS: [Custom; 15] = [
     custom("images", "curl", "until curl -fL -C - -O {url}IMAGE; do sleep 1; done"),
     custom("images", "zsync", "zsync -i FORMER {url}IMAGE.zsync"),
     custom("ostree", "ostree", "ostree remote add --gpg-import=KEY NAME {url}"),
+    custom("flatpak", "flatpak", "flatpak remote-add --gpg-import=KEY NAME {url}"),
     custom("nix", "nix", "substituters = {url}"),
 ];
 
@@ -53,7 +54,7 @@ pub(crate) fn with_customary(
 mod tests {
     use super::*;
 
-    const PAGES: [(&str, &str); 13] = [
+    const PAGES: [(&str, &str); 14] = [
         ("debian", include_str!("../../docs/clients/debian.md")),
         ("python", include_str!("../../docs/clients/pypi.md")),
         ("npm", include_str!("../../docs/clients/npm.md")),
@@ -66,6 +67,7 @@ mod tests {
         ("jenkins", include_str!("../../docs/clients/jenkins.md")),
         ("images", include_str!("../../docs/clients/images.md")),
         ("ostree", include_str!("../../docs/clients/ostree.md")),
+        ("flatpak", include_str!("../../docs/clients/flatpak.md")),
         ("nix", include_str!("../../docs/clients/nix.md")),
     ];
 

@@ -14,8 +14,10 @@ use odi_wire::route::CatalogRef;
 use odi_wire::serve::{LargeAnswers, Request, Scheme};
 use odi_wire::sync::SyncClient;
 use tokio::sync::Notify;
+use url::Url;
 
 use crate::answer::Lengths;
+use crate::audit::Audits;
 use crate::balance::Balance;
 use crate::carry::Carry;
 use crate::catalog::Catalog;
@@ -26,6 +28,7 @@ use crate::fields::Fields;
 use crate::geography::Geography;
 use crate::hearing::Hearing;
 use crate::heat::{Heat, Hot};
+use crate::mirrors::Mirrors;
 use crate::network::Network;
 use crate::origins::Origins;
 use crate::peers::Peer;
@@ -34,7 +37,7 @@ use crate::placing::Placing;
 use crate::relays::{self, Relays};
 use crate::reports::Reports;
 use crate::roster::Member;
-use crate::select::Repeats;
+use crate::select::{Met, Repeats};
 use crate::selftest::SelfTest;
 use crate::statistics::Statistics;
 use crate::throttle::{NetworkThrottle, Pace};
@@ -86,6 +89,8 @@ pub(crate) struct Directory {
     pub(crate) relays: Arc<Relays>,
     /// What is held against relays, here and elsewhere.
     pub(crate) reports: Reports,
+    /// What became of looks at relays.
+    pub(crate) audits: Audits,
     pub(crate) placing: Placing,
     pub(crate) fields: Fields,
     /// Where networks are.
@@ -105,6 +110,7 @@ pub(crate) struct Directory {
     pub(crate) upkeep_due: Notify,
     pub(crate) carry: Carry,
     pub(crate) origins: Origins,
+    pub(crate) mirrors: Mirrors,
     pub(crate) callers: Mutex<NetworkThrottle>,
     pub(crate) repeats: Mutex<Repeats>,
     /// Of whole manifests, as they are sent.
@@ -202,21 +208,24 @@ impl Directory {
         callers.take(network, self.clock.now()).map_err(|retry_after| Refusal::Busy { retry_after })
     }
 
-    /// Which relay of its order a network is sent to that asks for a blob: the first, unless it has just been there. If so, this
-    /// directory looks there too, before others run into the same.
-    pub(crate) fn turn(&self, network: Network, blob: &BlobId, order: &[PublicKey]) -> usize {
+    /// Whom a network met lately that asks for a blob.
+    pub(crate) fn met(&self, network: Network, blob: &BlobId) -> Met {
+        self.repeats.lock().unwrap_or_else(PoisonError::into_inner).met(network, blob, self.clock.now())
+    }
+
+    /// Which relay of its order a network is sent to: the first, unless it has just been there. If so, this directory looks there
+    /// too, before others run into the same.
+    pub(crate) fn turn(&self, met: &Met, order: &[PublicKey]) -> usize {
         let now = self.clock.now();
-        let turn = {
-            let mut repeats = self.repeats.lock().unwrap_or_else(PoisonError::into_inner);
-            repeats.turn(network, blob, order, now)
-        };
+        let turn = self.repeats.lock().unwrap_or_else(PoisonError::into_inner).turn(met, order, now);
         if turn.doubted.is_some_and(|relay| self.relays.roster().doubt(&relay, now)) {
             self.relays_due.notify_one();
         }
         turn.index
     }
 
-    /// What relays were sent, and what that makes of their weights. Held for look-ups only; after the roster, if both are.
+    /// What relays were sent, and what that makes of their weights. Held for look-ups and for a draw, which takes it
+    /// for no one else; after the roster, if both are.
     pub(crate) fn balance(&self) -> MutexGuard<'_, Balance> {
         self.balance.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -249,6 +258,16 @@ impl Directory {
     /// nobody has it now.
     pub(crate) async fn chunk_list(&self, catalog: &Catalog, entry: &Entry) -> Option<Arc<ChunkList>> {
         self.chunk_list_of(catalog, &entry.blob, entry.size).await
+    }
+
+    /// The same from a copy of the origin's whole tree.
+    pub(crate) async fn chunk_list_at(&self, tree: &Url, entry: &Entry) -> Option<Arc<ChunkList>> {
+        if entry.size <= odi_manifest::CHUNK_BYTES {
+            return None;
+        }
+        let wanted = Wanted { blob: entry.blob, size: entry.size, sha256: None };
+        let place = Source::origin_chunk_list(tree, &entry.blob);
+        self.fetcher.chunk_list(&wanted, &[place]).await.result.ok().map(Arc::new)
     }
 
     /// The same of a blob that somebody says is this large. A list that is found merges to the blob's name.

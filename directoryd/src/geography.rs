@@ -6,6 +6,7 @@
 //! - A file that cannot be read, or does not read as one, takes nothing away: what was read of it before stays.
 //! - Networks are looked up, never single addresses: what is near to somebody is near to their neighbours.
 
+mod lately;
 mod row;
 
 use std::fs::{self, File};
@@ -22,10 +23,15 @@ use tokio_util::sync::CancellationToken;
 use crate::directory::Directory;
 use crate::network::Network;
 use crate::whereabouts::Whereabouts;
+use lately::Lately;
 use row::Row;
 
 /// The largest database that is taken.
 pub const DATABASE_BYTES_MAX: u64 = 512 << 20;
+/// How many rows of a database are remembered: many networks share one. They take less than 1 MiB.
+const ROWS: usize = 16_384;
+/// How many networks are: they take less than 3 MiB.
+const NETWORKS: usize = 65_536;
 /// How often files are looked at for another version.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
@@ -61,6 +67,8 @@ pub struct Database {
     path: PathBuf,
     version: Version,
     reader: Reader<Vec<u8>>,
+    /// By their places.
+    rows: Lately,
 }
 
 /// What tells one version of a file from another.
@@ -94,7 +102,7 @@ impl Database {
         }
         let reader = Reader::from_source(bytes);
         let reader = reader.map_err(|source| DatabaseError::Format { path: path.to_owned(), source })?;
-        Ok(Self { path: path.to_owned(), version, reader })
+        Ok(Self { path: path.to_owned(), version, reader, rows: Lately::new(ROWS, 0) })
     }
 
     /// What kind of database it says that it is, and its bytes in memory.
@@ -106,37 +114,59 @@ impl Database {
     /// What it says of a network. What it has in no form that is known here it does not say.
     #[must_use]
     pub fn of(&self, network: Network) -> Whereabouts {
-        let found = self.reader.lookup(network.address());
-        let row = found.and_then(|found| found.decode::<Row>());
-        row.ok().flatten().map(Whereabouts::from).unwrap_or_default()
+        let Ok(found) = self.reader.lookup(network.address()) else { return Whereabouts::default() };
+        let Some(place) = found.offset() else { return Whereabouts::default() };
+        self.rows.at(place as u64, || {
+            let row = found.decode::<Row>();
+            row.ok().flatten().map(Whereabouts::from).unwrap_or_default()
+        })
     }
 }
 
 /// The databases in use.
-#[derive(Default)]
 pub(crate) struct Geography {
     files: Mutex<Vec<PathBuf>>,
-    databases: RwLock<Arc<Vec<Arc<Database>>>>,
+    databases: RwLock<Arc<Databases>>,
+    /// A number of the directory's own.
+    secret: u64,
+}
+
+/// Databases, the first of which is asked first, and what they were asked lately.
+struct Databases {
+    all: Vec<Arc<Database>>,
+    /// By network, scrambled: no address is kept.
+    found: Lately,
 }
 
 impl Geography {
-    /// Reads the files that can be read, and logs the others. Blocks on the disk.
-    pub(crate) fn open(files: &[PathBuf]) -> Self {
-        let geography = Self::default();
+    /// Reads the files that can be read, and logs the others. Blocks on the disk. `seed` is the directory's own secret.
+    pub(crate) fn open(files: &[PathBuf], seed: &[u8; 32]) -> Self {
+        let [a, b, c, d, e, f, g, h, ..] = blake3::derive_key("ODI 2026-11 geography seed v1", seed);
+        let secret = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+        let none = Databases { all: Vec::new(), found: Lately::new(NETWORKS, secret) };
+        let geography = Self { files: Mutex::default(), databases: RwLock::new(Arc::new(none)), secret };
         geography.take(files);
         geography
     }
 
     /// What the databases say of a network, the first of them first.
     pub(crate) fn of(&self, network: Network) -> Whereabouts {
-        let mut known = Whereabouts::default();
-        for database in self.databases().iter() {
-            known.complete(database.of(network));
+        let databases = self.databases.read().unwrap_or_else(PoisonError::into_inner);
+        if databases.all.is_empty() {
+            return Whereabouts::default();
         }
-        known
+        let [a, b, c, d, e, f, g] = network.to_bytes();
+        let number = u64::from_be_bytes([0, a, b, c, d, e, f, g]);
+        databases.found.at(number, || {
+            let mut known = Whereabouts::default();
+            for database in &databases.all {
+                known.complete(database.of(network));
+            }
+            known
+        })
     }
 
-    fn databases(&self) -> Arc<Vec<Arc<Database>>> {
+    fn databases(&self) -> Arc<Databases> {
         Arc::clone(&self.databases.read().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -145,7 +175,7 @@ impl Geography {
         *self.files.lock().unwrap_or_else(PoisonError::into_inner) = files.to_vec();
         let former = self.databases();
         let databases = files.iter().filter_map(|path| {
-            let known = former.iter().find(|database| database.path == *path);
+            let known = former.all.iter().find(|database| database.path == *path);
             let is_current =
                 |known: &&Arc<Database>| Version::of(path).is_ok_and(|version| version == known.version);
             if let Some(known) = known.filter(is_current) {
@@ -163,7 +193,8 @@ impl Geography {
                 }
             }
         });
-        let databases = Arc::new(databases.collect());
+        let databases = Databases { all: databases.collect(), found: Lately::new(NETWORKS, self.secret) };
+        let databases = Arc::new(databases);
         *self.databases.write().unwrap_or_else(PoisonError::into_inner) = databases;
     }
 
@@ -175,7 +206,7 @@ impl Geography {
     fn is_outdated(&self, files: &[PathBuf]) -> bool {
         let databases = self.databases();
         files.iter().any(|path| {
-            let known = databases.iter().find(|database| database.path == *path);
+            let known = databases.all.iter().find(|database| database.path == *path);
             Version::of(path).is_ok_and(|version| known.is_none_or(|known| known.version != version))
         })
     }

@@ -1,28 +1,33 @@
 //! What many want at once: for each blob, how many networks asked for it in the last minute or two.
 //!
 //! Networks are counted, not requests: ranges, retries and one busy client make nothing hot. A blob's networks are a bitmap per
-//! minute, filled by a secret hash (linear counting, Whang et al. 1990), so that no address is kept and the memory is bounded; of
-//! too many blobs the coldest are forgotten. Pure: the time is passed in.
+//! minute, filled by a secret hash (linear counting, Whang et al. 1990), so that no address is kept. The memory is fixed: a new blob
+//! takes the place of the coldest of a few, which a secret hash chooses, so that no request pays for a look at all of them. Pure:
+//! the time is passed in.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use odi_manifest::{BlobId, CatalogId, Timestamp};
 
 use crate::network::Network;
+use crate::select::mixed;
 
 /// Networks are counted over this long, and the one before.
 const WINDOW: Duration = Duration::from_secs(60);
-/// Blobs that are counted at once.
-const TRACKED_MAX: usize = 8192;
+/// Blobs that are counted at once: so many sets of so many.
+const SETS: usize = 1024;
+const SET_BLOBS: usize = 8;
 /// One more holder for so many networks a minute: about what an ordinary relay serves at once.
 const NETWORKS_PER_HOLDER: u64 = 16;
 /// One more holder for so many seconds of an ordinary relay's rate that a minute of it takes: it has other things to give.
 const SECONDS_PER_HOLDER: u64 = 15;
+/// And of one blob, for each network, never more copies than of so many bytes: a request costs its sender nothing, and copies cost
+/// all that hold them. What all blobs cost together is bounded by the room for what is hot.
+const COPIED_PER_NETWORK: u64 = 200_000_000_000;
 /// So few networks are no crowd, however much they fetch.
 const NETWORKS_ORDINARY: u64 = 3;
-/// Nothing is asked of more relays than this beside the copies of everything.
-const FURTHER_MAX: u64 = 1024;
+/// Nothing is asked of more relays than this beside the copies of everything: a large file that a crowd wants may need them all.
+const FURTHER_MAX: u64 = 1 << 14;
 /// How long what was hot stays so: holders that have just filled it are not let go with the first quiet minute.
 const COOLS_AFTER: Duration = Duration::from_secs(900);
 /// Bits for the networks of a window. It tells up to about 1400 apart.
@@ -45,18 +50,25 @@ pub struct Hot {
 #[derive(Clone, Debug)]
 pub struct Heat {
     seed: [u8; 32],
-    tracked: HashMap<(CatalogId, BlobId), Count>,
+    /// A number of the directory's own, by which blobs find their set.
+    secret: u64,
+    tracked: Vec<Set>,
 }
+
+/// Blobs that compete for room.
+type Set = [Option<Count>; SET_BLOBS];
 
 #[derive(Clone, Copy, Debug)]
 struct Count {
+    catalog: CatalogId,
+    blob: BlobId,
     size: u64,
     /// The number of the window that `now` is for.
     window: u64,
     now: Sketch,
     before: Sketch,
-    /// The most networks that it had lately, and when last.
-    peak: u64,
+    /// The most networks that it had lately, in bits of a sketch, and when last.
+    peak: u32,
     peaked: Timestamp,
 }
 
@@ -68,24 +80,43 @@ impl Heat {
     /// None yet. `seed` is the directory's own secret.
     #[must_use]
     pub fn new(seed: &[u8; 32]) -> Self {
-        Self { seed: blake3::derive_key("ODI 2026-11 heat seed v1", seed), tracked: HashMap::new() }
+        let seed = blake3::derive_key("ODI 2026-11 heat seed v1", seed);
+        let secret = blake3::derive_key("ODI 2026-11 heat sets v1", &seed);
+        Self { seed, secret: first_bytes(&secret), tracked: vec![[None; SET_BLOBS]; SETS] }
     }
 
     /// Notes that somebody of a network asks for a blob.
     pub fn note(&mut self, catalog: CatalogId, blob: BlobId, size: u64, network: Network, now: Timestamp) {
-        if self.tracked.len() >= TRACKED_MAX && !self.tracked.contains_key(&(catalog, blob)) {
-            self.forget_coldest(now);
-        }
-        let mut hasher = blake3::Hasher::new_keyed(&self.seed);
-        hasher.update(&network.to_bytes()).update(blob.as_bytes());
-        let [bit, ..] = *hasher.finalize().as_bytes();
-        let count = self.tracked.entry((catalog, blob)).or_insert_with(|| Count::new(size, now));
+        let mut asked = [0; 39];
+        asked
+            .iter_mut()
+            .zip(network.to_bytes().iter().chain(blob.as_bytes()))
+            .for_each(|(to, from)| *to = *from);
+        let [bit, ..] = *blake3::keyed_hash(&self.seed, &asked).as_bytes();
+        let place =
+            mixed(self.secret ^ first_bytes(blob.as_bytes()) ^ mixed(first_bytes(catalog.as_bytes())));
+        let Some(set) = usize::try_from(place % SETS as u64).ok().and_then(|at| self.tracked.get_mut(at))
+        else {
+            return;
+        };
+        let is_same =
+            |count: &Option<Count>| count.as_ref().is_some_and(|count| count.is_of(&catalog, &blob));
+        let at = set.iter().position(is_same).or_else(|| coldest(set, now));
+        let Some(slot) = at.and_then(|at| set.get_mut(at)) else { return };
+        let known = slot.take().filter(|count| count.is_of(&catalog, &blob));
+        let mut count = known.unwrap_or_else(|| Count::new(catalog, blob, size, now));
         count.turn(now);
         count.now.insert(bit);
-        let networks = count.networks();
-        if networks >= count.peak || now.since(count.peaked) >= COOLS_AFTER {
-            (count.peak, count.peaked) = (networks, now);
+        let bits = count.bits();
+        if bits >= count.peak || now.since(count.peaked) >= COOLS_AFTER {
+            (count.peak, count.peaked) = (bits, now);
         }
+        *slot = Some(count);
+    }
+
+    /// Everything that is counted.
+    fn counts(&self) -> impl Iterator<Item = &Count> {
+        self.tracked.iter().flatten().flatten()
     }
 
     /// What is hot now, the hottest first. `ordinary` is what an ordinary relay gives, in bytes per second.
@@ -93,12 +124,11 @@ impl Heat {
     pub fn hot(&self, ordinary: u64, now: Timestamp) -> Vec<Hot> {
         let is_hot = |count: &Count| count.earned(ordinary) > 0 && now.since(count.peaked) < COOLS_AFTER;
         let mut hot: Vec<Hot> = self
-            .tracked
-            .iter()
-            .filter(|(_, count)| is_hot(count))
-            .map(|((catalog, blob), count)| Hot {
-                catalog: *catalog,
-                blob: *blob,
+            .counts()
+            .filter(|count| is_hot(count))
+            .map(|count| Hot {
+                catalog: count.catalog,
+                blob: count.blob,
                 size: count.size,
                 further: count.earned(ordinary),
             })
@@ -106,26 +136,34 @@ impl Heat {
         hot.sort_by_key(|hot| (std::cmp::Reverse(hot.further), hot.catalog, hot.blob));
         hot
     }
+}
 
-    /// Forgets at least a quarter: whoever has not been asked for, then the least asked for.
-    fn forget_coldest(&mut self, now: Timestamp) {
-        let heat = |count: &Count| {
-            let mut count = *count;
-            count.turn(now);
-            let stays = if now.since(count.peaked) < COOLS_AFTER { count.peak } else { 0 };
-            (stays, count.networks())
-        };
-        let mut heats: Vec<(u64, u64)> = self.tracked.values().map(heat).collect();
-        heats.sort_unstable();
-        let Some(bound) = heats.get(heats.len() / 4).copied() else { return };
-        self.tracked.retain(|_, count| heat(count) > bound);
-    }
+/// Where nobody is, or else whoever has not been asked for, then the least asked for, and of those the longest known: newcomers
+/// would take each other's place before anybody could ask for them again.
+fn coldest(set: &Set, now: Timestamp) -> Option<usize> {
+    let heat = |count: &Count| {
+        let mut count = *count;
+        count.turn(now);
+        let stays = if now.since(count.peaked) < COOLS_AFTER { count.peak } else { 0 };
+        (stays, count.bits(), count.peaked)
+    };
+    (0..).zip(set).min_by_key(|(_, count)| count.as_ref().map(heat)).map(|(at, _)| at)
+}
+
+/// The number that some random bytes begin with.
+fn first_bytes(bytes: &[u8; 32]) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = *bytes;
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
 impl Count {
-    fn new(size: u64, now: Timestamp) -> Self {
+    fn new(catalog: CatalogId, blob: BlobId, size: u64, now: Timestamp) -> Self {
         let (none, window) = (Sketch::default(), window_of(now));
-        Self { size, window, now: none, before: none, peak: 0, peaked: now }
+        Self { catalog, blob, size, window, now: none, before: none, peak: 0, peaked: now }
+    }
+
+    fn is_of(&self, catalog: &CatalogId, blob: &BlobId) -> bool {
+        self.blob == *blob && self.catalog == *catalog
     }
 
     /// Begins the window of this time, if it is another.
@@ -139,18 +177,20 @@ impl Count {
         self.window = window;
     }
 
-    /// Networks of the fuller of the two windows: one that has just begun says little.
-    fn networks(&self) -> u64 {
-        self.now.len().max(self.before.len())
+    /// Bits of the fuller of the two windows: one that has just begun says little.
+    fn bits(&self) -> u32 {
+        self.now.bits().max(self.before.bits())
     }
 
     /// How many further holders: by the connections, or by the bytes, whichever are more.
     fn earned(&self, ordinary: u64) -> usize {
-        let bytes = u128::from(self.peak) * u128::from(self.size);
+        let networks = networks(self.peak);
+        let bytes = u128::from(networks) * u128::from(self.size);
         let by_bytes = bytes / (u128::from(ordinary.max(1)) * u128::from(SECONDS_PER_HOLDER));
-        let by_bytes = u64::try_from(by_bytes).unwrap_or(u64::MAX);
-        let holders = (self.peak / NETWORKS_PER_HOLDER).max(by_bytes).min(FURTHER_MAX);
-        if holders == 0 || self.peak <= NETWORKS_ORDINARY { 0 } else { 1 << holders.ilog2() }
+        let most = networks.saturating_mul(COPIED_PER_NETWORK / self.size.max(1));
+        let by_bytes = u64::try_from(by_bytes).unwrap_or(u64::MAX).min(most);
+        let holders = (networks / NETWORKS_PER_HOLDER).max(by_bytes).min(FURTHER_MAX);
+        if holders == 0 || networks <= NETWORKS_ORDINARY { 0 } else { 1 << holders.ilog2() }
     }
 }
 
@@ -165,17 +205,21 @@ impl Sketch {
         }
     }
 
-    /// About how many networks were inserted.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "between 0 and 1420, and an estimate anyway"
-    )]
-    fn len(&self) -> u64 {
-        let empty = BITS - self.0.iter().map(|word| word.count_ones()).sum::<u32>();
-        let bits = f64::from(BITS);
-        (bits * (bits / f64::from(empty.max(1))).ln()).round() as u64
+    /// How many bits are set.
+    fn bits(&self) -> u32 {
+        self.0.iter().map(|word| word.count_ones()).sum()
     }
+}
+
+/// About how many networks have set so many bits of a sketch.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "between 0 and 1420, and an estimate anyway"
+)]
+fn networks(set: u32) -> u64 {
+    let (bits, empty) = (f64::from(BITS), BITS.saturating_sub(set).max(1));
+    (bits * (bits / f64::from(empty)).ln()).round() as u64
 }
 
 #[cfg(test)]
@@ -225,6 +269,18 @@ mod tests {
     }
 
     #[test]
+    fn few_networks_cause_no_more_copies_than_they_may_however_large_the_file_and_weak_the_relays() {
+        let now = Timestamp(6000);
+        for size in [2_000_000_000, 20_000_000_000, 300_000_000_000] {
+            let mut heat = Heat::new(&[7; 32]);
+            (0..5).for_each(|n| heat.note(CATALOG, BlobId::of(b"image"), size, network(n), now));
+            let copied: u64 = heat.hot(1, now).iter().map(|hot| hot.further as u64 * size).sum();
+            assert!(copied <= 6 * COPIED_PER_NETWORK, "{copied} bytes of {size}");
+            assert_eq!(copied == 0, size > COPIED_PER_NETWORK);
+        }
+    }
+
+    #[test]
     fn a_trickle_over_many_minutes_is_no_crowd_and_a_crowd_cools() {
         let mut heat = Heat::new(&[7; 32]);
         for n in 0..100 {
@@ -244,15 +300,31 @@ mod tests {
     }
 
     #[test]
-    fn the_coldest_are_forgotten_and_never_the_hot() {
+    fn the_coldest_are_forgotten_first() {
         let mut heat = Heat::new(&[7; 32]);
         let now = Timestamp(6000);
         asked(&mut heat, b"crowd", 100, now);
-        for n in 0..3 * TRACKED_MAX {
+        for n in 0..3 * SETS * SET_BLOBS {
             heat.note(CATALOG, BlobId::of(&n.to_be_bytes()), 9, network(1), now);
         }
-        assert!(heat.tracked.len() <= TRACKED_MAX);
+        assert!(heat.counts().count() > SETS * SET_BLOBS * 9 / 10, "no more than have to be");
         assert_eq!(further(&heat, now), [(BlobId::of(b"crowd"), 4)]);
+    }
+
+    #[test]
+    fn a_crowd_that_comes_slowly_is_not_forgotten_for_what_is_wanted_once() {
+        let mut heat = Heat::new(&[7; 32]);
+        let cold = |heat: &mut Heat, n: u64, now| {
+            heat.note(CATALOG, BlobId::of(&n.to_be_bytes()), 9, network(1), now);
+        };
+        (0..100_000).for_each(|n| cold(&mut heat, n, Timestamp(6000)));
+        for n in 1..=20 {
+            let now = Timestamp(6000 + n);
+            let n = u32::try_from(n).unwrap();
+            heat.note(CATALOG, BlobId::of(b"crowd"), 9, network(n), now);
+            (0..4000).for_each(|cold_one| cold(&mut heat, u64::from(n) << 20 | cold_one, now));
+        }
+        assert_eq!(further(&heat, Timestamp(6020)), [(BlobId::of(b"crowd"), 1)]);
     }
 
     #[test]
@@ -260,7 +332,7 @@ mod tests {
         for networks in [1, 10, 50, 200, 600] {
             let mut heat = Heat::new(&[9; 32]);
             asked(&mut heat, b"x", networks, Timestamp(6000));
-            let count = heat.tracked.values().next().unwrap().networks();
+            let count = super::networks(heat.counts().next().unwrap().bits());
             let off = count.abs_diff(u64::from(networks));
             assert!(off <= 2 + u64::from(networks) / 5, "{count} for {networks}");
         }

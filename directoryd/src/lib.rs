@@ -34,6 +34,7 @@ pub mod state_rules;
 mod witness;
 
 // Relays.
+pub mod audit;
 pub mod balance;
 mod challenge;
 mod decisions;
@@ -41,12 +42,14 @@ mod fields;
 mod hearing;
 pub mod heat;
 pub mod hook;
+mod mirrors;
 mod network;
 mod notify;
 pub mod placement;
 mod placing;
 mod probe;
 mod probing;
+mod proofs;
 mod relay_records;
 mod relays;
 pub mod reports;
@@ -54,6 +57,7 @@ pub mod roster;
 pub mod select;
 mod selftest;
 mod tend;
+mod to_relay;
 
 // Numbers.
 pub mod statistics;

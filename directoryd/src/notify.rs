@@ -9,15 +9,12 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use odi_manifest::{CatalogId, HeadId, PublicKey};
-use odi_wire::client::Ask;
-use odi_wire::message::{CBOR, NOTIFY_CATALOGS_MAX, Notify};
-use odi_wire::request_signature::{key_id, sign};
-use odi_wire::route::location;
+use odi_wire::message::{NOTIFY_CATALOGS_MAX, Notify};
 use tokio_util::sync::CancellationToken;
 
 use crate::directory::Directory;
-use crate::probe::told;
-use crate::roster::{Registration, Standing};
+use crate::roster::{Member, Registration, Standing};
+use crate::to_relay::{Post, refused};
 
 /// Between two rounds at least, so that news which come together are told together.
 const GAP: Duration = Duration::from_millis(250);
@@ -27,6 +24,8 @@ const AT_ONCE: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Where at a relay.
 const PATH: &str = "/odi/v1/notify";
+/// Of its answer, which says nothing.
+const REPLY_BYTES_MAX: usize = 1024;
 
 /// What was told last.
 #[derive(Debug, Default)]
@@ -64,29 +63,22 @@ async fn notices(directory: &Directory, last: &mut Told) -> Vec<(Registration, N
     let changed: BTreeSet<CatalogId> =
         heads.iter().filter(|(id, head)| last.heads.get(id) != Some(head)).map(|(id, _)| *id).collect();
     last.heads = heads;
-    let live: Vec<(Registration, Vec<CatalogId>)> = {
-        let roster = directory.relays.roster();
-        let honest = roster.live(now).filter(|member| member.standing(now) != Standing::Quarantined);
-        honest
-            .filter_map(|member| {
-                let follows = |id: &&CatalogId| member.holding(id).is_some();
-                let news = changed.iter().filter(follows).copied().take(NOTIFY_CATALOGS_MAX).collect();
-                Some((member.registration()?.clone(), news))
-            })
-            .collect()
-    };
     let former = std::mem::take(&mut last.assignments);
-    let mut notices = Vec::new();
-    for (registration, catalogs) in live {
-        let relay = registration.relay;
-        let assignment_gen = plan.generation(&relay);
-        last.assignments.insert(relay, assignment_gen);
-        let reassigned = former.get(&relay).is_some_and(|former| *former != assignment_gen);
-        if reassigned || !catalogs.is_empty() {
-            notices.push((registration, Notify { v: 1, dir: directory.id, catalogs, assignment_gen }));
-        }
-    }
-    notices
+    let roster = directory.relays.roster();
+    let honest = roster.live(now).filter(|member| member.standing(now) != Standing::Quarantined);
+    let notice = |member: &Member| {
+        let registration = member.registration()?;
+        let follows = |id: &&CatalogId| member.holding(id).is_some();
+        let catalogs: Vec<CatalogId> =
+            changed.iter().filter(follows).copied().take(NOTIFY_CATALOGS_MAX).collect();
+        let assignment_gen = plan.generation(&registration.relay);
+        last.assignments.insert(registration.relay, assignment_gen);
+        let reassigned = former.get(&registration.relay).is_some_and(|former| *former != assignment_gen);
+        // Most have nothing to hear, and are not copied.
+        (reassigned || !catalogs.is_empty())
+            .then(|| (registration.clone(), Notify { v: 1, dir: directory.id, catalogs, assignment_gen }))
+    };
+    honest.filter_map(notice).collect()
 }
 
 async fn notify(directory: &Directory, registration: Registration, notice: Notify) {
@@ -100,12 +92,8 @@ async fn notify(directory: &Directory, registration: Registration, notice: Notif
 }
 
 async fn send(directory: &Directory, registration: &Registration, notice: &Notify) -> Result<(), String> {
-    let url = registration.urls.first().ok_or("it has no URL")?;
-    let target = location(&url.to_url(), PATH).parse().map_err(|_| "its URL cannot be asked")?;
-    let ask =
-        Ask::post(&target, CBOR, notice.encode().map_err(|error| error.to_string())?).reply_bytes_max(1024);
-    let key = key_id(&directory.id, registration.generation);
-    let signed = sign(ask, &registration.request_key, key, directory.clock.now(), directory.random());
-    let reply = directory.client.send(signed).await.map_err(|error| told(&error))?;
-    if reply.status.is_success() { Ok(()) } else { Err(format!("it answered {}", reply.status)) }
+    let body = notice.encode().map_err(|error| error.to_string())?;
+    let post = Post { path: PATH, body, reply_bytes_max: REPLY_BYTES_MAX };
+    let reply = post.send_first(directory, registration).await?;
+    if reply.status.is_success() { Ok(()) } else { Err(refused(reply.status)) }
 }

@@ -4,12 +4,11 @@
 //! each time where it was replaced before; what a newer head has replaced is no longer there. What lies under `.odi/blobs/` has
 //! its hash in its name and is only looked for.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use odi_manifest::{ArtifactPath, BlobId, CatalogId, Entry, HeadId, Timestamp};
-use odi_wire::client::Ask;
+use odi_manifest::{ArtifactPath, BlobId, CatalogId, Entry, Timestamp};
+use odi_wire::client::{Ask, Guise};
 use odi_wire::fetch::Source;
 use odi_wire::http::StatusCode;
 use odi_wire::http::header::CONTENT_LENGTH;
@@ -19,7 +18,8 @@ use url::Url;
 
 use crate::catalog::Catalog;
 use crate::directory::Directory;
-use crate::probe::{Target, Verdict, probe};
+use crate::probe::{Spot, Target, Verdict, probe};
+use crate::proofs::Proofs;
 use crate::throttle::{Pace, TokenBucket};
 
 /// How many clients may be sent to origins.
@@ -32,17 +32,6 @@ const ABSENT_FOR: Duration = Duration::from_secs(15);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How many redirects of a release host are followed, as relays do.
 const REDIRECTS_MAX: usize = 3;
-/// The most proofs remembered.
-const PROOFS_MAX: usize = 10_000;
-
-/// Whether a URL had the bytes, and until when that counts.
-#[derive(Clone, Debug)]
-struct Proof {
-    url: Option<Url>,
-    until: Timestamp,
-    /// The newest head then: the next one may say that the origin has other bytes there.
-    newest: Option<HeadId>,
-}
 
 /// What is proved: a blob at a path of a catalog's origin, to clients of a scheme.
 type Key = (CatalogId, BlobId, String, Scheme);
@@ -51,12 +40,13 @@ type Key = (CatalogId, BlobId, String, Scheme);
 #[derive(Debug)]
 pub(crate) struct Origins {
     bucket: Mutex<TokenBucket>,
-    proofs: Mutex<HashMap<Key, Proof>>,
+    /// The URL that has it, if one does.
+    proofs: Proofs<Key, Option<Url>>,
 }
 
 impl Origins {
     pub(crate) fn new(now: Timestamp) -> Self {
-        Self { bucket: Mutex::new(TokenBucket::new(PACE, now)), proofs: Mutex::default() }
+        Self { bucket: Mutex::new(TokenBucket::new(PACE, now)), proofs: Proofs::default() }
     }
 
     /// Takes a permit to let one client, and a probe for it, go to an origin; or says when to come back.
@@ -77,32 +67,20 @@ impl Origins {
         let view = catalog.view();
         let newest = view.adopted().map(|state| state.id);
         let key = (catalog.id(), entry.blob, path.to_owned(), scheme);
-        let counts = |proof: &&Proof| now < proof.until && proof.newest == newest;
-        if let Some(proof) = self.proofs().get(&key).filter(counts) {
-            return proof.url.as_ref().map(Url::to_string);
+        if let Some(known) = self.proofs.known(&key, now, newest) {
+            return known.map(String::from);
         }
         let proved = tokio::time::timeout(PATIENCE, prove(directory, catalog, path, entry, scheme));
         let url = proved.await.unwrap_or_default();
-        let is_mutable = view.adopted().is_some_and(|state| state.mutable.contains(path));
+        let is_mutable = view.mutable().contains(path);
         let until = match &url {
             // It may be replaced again at any time, and before a head says so.
             Some(_) if is_mutable => now,
             Some(_) => now.plus(PROVEN_FOR),
             None => now.plus(ABSENT_FOR),
         };
-        let mut proofs = self.proofs();
-        if proofs.len() >= PROOFS_MAX {
-            proofs.retain(|_, proof| now < proof.until);
-        }
-        if proofs.len() >= PROOFS_MAX {
-            proofs.clear();
-        }
-        proofs.insert(key, Proof { url: url.clone(), until, newest });
+        self.proofs.note(key, url.clone(), now, until, newest);
         url.map(String::from)
-    }
-
-    fn proofs(&self) -> MutexGuard<'_, HashMap<Key, Proof>> {
-        self.proofs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -127,7 +105,8 @@ async fn prove(
         // Release hosts lead on to where the bytes are, and clients follow.
         let redirects = if entry.is_elsewhere() { REDIRECTS_MAX } else { 0 };
         let target = Target { url: &url, redirects };
-        let verdict = probe(&directory.client, &target, entry, list.as_deref(), directory.draw()).await;
+        let how = (&Spot::drawn(entry.size, directory.draw()), Guise::drawn(directory.draw()));
+        let verdict = probe(&directory.client, &target, entry, list.as_deref(), how).await;
         if verdict == Verdict::Matched {
             return Some(url);
         }
@@ -138,7 +117,7 @@ async fn prove(
 }
 
 /// Whether the newest head that is known still says that these bytes are there.
-async fn is_current(
+pub(crate) async fn is_current(
     directory: &Arc<Directory>,
     catalog: &Catalog,
     path: &ArtifactPath,

@@ -5,6 +5,7 @@
 mod artifact;
 mod catalog;
 mod freshness;
+mod map;
 mod marks;
 mod network;
 mod propagation;

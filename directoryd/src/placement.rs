@@ -7,9 +7,13 @@
 //!
 //! Invariants
 //! - No relay is asked for more than its room.
-//! - Every part has as many copies in different networks as was asked for, if the relays' rooms and networks allow it.
+//! - Every part has as many copies with different parties ([`domains`]: operators, networks) as was asked for, if rooms and
+//!   parties allow it; else in as many different networks, or at least on as many relays.
+//! - Countries are spread over as far as that takes no copy from any of these.
 //! - The same relays and catalogs give the same placement, in whatever order they come.
 
+mod domains;
+mod drawn;
 mod floor;
 mod further;
 mod parts;
@@ -18,11 +22,12 @@ mod room;
 use std::collections::HashMap;
 
 use odi_manifest::{CatalogId, PublicKey};
-use odi_wire::message::{ASSIGNED_CATALOGS_MAX, AssignedCatalog};
+use odi_wire::message::{ASSIGNED_CATALOGS_MAX, AssignedCatalog, Country};
 
 use crate::heat::Hot;
 use crate::network::Network;
 
+pub use drawn::Drawn;
 use floor::{Holder, raise};
 use parts::Draw;
 pub use parts::PARTS;
@@ -48,6 +53,10 @@ pub struct Bearer<'a> {
     pub relay: PublicKey,
     /// From where it registered: what fails there, fails together.
     pub network: Network,
+    /// Who runs it, as they call themselves: what they break, breaks together.
+    pub operator: Option<&'a str>,
+    /// In which country it is, if that is known.
+    pub country: Option<Country>,
     /// How many bytes it may be asked to hold.
     pub room: u64,
     /// How many more it may be asked to hold of what is hot.
@@ -74,17 +83,31 @@ impl<'a> Share<'a> {
 /// there is room, and further ones of what is hot.
 #[must_use]
 pub fn place(bearers: &[Bearer<'_>], copies: usize, hot: &[Hot]) -> HashMap<PublicKey, Vec<AssignedCatalog>> {
+    place_again(&mut Drawn::default(), bearers, copies, hot)
+}
+
+/// The same, sooner: with what was drawn for the placement before, and for the next.
+#[must_use]
+pub fn place_again(
+    drawn: &mut Drawn,
+    bearers: &[Bearer<'_>],
+    copies: usize,
+    hot: &[Hot],
+) -> HashMap<PublicKey, Vec<AssignedCatalog>> {
     let mut bearers: Vec<&Bearer<'_>> = bearers.iter().collect();
     bearers.sort_by_key(|bearer| bearer.relay);
     let mut shares: HashMap<CatalogId, Share<'_>> = HashMap::new();
     let by_size = by_size(&bearers, copies);
-    for bearer in &bearers {
+    for (bearer, domains) in bearers.iter().zip(domains::domains(&bearers)) {
         for (offer, count) in divide(bearer, by_size) {
             let share = shares.entry(offer.id).or_insert_with(|| Share::of(offer));
             share.relays.push(bearer.relay);
-            share.holders.push(Holder::drawn(bearer.network, Draw::of(&bearer.relay, &offer.id), count));
+            let draw = Draw::of(&bearer.relay, &offer.id);
+            let parts = drawn.highest(&draw, count);
+            share.holders.push(Holder::drawn(domains, draw, parts));
         }
     }
+    drawn.end();
     let mut placed: HashMap<PublicKey, Vec<AssignedCatalog>> =
         bearers.iter().map(|bearer| (bearer.relay, Vec::new())).collect();
     for Share { offer, relays, mut holders } in shares.into_values() {

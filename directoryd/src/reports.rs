@@ -1,4 +1,5 @@
-//! What is held against relays: this directory's own list, signed and kept in `data_dir/denied.cbor`, and its peers' lists.
+//! What is held against relays: this directory's own list of those that were shut out and its audits, signed and kept in
+//! `data_dir/denied.cbor` and `data_dir/audits.cbor`, and those of its peers.
 //!
 //! Invariants
 //! - The own list is durable before anybody sees it, so that its generation rises over restarts too.
@@ -13,7 +14,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use odi_manifest::{BlobId, PublicKey, SigningKey, Timestamp, cbor};
-use odi_wire::message::{DENIED_RELAYS_MAX, DeniedRelay, Deny, encode_passed, open_from, state};
+use odi_wire::message::{
+    Audit, DENIED_RELAYS_MAX, DeniedRelay, Deny, encode_passed, open_from, split_passed, state,
+};
 use odi_wire::off_worker::off_worker;
 use odi_wire::{chain, private_file};
 use serde::{Deserialize, Serialize};
@@ -21,7 +24,7 @@ use tokio::sync::watch;
 
 use crate::directory::Directory;
 use crate::roster::{Decision, Verdict};
-use heard::Heard;
+use heard::{Heard, Kept};
 
 /// What is published: the answer to `GET relays/reports`, and its hash.
 pub(crate) type Published = Arc<(BlobId, Bytes)>;
@@ -40,10 +43,29 @@ pub struct DirectoryReport {
     pub why: Option<String>,
 }
 
+/// A directory saw a relay give wrong bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditReport {
+    /// Which directory.
+    pub by: PublicKey,
+    /// When.
+    pub at: Timestamp,
+    /// Where.
+    pub url: String,
+    /// Whether it saw that itself.
+    pub own: bool,
+    /// The other relays that saw it.
+    pub seen: Vec<PublicKey>,
+}
+
 /// Everything that is held against relays.
 #[derive(Debug)]
 pub(crate) struct Reports {
+    id: PublicKey,
     file: PathBuf,
+    audits_file: PathBuf,
+    /// Held while the audits are written, so that none is lost.
+    writing: tokio::sync::Mutex<()>,
     own: Mutex<Option<Own>>,
     heard: Mutex<Heard>,
     published: watch::Sender<Published>,
@@ -70,8 +92,78 @@ impl Reports {
                 None
             }
         });
-        let (published, _) = watch::channel(Arc::new(answer_of(own.as_ref(), &Heard::default())));
-        Ok(Self { file, own: Mutex::new(own), heard: Mutex::default(), published })
+        let audits_file = data_dir.join("audits.cbor");
+        let mut heard = Heard::default();
+        let kept = private_file::read(&audits_file)?.unwrap_or_default();
+        for envelope in split_passed(&kept).unwrap_or_default() {
+            match open_from::<Audit>(envelope, id) {
+                Ok(audit) => _ = heard.take_audit(&audit, Bytes::copy_from_slice(envelope), audit.t),
+                Err(error) => {
+                    tracing::warn!(path = %audits_file.display(), error = chain::of(&error), "an audit does not read");
+                }
+            }
+        }
+        let (published, _) = watch::channel(Arc::new(answer_of(own.as_ref(), &heard, id)));
+        Ok(Self {
+            id: *id,
+            file,
+            audits_file,
+            writing: tokio::sync::Mutex::default(),
+            own: Mutex::new(own),
+            heard: Mutex::new(heard),
+            published,
+        })
+    }
+
+    /// Signs, keeps and publishes what was seen at a relay.
+    pub(crate) async fn add(&self, directory: &Directory, audit: Audit) {
+        let now = audit.t;
+        let signed = state(audit, &directory.identity).map_err(|error| chain::of(&error));
+        let opened = signed.and_then(|envelope| {
+            let audit = open_from::<Audit>(&envelope, &self.id).map_err(|error| chain::of(&error))?;
+            Ok((audit, envelope))
+        });
+        match opened {
+            Ok((audit, envelope)) => _ = self.heard().take_audit(&audit, envelope.into(), now),
+            Err(error) => return tracing::error!(error, "BUG: what was seen at a relay cannot be signed"),
+        }
+        self.write_audits().await;
+        self.publish();
+    }
+
+    /// Forgets what was seen too long ago.
+    pub(crate) async fn forget(&self, now: Timestamp) {
+        let whose = self.heard().forget(now);
+        if whose.contains(&self.id) {
+            self.write_audits().await;
+        }
+        if !whose.is_empty() {
+            self.publish();
+        }
+    }
+
+    async fn write_audits(&self) {
+        let _alone = self.writing.lock().await;
+        let all = encode_passed(self.heard().audits(&self.id).map(|kept| kept.envelope.as_ref()));
+        let file = self.audits_file.clone();
+        if let Err(error) = off_worker(move || private_file::replace(&file, &all)).await {
+            tracing::error!(%error, "what was seen at relays cannot be kept");
+        }
+    }
+
+    /// Who saw a relay give wrong bytes, the last first.
+    pub(crate) fn audits_of(&self, relay: &PublicKey) -> Vec<AuditReport> {
+        let heard = self.heard();
+        let report = |kept: &Kept| AuditReport {
+            by: kept.audit.by,
+            at: kept.audit.t,
+            url: kept.audit.url.clone(),
+            own: kept.audit.own,
+            seen: kept.audit.seen.clone(),
+        };
+        let mut reports: Vec<AuditReport> = heard.audits_of(relay).map(report).collect();
+        reports.sort_by_key(|report| std::cmp::Reverse(report.at));
+        reports
     }
 
     /// The answer of now, and when it changes.
@@ -104,7 +196,7 @@ impl Reports {
 
     /// Publishes what has changed.
     pub(crate) fn publish(&self) {
-        let answer = answer_of(self.own().as_ref(), &self.heard());
+        let answer = answer_of(self.own().as_ref(), &self.heard(), &self.id);
         self.published.send_if_modified(|published| {
             let changes = published.0 != answer.0;
             if changes {
@@ -148,8 +240,10 @@ impl Reports {
     }
 }
 
-fn answer_of(own: Option<&Own>, heard: &Heard) -> (BlobId, Bytes) {
-    let answer = encode_passed(own.map(|own| own.envelope.as_ref()).into_iter().chain(heard.envelopes()));
+fn answer_of(own: Option<&Own>, heard: &Heard, id: &PublicKey) -> (BlobId, Bytes) {
+    let lists = own.map(|own| own.envelope.as_ref()).into_iter().chain(heard.envelopes());
+    let audits = heard.audits(id).chain(heard.audits_of_others(id)).map(|kept| kept.envelope.as_ref());
+    let answer = encode_passed(lists.chain(audits));
     (BlobId::of(&answer), answer.into())
 }
 

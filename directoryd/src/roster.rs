@@ -33,7 +33,7 @@ use odi_wire::message::{CatalogInventory, Inventory, PublicUrl};
 pub use decision::{Decision, Verdict, WHY_BYTES_MAX};
 pub use lapse::{Due, Lapsed, Room};
 pub use limits::RosterLimits;
-pub use member::{Announcement, Came, Member, Pending, Registration, Standing};
+pub use member::{Announcement, Came, Looks, Member, Pending, Registration, Standing};
 pub use trial::{Action, Event, Seen, Stage, Trial};
 
 use lapse::Round;
@@ -287,8 +287,10 @@ impl Roster {
 
     /// Something happened in a relay's trial. [`Action::Write`] if its stage is another one now.
     pub fn on(&mut self, relay: &PublicKey, event: Event<'_>, now: Timestamp) -> Option<Action> {
-        self.changes += 1;
+        let before = self.draw_of(relay, now);
         let action = self.members.get_mut(relay)?.on(event, now, &self.limits);
+        // Most probes of most relays find what the last one found.
+        self.changes += u64::from(self.draw_of(relay, now) != before);
         if action == Some(Action::Write) {
             self.revision += 1;
         }
@@ -305,10 +307,30 @@ impl Roster {
         })
     }
 
+    /// What a relay counts for among those that take clients, if it does.
+    fn draw_of(&self, relay: &PublicKey, now: Timestamp) -> Option<(u64, u64)> {
+        let member = self.member(relay).filter(|member| self.shut_out(member, now).is_none())?;
+        member.weight().zip(member.full_weight())
+    }
+
     /// One of a relay's URLs answered the directory over a family of addresses, or did not.
     pub fn reached(&mut self, relay: &PublicKey, url: &PublicUrl, family: Family, answered: bool) {
         let is_news = self.members.get_mut(relay).is_some_and(|member| member.reached(url, family, answered));
         self.changes += u64::from(is_news);
+    }
+
+    /// Another relay got the right bytes there.
+    pub fn seen_elsewhere(&mut self, relay: &PublicKey) {
+        if let Some(member) = self.members.get_mut(relay) {
+            member.seen_elsewhere();
+        }
+    }
+
+    /// Nobody is to know when a relay is looked at next: after a look that matched, so much of its rest is enough.
+    pub fn rest(&mut self, relay: &PublicKey, draw: u32, now: Timestamp) {
+        if let Some(member) = self.members.get_mut(relay) {
+            member.rest(draw, now, &self.limits);
+        }
     }
 
     /// The relay says goodbye: its lease ends now. Whether it was known.

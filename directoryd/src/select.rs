@@ -7,6 +7,8 @@
 
 mod few;
 mod field;
+mod late;
+mod looked;
 mod nearness;
 mod pool;
 mod repeats;
@@ -15,7 +17,7 @@ mod vicinity;
 mod ways;
 mod why;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use odi_manifest::{BlobId, HeadId, PublicKey};
 use odi_wire::client::Family;
@@ -25,9 +27,13 @@ use odi_wire::serve::Scheme;
 use crate::network::Network;
 use crate::whereabouts::Whereabouts;
 
+use late::Found;
+use looked::Looked;
+
 pub use field::{Entrant, Field, Share};
 pub use nearness::Nearness;
-pub use repeats::{ROUND, Repeats, Turn};
+pub use repeats::{Met, ROUND, Repeats, Turn};
+pub(crate) use urn::mixed;
 pub use ways::{Reach, Ways};
 pub use why::Why;
 
@@ -81,6 +87,9 @@ pub struct Candidate<'a> {
     pub shut: Option<Why>,
     /// What it says that it holds of the catalog, if it follows it.
     pub holding: Option<&'a CatalogInventory>,
+    /// By how much it would be ahead of its share if it were sent this too, in seconds; 0 if that is no reason to send the client
+    /// elsewhere.
+    pub late: u64,
 }
 
 /// Where a client is sent.
@@ -123,21 +132,27 @@ pub fn choose<'a>(
     find: impl Fn(&PublicKey) -> Option<Candidate<'a>>,
 ) -> Vec<Choice<'a>> {
     let key = client_key(ask.client, seed);
-    let mut met = HashSet::new();
-    let mut choices = Vec::new();
+    let mut looked = Looked::default();
+    let mut found = Found::new(most);
     let mut add = |family: Option<Family>| {
+        // To see who would come next costs as much as the first.
+        if found.is_complete() {
+            return;
+        }
         for proposed in field.row(ask, key, ask.scheme, family) {
-            if choices.len() >= most {
-                return;
+            if !found.has_room(proposed.nearness) {
+                break;
             }
-            if !met.insert(proposed.relay) {
+            if !looked.is_new(proposed.at) {
                 continue;
             }
-            let judged = find(&proposed.relay).map(|candidate| qualifies(ask, &candidate));
-            if let Some(Ok(choice)) = judged {
-                choices.push(Choice { weight: proposed.weight, nearness: proposed.nearness, ..choice });
+            let Some(candidate) = find(&proposed.relay) else { continue };
+            if let Ok(choice) = qualifies(ask, &candidate) {
+                let choice = Choice { weight: proposed.weight, nearness: proposed.nearness, ..choice };
+                found.add(choice, candidate.late);
             }
         }
+        found.turn();
     };
     if ask.only_family || field.reaches(ask.scheme, ask.family) {
         add(Some(ask.family));
@@ -145,7 +160,7 @@ pub fn choose<'a>(
     if !ask.only_family {
         add(None);
     }
-    choices
+    found.into_choices()
 }
 
 /// Judges every candidate: as [`choose`] does, without an end, and with the reason against each of the others.

@@ -97,7 +97,8 @@ impl SelfTest {
         let followed = FollowedCatalog::open(id, store.clone(), Arc::clone(ledger), now).map_err(Box::new)?;
         let view = follow::restored_view(&followed, now);
         let name = SELFTEST_NAME.parse().expect("it is a name that catalogs may have");
-        let config = CatalogConfig { name, id, origin: None, poll: Duration::ZERO, file: None };
+        let config =
+            CatalogConfig { name, id, origin: None, poll: Duration::ZERO, mirrors: Vec::new(), file: None };
         let origin = |url: &Url| url.join(&format!("{SELFTEST_NAME}/")).ok().map(String::from);
         let origins = public_urls.iter().filter_map(origin).take(ORIGINS_MAX).collect();
         let catalog = Arc::new(Catalog::own(config, followed, view));

@@ -24,8 +24,9 @@ use zeroize::Zeroizing;
 
 use crate::admin::Measured;
 use crate::answer::{Answers, Lengths};
+use crate::audit::Audits;
 use crate::carry::Carry;
-use crate::config::{CatalogConfig, Config, PrivateAddresses};
+use crate::config::{CatalogConfig, Config, PrivateAddresses, Size};
 use crate::configured::{Catalogs, Configured};
 use crate::directory::{CALLER_PACE, CALLERS_MAX, Directory};
 use crate::fields::Fields;
@@ -34,6 +35,7 @@ use crate::geography::Geography;
 use crate::hearing::{self, Hearing};
 use crate::heat::Heat;
 use crate::hook;
+use crate::mirrors::Mirrors;
 use crate::origins::Origins;
 use crate::peers::Peer;
 use crate::placing::Placing;
@@ -274,6 +276,12 @@ fn selection_seed(identity: &SigningKey) -> [u8; 32] {
     blake3::derive_key("ODI 2026-11 selection seed v1", &*identity.seed())
 }
 
+/// Every request is looked up in the trees, and few are answered with bytes from here: nodes get four times as much as those, which
+/// is enough for a catalog of a million paths unless the operator says otherwise.
+fn node_cache_bytes(ram_cache: Size) -> u64 {
+    ram_cache.0.saturating_mul(4).clamp(8 << 20, 256 << 20)
+}
+
 fn open_blocking(config: Config, clock: Arc<dyn Clock>, client: Client) -> Result<Directory, ServerError> {
     let now: Timestamp = clock.now();
     let data_dir = |source| ServerError::DataDir { path: config.data_dir.clone(), source };
@@ -282,12 +290,13 @@ fn open_blocking(config: Config, clock: Arc<dyn Clock>, client: Client) -> Resul
     getrandom::fill(&mut *fresh).map_err(|error| data_dir(std::io::Error::other(error)))?;
     let identity = identity_key::kept_or_made(&config.data_dir, &fresh)?;
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-    let options = StoreOptions {
+    let mut options = StoreOptions {
         clock: Arc::clone(&clock),
         budget_bytes: upkeep::store_budget(config.carry),
         ..StoreOptions::default()
     }
     .with_ram_cache(config.ram_cache.0);
+    options.node_cache_bytes = node_cache_bytes(config.ram_cache);
     let store = Store::open_after(&disk, &config.data_dir.join("store"), &options, LOCK_PATIENCE)?;
     let ledger = Arc::new(Ledger::open(disk, &ledger_folder(&config.data_dir))?);
     let fetcher = Fetcher::new(Arc::new(client.clone()), FetchLimits::default());
@@ -310,6 +319,7 @@ fn open_blocking(config: Config, clock: Arc<dyn Clock>, client: Client) -> Resul
         started: now,
         carry: Carry::new(store.clone(), fetcher.clone()),
         origins: Origins::new(now),
+        mirrors: Mirrors::new(now),
         repeats: Mutex::new(Repeats::new(&selection_seed(&identity))),
         callers: Mutex::new(NetworkThrottle::new(CALLER_PACE, CALLERS_MAX)),
         lengths: Lengths::default(),
@@ -322,9 +332,10 @@ fn open_blocking(config: Config, clock: Arc<dyn Clock>, client: Client) -> Resul
         peers: config.peers.iter().map(|peer| Arc::new(Peer::new(peer))).collect(),
         relays: Arc::new(relays),
         reports,
+        audits: Audits::default(),
         placing: Placing::default(),
         fields: Fields::default(),
-        geography: Geography::open(&config.geography),
+        geography: Geography::open(&config.geography, &selection_seed(&identity)),
         balance: Mutex::default(),
         heat: Mutex::new(Heat::new(&selection_seed(&identity))),
         statistics,

@@ -9,13 +9,15 @@ use odi_wire::message::{CatalogInventory, Inventory};
 use odi_wire::off_worker::off_worker;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::audit::{self, Outcome};
 use crate::catalog::lifetime;
 use crate::catalog::view::State;
 use crate::challenge;
 use crate::directory::Directory;
-use crate::probing::{self, Finding};
+use crate::probing::{self, Finding, Lie};
 use crate::roster::{Due, Event, Member, Registration, Room};
 use crate::select;
 use crate::selftest::checks;
@@ -25,6 +27,11 @@ use crate::state_rules;
 const TICK: Duration = Duration::from_secs(1);
 /// How often what relays were sent is compared with what they could take.
 const BALANCED_EVERY: Duration = Duration::from_secs(60);
+/// A look goes over all relays; between two that are called for lies so many times what the first one took, at least.
+const LOOKS_PART: u32 = 20;
+/// Up to so long, ever so many times that: with a thousand relays somebody calls all the time, and nobody waits for a tenth of a second.
+const LOOKS_REST: Duration = Duration::from_millis(250);
+const LOOKS_REST_PART: u32 = 100;
 /// Challenges, self-tests and probes under way at once.
 const AT_ONCE: Room = Room { challenges: 64, tests: 8, probes: 64 };
 /// How long before a self-test counts as lost it is ended.
@@ -66,11 +73,11 @@ impl Turns {
     }
 }
 
-async fn run(directory: Arc<Directory>, due: Due, _turn: Option<OwnedSemaphorePermit>) {
+async fn run(directory: Arc<Directory>, due: Due, turn: Option<OwnedSemaphorePermit>) {
     match due {
         Due::Challenge(registration) => challenge(directory, *registration).await,
         Due::Test(relay) => test_relay(directory, relay).await,
-        Due::Probe(relay) => probe_relay(directory, relay).await,
+        Due::Probe(relay) => probe_relay(directory, relay, turn).await,
     }
 }
 
@@ -82,33 +89,40 @@ pub(crate) async fn tend(directory: Arc<Directory>, stop: CancellationToken) {
     let mut balanced = directory.clock.now();
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut rested = Instant::now();
     loop {
-        tokio::select! {
+        let is_tick = tokio::select! {
             () = stop.cancelled() => break,
-            _ = ticks.tick() => {}
-            () = directory.relays_due.notified() => {}
+            _ = ticks.tick() => true,
+            () = called(&directory, rested) => false,
             Some(joined) = errands.join_next(), if !errands.is_empty() => {
                 if let Err(error) = joined {
                     tracing::error!(%error, "BUG: a challenge, self-test or probe panicked");
                 }
                 continue;
             }
-        }
-        let now = directory.clock.now();
+        };
+        let (now, began) = (directory.clock.now(), Instant::now());
         let due = directory.relays.roster().due(turns.left(), now);
+        let took = began.elapsed();
+        rested = began + (took * LOOKS_PART).max((took * LOOKS_REST_PART).min(LOOKS_REST));
         for due in due {
             let turn = turns.take(&due);
             errands.spawn(run(Arc::clone(&directory), due, turn));
         }
+        serve_ready_states(&directory).await;
+        if !is_tick {
+            continue;
+        }
         let lapsed = directory.relays.roster().sweep(now);
         directory.relays.forget(lapsed).await;
         directory.reports.keep(&directory, now).await;
+        directory.reports.forget(now).await;
         if let Err(error) = directory.selftest.keep_fresh(&directory).await {
             tracing::error!(error = &error as &dyn std::error::Error, "the self-test catalog grows old");
         }
         directory.catalogs().iter().for_each(|catalog| lifetime::look(catalog, now));
         directory.peers.iter().for_each(|peer| peer.warn_of_lags(&directory, now));
-        serve_ready_states(&directory).await;
         if now.since(balanced) >= BALANCED_EVERY {
             balance(&directory, now);
             balanced = now;
@@ -121,6 +135,13 @@ pub(crate) async fn tend(directory: Arc<Directory>, stop: CancellationToken) {
         }
     }
     errands.shutdown().await;
+}
+
+/// Something about relays may be due, and the last look is long enough ago.
+async fn called(directory: &Directory, rested: Instant) {
+    // In this order: a call that comes meanwhile is still there afterwards.
+    tokio::time::sleep_until(rested).await;
+    directory.relays_due.notified().await;
 }
 
 /// Compares what relays were sent with what they could take.
@@ -163,8 +184,8 @@ fn may_serve(state: &State, holdings: &[&CatalogInventory], expected: usize, now
     let taking_part = |holding: &&&CatalogInventory| !(holding.ranges.is_empty() && holding.plus.is_empty());
     let relays = holdings.iter().filter(taking_part).count().max(expected);
     let holders = |blob| holdings.iter().filter(|holding| select::holds(holding, blob, &[state.id])).count();
-    let (adopted, carried) = (state.adopted, state.is_carried());
-    match state.changed.as_deref() {
+    let (adopted, carried) = (state.adopted, state.change.is_carried());
+    match state.change.large.as_deref() {
         // Too many to look at one by one: only time decides, or that nobody follows.
         None => state_rules::may_serve(adopted, now, carried, relays, std::iter::once(0)),
         Some(changed) => state_rules::may_serve(adopted, now, carried, relays, changed.iter().map(holders)),
@@ -193,22 +214,35 @@ async fn challenge(directory: Arc<Directory>, registration: Registration) {
     directory.relays.roster().challenge_failed(&relay, generation, &failure, now);
 }
 
-async fn probe_relay(directory: Arc<Directory>, relay: PublicKey) {
-    let finding = probing::look(&directory, &relay).await;
-    let event = match &finding {
-        Finding::Matched => Event::ProbeMatched,
+async fn probe_relay(directory: Arc<Directory>, relay: PublicKey, turn: Option<OwnedSemaphorePermit>) {
+    let plan = directory.plan_look();
+    let finding = probing::look(&directory, &relay, plan).await;
+    let (event, outcome) = match &finding {
+        Finding::Matched => (Event::ProbeMatched, Outcome::Matched),
         Finding::Failed(why) => {
             tracing::info!(%relay, why, "a probe failed");
-            Event::ProbeFailed(why)
+            (Event::ProbeFailed(why), Outcome::Failed)
         }
-        Finding::Lied(why) => {
-            tracing::warn!(%relay, why, "a relay lied and is quarantined");
-            Event::Lied(why)
+        Finding::Lied(lie) => {
+            tracing::warn!(%relay, why = lie.words, "a relay lied and is quarantined");
+            (Event::Lied(&lie.words), Outcome::Lied)
         }
     };
-    directory.relays.on(&relay, event, directory.clock.now()).await;
+    directory.audits.count(outcome);
+    let now = directory.clock.now();
+    directory.relays.on(&relay, event, now).await;
+    directory.relays.roster().rest(&relay, directory.draw(), now);
     // The next probe of a relay on probation may be due at once.
     directory.relays_due.notify_one();
+    drop(turn);
+    match finding {
+        Finding::Matched if plan.through_another => audit::through_another(&directory, &relay).await,
+        Finding::Lied(Lie { evidence: Some(evidence), .. }) => {
+            let (place, wrong) = *evidence;
+            audit::confirmed(&directory, &relay, place, wrong).await;
+        }
+        Finding::Matched | Finding::Failed(_) | Finding::Lied(_) => {}
+    }
 }
 
 async fn test_relay(directory: Arc<Directory>, relay: PublicKey) {

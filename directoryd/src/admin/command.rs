@@ -213,8 +213,17 @@ fn in_words(relay: &AdminRelay) -> String {
         1 => "; another directory shut it out".to_owned(),
         several => format!("; {several} other directories shut it out"),
     };
+    let audits = relay.audits.first().map(|audit| {
+        let by = audit.by.to_hex();
+        let others = if audit.seen.is_empty() { "" } else { " and other relays" };
+        format!("; directory {}{others} saw it give wrong bytes {}", by.get(..16).unwrap_or(&by), audit.at)
+    });
     let why = relay.shut_out.as_ref().map(|why| format!("; {why}")).unwrap_or_default();
-    format!("{key}  {url}  {state}, {lease}{why}{}{reports}", decision.unwrap_or_default())
+    format!(
+        "{key}  {url}  {state}, {lease}{why}{}{}{reports}",
+        decision.unwrap_or_default(),
+        audits.unwrap_or_default()
+    )
 }
 
 fn catalog_in_words(catalog: &AdminCatalog) -> String {

@@ -1,6 +1,6 @@
 //! What is measured of catalogs and directories beside each other: who vouches, what contradicts, who is behind.
 
-use odi_manifest::Timestamp;
+use odi_manifest::{PublicKey, Timestamp};
 use odi_wire::message::{CatalogFreshness, DifferenceKind, DirectoryStatus, FreshnessState};
 use odi_wire::metrics::Metric;
 
@@ -31,22 +31,25 @@ pub(super) fn metrics(status: &DirectoryStatus, now: Timestamp) -> [Metric; 4] {
     ]
 }
 
-/// What directories pass on about relays, and how many each speaks against: peers by their URLs, this one as `here`.
-pub(super) fn passing(directory: &Directory, status: &DirectoryStatus) -> [Metric; 2] {
+/// What directories pass on about relays, what each holds against them, and what looks at them came to: peers by their URLs, this
+/// directory as `here`.
+pub(super) fn passing(directory: &Directory, status: &DirectoryStatus) -> [Metric; 4] {
     let passed = status.peers.iter().map(|peer| (peer.url.clone(), peer.passed));
-    let url_of =
-        |key| directory.peers.iter().find(|peer| peer.id() == Some(key)).map(|peer| peer.url.to_string());
-    let denied = directory.reports.counts(directory.id).into_iter().filter_map(|(by, count)| {
-        let name = if by == directory.id { "here".to_owned() } else { url_of(by)? };
-        Some((name, count as u64))
-    });
+    let name_of = |key| {
+        let peer = || directory.peers.iter().find(|peer| peer.id() == Some(key));
+        if key == directory.id { Some("here".to_owned()) } else { Some(peer()?.url.to_string()) }
+    };
+    let named = |(by, count): (PublicKey, usize)| Some((name_of(by)?, count as u64));
+    let denied = directory.reports.counts(directory.id).into_iter().filter_map(named);
+    let seen: Vec<(PublicKey, usize)> = directory.reports.heard().audit_counts().collect();
+    let gauge = |name, help| Metric::gauge(name, help, 0);
+    let counter = |name, help| Metric::counter(name, help, 0);
     [
-        Metric::counter(
-            "odi_directory_passed_statements",
-            "Inventories that came through another directory.",
-            0,
-        )
-        .by("peer", passed),
-        Metric::gauge("odi_directory_relays_denied", "Relays that an operator shut out.", 0).by("by", denied),
+        counter("odi_directory_passed_statements", "Inventories that came through another directory.")
+            .by("peer", passed),
+        gauge("odi_directory_relays_denied", "Relays that an operator shut out.").by("by", denied),
+        gauge("odi_directory_audit_reports", "Lies of relays that were seen in the last 30 days.")
+            .by("by", seen.into_iter().filter_map(named)),
+        counter("odi_directory_looks", "Looks at relays.").by("outcome", directory.audits.counts()),
     ]
 }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::answer::{relay_state, status_document};
 use crate::backup::{self, Backup, BackupError};
 use crate::directory::Directory;
-use crate::reports::DirectoryReport;
+use crate::reports::{AuditReport, DirectoryReport};
 use crate::roster::{Decision, Member, Stage, Verdict, WHY_BYTES_MAX};
 use crate::select::Why;
 
@@ -45,6 +45,9 @@ pub(crate) struct AdminRelay {
     /// What the operator has decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) decision: Option<Decision>,
+    /// Who saw it give wrong bytes, the last first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) audits: Vec<AuditReport>,
     /// What other directories hold against it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) reports: Vec<DirectoryReport>,
@@ -213,6 +216,7 @@ fn of_member(directory: &Directory, member: &Member, shut: Option<Why>, now: Tim
         shut_out: shut.map(|why| why.words().to_owned()),
         reason: member.reason().map(str::to_owned),
         decision: member.decision().cloned(),
+        audits: directory.reports.audits_of(&member.relay()),
         reports: directory.reports.of(&member.relay()),
         lease_until: member.lease_until(),
         known: true,
@@ -228,6 +232,7 @@ fn of_absent(relay: &PublicKey, decision: Option<Decision>) -> AdminRelay {
         shut_out: None,
         reason: decision.as_ref().and_then(Decision::words),
         decision,
+        audits: Vec::new(),
         reports: Vec::new(),
         lease_until: Timestamp(0),
         known: false,

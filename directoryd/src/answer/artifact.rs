@@ -3,9 +3,10 @@
 
 mod generated;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use odi_manifest::{BlobId, Child, Entry, NodesError, Pin};
+use odi_manifest::{BlobId, Child, Entry, Nodes, NodesError, Pin};
+use odi_wire::conditional::is_conditional;
 use odi_wire::file_response::{Caching, FileMeta, plan};
 use odi_wire::http::StatusCode;
 use odi_wire::listing::{Page, Row};
@@ -23,6 +24,7 @@ use crate::catalog::view::{State, View};
 use crate::directory::Directory;
 use crate::state_rules::CARRIED_BYTES_MAX;
 use crate::statistics::How;
+use crate::whereabouts::Whereabouts;
 
 /// Rows of a folder's page.
 const PAGE_ROWS: usize = 2000;
@@ -44,6 +46,30 @@ struct Visit<'a> {
     request: &'a Request,
     query: &'a Query,
     asked: Asked,
+    /// Where the caller's network is, once that was looked up.
+    whereabouts: OnceLock<Whereabouts>,
+}
+
+/// What a path means in one state, or in whichever answers for it.
+struct Question {
+    catalog: Arc<Catalog>,
+    view: Arc<View>,
+    state: Option<Arc<State>>,
+    path: String,
+}
+
+impl Question {
+    fn answer(&self, nodes: &dyn Nodes) -> Result<Resolved, NodesError> {
+        let Self { catalog, view, state, path } = self;
+        let believed = catalog.believed();
+        let is_revoked = |path: &str, blob: &BlobId, seq: u64| {
+            believed.revocations().is_some_and(|list| list.revokes(path, blob, seq).is_some())
+        };
+        match state {
+            None => in_newest(view, nodes, path, &is_revoked),
+            Some(state) => in_state(view, state, nodes, path, &is_revoked),
+        }
+    }
 }
 
 /// `/{name}/{path}`.
@@ -62,7 +88,8 @@ pub(super) async fn newest(
     if view.newest().is_none() {
         return Err(Refusal::unavailable("this directory has no state of that catalog yet", redirect::SOON));
     }
-    let visit = Visit { directory, catalog, view, request, query, asked: Asked::Newest };
+    let whereabouts = OnceLock::new();
+    let visit = Visit { directory, catalog, view, request, query, asked: Asked::Newest, whereabouts };
     visit.answer(place, None).await
 }
 
@@ -78,7 +105,8 @@ pub(super) async fn pinned(
         return Response::redirect(StatusCode::MOVED_PERMANENTLY, &format!("/{pin}/"));
     }
     let (catalog, view, state) = directory.pinned(pin).ok_or(Refusal::NotFound)?;
-    let visit = Visit { directory, catalog, view, request, query, asked: Asked::Pinned };
+    let whereabouts = OnceLock::new();
+    let visit = Visit { directory, catalog, view, request, query, asked: Asked::Pinned, whereabouts };
     visit.answer(place, Some(state)).await
 }
 
@@ -141,23 +169,25 @@ impl Visit<'_> {
     }
 
     fn caller(&self) -> Caller<'_> {
-        Caller { directory: self.directory, request: self.request, query: self.query }
+        Caller {
+            directory: self.directory,
+            request: self.request,
+            query: self.query,
+            whereabouts: &self.whereabouts,
+        }
     }
 
+    /// What a path means: at once if the nodes that say so are in memory, else on a thread that may wait for the disk.
     async fn resolve(&self, path: String, state: Option<Arc<State>>) -> Result<Resolved, Refusal> {
-        let (view, nodes, catalog) =
-            (Arc::clone(&self.view), self.directory.nodes.clone(), Arc::clone(&self.catalog));
-        let resolved: Result<Resolved, NodesError> = off_worker(move || {
-            let believed = catalog.believed();
-            let is_revoked = |path: &str, blob: &BlobId, seq: u64| {
-                believed.revocations().is_some_and(|list| list.revokes(path, blob, seq).is_some())
-            };
-            match state {
-                None => in_newest(&view, &nodes, &path, &is_revoked),
-                Some(state) => in_state(&view, &state, &nodes, &path, &is_revoked),
+        let (view, catalog) = (Arc::clone(&self.view), Arc::clone(&self.catalog));
+        let question = Question { catalog, view, state, path };
+        let resolved = match question.answer(&self.directory.nodes.in_memory()) {
+            Err(NodesError::Missing(_)) => {
+                let nodes = self.directory.nodes.clone();
+                off_worker(move || question.answer(&nodes)).await
             }
-        })
-        .await;
+            answered => answered,
+        };
         resolved.map_err(|error| super::internal(&error))
     }
 
@@ -205,14 +235,19 @@ impl Visit<'_> {
 
     async fn artifact(&self, path: &str, found: Found) -> Result<Response, Refusal> {
         let caching = if self.asked == Asked::Pinned { Caching::Pinned } else { Caching::Unpinned };
-        let media = self.catalog.settings.now().media_type(path);
-        let file = file_meta(&found.entry, media, caching);
-        let planned = plan(&self.request.method, &self.request.headers, &file);
-        if matches!(planned.status, StatusCode::NOT_MODIFIED | StatusCode::PRECONDITION_FAILED) {
-            return Ok(planned.respond_from(&bytes::Bytes::new()));
+        let planned = || {
+            let media = self.catalog.settings.now().media_type(path);
+            plan(&self.request.method, &self.request.headers, &file_meta(&found.entry, media, caching))
+        };
+        // Most answers are redirects to requests without a precondition, and say nothing of a plan.
+        if is_conditional(&self.request.headers) {
+            let planned = planned();
+            if matches!(planned.status, StatusCode::NOT_MODIFIED | StatusCode::PRECONDITION_FAILED) {
+                return Ok(planned.respond_from(&bytes::Bytes::new()));
+            }
         }
         if let Some(own) = self.directory.selftest.artifact(&found.entry.blob).cloned() {
-            return Ok(planned.respond(move |range| own.stream(range)));
+            return Ok(planned().respond(move |range| own.stream(range)));
         }
         if found.entry.size <= CARRIED_BYTES_MAX
             && let Some(bytes) =
@@ -221,7 +256,7 @@ impl Visit<'_> {
             // What differs among the servable states has one URL per state.
             return if found.settled {
                 self.caller().count(&self.catalog, path, &found.entry, How::Carried, None);
-                Ok(planned.respond_from(&bytes))
+                Ok(planned().respond_from(&bytes))
             } else {
                 let pinned = pinned_path(&found.state.pin, path);
                 // Whole: RubyGems takes a `Location` as it stands.

@@ -1,16 +1,18 @@
-//! Sending a client to bytes that this directory does not carry: a relay that holds them, else the origin, else 503.
+//! Sending a client to bytes that this directory does not carry: a relay that holds them, else a mirror that was seen to, else the
+//! origin, else 503.
 //!
-//! Every `Location` is a registered base URL, a pin and a path of the manifest, or a configured origin; nothing of the
+//! Every `Location` is a registered base URL, a pin and a path of the manifest, or a configured mirror or origin; nothing of the
 //! request's headers is in it. The scheme never goes from https to http.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use odi_manifest::{Entry, PublicKey};
-use odi_wire::http::header::HeaderName;
+use odi_wire::http::header::{HeaderName, LINK};
 use odi_wire::http::{HeaderValue, StatusCode};
 use odi_wire::refusal::Refusal;
-use odi_wire::serve::Response;
+use odi_wire::serve::{Response, Scheme};
 
 use crate::catalog::Catalog;
 use crate::catalog::resolve::Found;
@@ -20,8 +22,17 @@ use crate::statistics::How;
 use super::targets::{Caller, Target};
 use crate::select::ROUND;
 
+/// RFC 3230.
+const WANT_DIGEST: HeaderName = HeaderName::from_static("want-digest");
+const DIGEST: HeaderName = HeaderName::from_static("digest");
+const BLAKE3: HeaderName = HeaderName::from_static("x-odi-blake3");
+const REASON: HeaderName = HeaderName::from_static("x-odi-reason");
+const RELAY: HeaderName = HeaderName::from_static("x-odi-relay");
 /// When to ask again for what nobody holds yet.
 pub(super) const SOON: Duration = Duration::from_secs(10);
+
+/// Room for the digests of one artifact as they are sent.
+const DIGEST_TEXTS_BYTES: usize = 120;
 
 /// What a client wants, and how it came.
 pub(super) struct Errand<'a> {
@@ -43,6 +54,7 @@ impl Errand<'_> {
 #[derive(Clone, Copy, Debug)]
 enum Reason {
     Held,
+    AtMirror,
     OnlyOrigin,
     AskedForOrigin,
 }
@@ -51,6 +63,7 @@ impl Reason {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Held => "held by this relay",
+            Self::AtMirror => "no relay holds it; this mirror was seen to",
             Self::OnlyOrigin => "no relay holds it",
             Self::AskedForOrigin => "asked for the origin",
         }
@@ -64,18 +77,32 @@ pub(super) async fn away(directory: &Arc<Directory>, errand: &Errand<'_>) -> Res
         directory.note_wish(&errand.catalog.id(), &errand.found.entry, errand.caller.network());
     }
     if !query.origin
-        && let Some(relay) = to_relay(directory, errand)
+        && let Some((relay, others)) = to_relay(directory, errand)
     {
-        let response = redirect(&relay.location, errand, Reason::Held)?;
-        errand.count(How::Redirected, Some(relay.relay));
-        let host = HeaderValue::from_str(&relay.base).map_err(|_| Refusal::Internal)?;
-        return Ok(response.with_header(HeaderName::from_static("x-odi-relay"), host));
+        let Target { relay, base, location, .. } = relay;
+        let (base_bytes, location) = (base.as_str().len(), Bytes::from(location));
+        let base = value(location.slice(..base_bytes.min(location.len())))?;
+        let mut response = redirect_to(value(location)?, errand, Reason::Held)?.with_header(RELAY, base);
+        for (other, priority) in others.iter().zip(2..) {
+            let link = format!("<{}>; rel=duplicate; pri={priority}", other.location);
+            let link = HeaderValue::from_str(&link).map_err(|_| Refusal::Internal)?;
+            // A field for each: aria2 reads one link of a field.
+            response.headers.append(LINK, link);
+        }
+        errand.count(How::Redirected, Some(relay));
+        return Ok(response);
     }
     if query.relay.is_some() {
         return Err(Refusal::unavailable("the relay that was asked for cannot give it now", SOON));
     }
     let reason = if query.origin { Reason::AskedForOrigin } else { Reason::OnlyOrigin };
     let scheme = errand.caller.scheme();
+    if !query.origin
+        && let Some(to) = to_mirror(directory, errand, scheme).await
+    {
+        errand.count(How::Origin, None);
+        return redirect(to, errand, Reason::AtMirror);
+    }
     // Before the proof, which costs the origin a request too.
     directory
         .origins
@@ -85,41 +112,67 @@ pub(super) async fn away(directory: &Arc<Directory>, errand: &Errand<'_>) -> Res
     match directory.origins.proven_url(directory, errand.catalog, errand.path, entry, scheme).await {
         Some(to) => {
             errand.count(How::Origin, None);
-            redirect(&to, errand, reason)
+            redirect(to, errand, reason)
         }
         None => Err(Refusal::unavailable("no relay that is reachable this way holds it yet", SOON)),
     }
 }
 
-fn redirect(to: &str, errand: &Errand<'_>, reason: Reason) -> Result<Response, Refusal> {
-    let response = described(Response::redirect(StatusCode::FOUND, to)?, &errand.found.entry)?;
-    Ok(response
-        .with_header(HeaderName::from_static("x-odi-reason"), HeaderValue::from_static(reason.as_str())))
+fn redirect(to: String, errand: &Errand<'_>, reason: Reason) -> Result<Response, Refusal> {
+    redirect_to(value(to.into())?, errand, reason)
+}
+
+fn redirect_to(to: HeaderValue, errand: &Errand<'_>, reason: Reason) -> Result<Response, Refusal> {
+    let response = described(Response::redirect_to(StatusCode::FOUND, to), &errand.found.entry)?;
+    Ok(response.with_header(REASON, HeaderValue::from_static(reason.as_str())))
+}
+
+/// A header's value in the memory that the text has already.
+fn value(text: Bytes) -> Result<HeaderValue, Refusal> {
+    HeaderValue::from_maybe_shared(text).map_err(|_| Refusal::Internal)
 }
 
 /// Adds what the entry says of the bytes: `Digest` is what aria2 reads on a redirect.
 pub(super) fn described(response: Response, entry: &Entry) -> Result<Response, Refusal> {
-    let digest = format!("SHA-256={}", data_encoding::BASE64.encode(entry.sha256.as_bytes()));
-    let digest = HeaderValue::from_str(&digest).map_err(|_| Refusal::Internal)?;
-    let blake3 = HeaderValue::from_str(&entry.blob.to_string()).map_err(|_| Refusal::Internal)?;
-    Ok(response
-        .with_header(HeaderName::from_static("digest"), digest)
-        .with_header(HeaderName::from_static("x-odi-blake3"), blake3))
+    let mut texts = String::with_capacity(DIGEST_TEXTS_BYTES);
+    texts.push_str("SHA-256=");
+    data_encoding::BASE64.encode_append(entry.sha256.as_bytes(), &mut texts);
+    let digest_bytes = texts.len();
+    data_encoding::HEXLOWER.encode_append(entry.blob.as_bytes(), &mut texts);
+    let mut digest = Bytes::from(texts);
+    let blake3 = digest.split_off(digest_bytes);
+    Ok(response.with_header(DIGEST, value(digest)?).with_header(BLAKE3, value(blake3)?))
 }
 
-/// The relay that is best for the caller's network; the next one for a network that was just sent there and asks again.
-fn to_relay(directory: &Directory, errand: &Errand<'_>) -> Option<Target> {
+async fn to_mirror(directory: &Arc<Directory>, errand: &Errand<'_>, scheme: Scheme) -> Option<String> {
+    let artifact = (errand.path, &errand.found.entry);
+    let client = (errand.caller.network(), scheme);
+    directory.mirrors.proven_url(directory, errand.catalog, artifact, client).await
+}
+
+/// The relay that is best for the caller's network, or the next one for a network that was just sent there and asks again; and, for
+/// a client that reads links to duplicates (RFC 6249), the next best. It says so by asking for a digest, without which they mean
+/// nothing, as aria2 does. To all others they would be bytes that nobody reads.
+fn to_relay(directory: &Directory, errand: &Errand<'_>) -> Option<(Target, Vec<Target>)> {
     let Errand { catalog, path, found, pinned, caller } = errand;
-    let mut targets = caller.of_artifact(catalog, path, found, *pinned, ROUND);
+    let met = caller.goes().then(|| directory.met(caller.network(), &found.entry.blob));
+    let asks_again = met.is_some_and(|met| met.last().is_some());
+    let reads_links = caller.request.headers.contains_key(WANT_DIGEST);
+    let most = if asks_again || reads_links { ROUND } else { 1 };
+    let mut targets = caller.of_artifact(catalog, path, found, *pinned, most);
     if targets.is_empty() {
         return None;
     }
-    if !caller.goes() {
-        return Some(targets.swap_remove(0));
-    }
-    let order: Vec<PublicKey> = targets.iter().map(|target| target.relay).collect();
-    let turn = directory.turn(caller.network(), &found.entry.blob, &order);
-    let target = targets.swap_remove(turn);
-    directory.balance().note(&target.relay, found.entry.size);
-    Some(target)
+    let turn = met.map_or(0, |met| {
+        let order: Vec<PublicKey> = targets.iter().map(|target| target.relay).collect();
+        let turn = directory.turn(&met, &order);
+        // Whoever picks relays by name must not make them look busy to others.
+        let picks = caller.query.relay.is_some() || !caller.query.avoid.is_empty();
+        if let Some(relay) = order.get(turn).filter(|_| !picks) {
+            directory.balance().note(relay, caller.wants(&found.entry));
+        }
+        turn
+    });
+    let target = targets.remove(turn);
+    Some((target, if reads_links { targets } else { Vec::new() }))
 }

@@ -1,13 +1,16 @@
 //! From the roster to the relays that a request may be sent to, as whole URLs: what redirects, lists and explanations share.
 
+use std::sync::OnceLock;
+
 use odi_manifest::{Entry, HeadId, PublicKey};
 use odi_wire::client::Family;
 use odi_wire::http::Method;
 use odi_wire::message::PublicUrl;
 use odi_wire::range;
-use odi_wire::route::{CatalogRef, Query, location, named_path, pinned_path};
+use odi_wire::route::{CatalogRef, Query, location, named_path, pinned_path, pinned_url};
 use odi_wire::serve::{Request, Scheme};
 
+use crate::balance::Balance;
 use crate::catalog::Catalog;
 use crate::catalog::resolve::Found;
 use crate::catalog::view::{State, View};
@@ -27,8 +30,8 @@ pub(super) struct Target {
     /// Its key.
     pub(super) relay: PublicKey,
     /// Its base URL.
-    pub(super) base: String,
-    /// What was asked for, there.
+    pub(super) base: PublicUrl,
+    /// What was asked for, there: below the base URL.
     pub(super) location: String,
     /// Its share beside the others that are as near.
     pub(super) weight: u64,
@@ -59,6 +62,8 @@ pub(super) struct Caller<'a> {
     pub(super) directory: &'a Directory,
     pub(super) request: &'a Request,
     pub(super) query: &'a Query,
+    /// Where the network is, once that was looked up.
+    pub(super) whereabouts: &'a OnceLock<Whereabouts>,
 }
 
 impl Caller<'_> {
@@ -73,12 +78,17 @@ impl Caller<'_> {
 
     /// Where the caller's network is.
     pub(super) fn whereabouts(&self) -> Whereabouts {
-        self.directory.geography.of(self.network())
+        *self.whereabouts.get_or_init(|| self.directory.geography.of(self.network()))
     }
 
     /// Whether the caller is about to follow the answer: whoever only looks moves and heats nothing.
     pub(super) fn goes(&self) -> bool {
         self.request.method == Method::GET && !self.query.explain
+    }
+
+    /// How many of an artifact's bytes are asked for: eight connections for a piece each are one download together.
+    pub(super) fn wants(&self, entry: &Entry) -> u64 {
+        range::wanted_bytes(&self.request.headers, entry.size)
     }
 
     /// Counts a download. Whoever only looks downloads nothing, nor does a request for a later piece of one that was counted.
@@ -117,11 +127,13 @@ impl Caller<'_> {
         most: usize,
     ) -> Vec<Target> {
         let own_pin = [found.state.id];
-        let mut choices = self.chosen(catalog, &self.ask_for(found, pinned, &own_pin), most);
+        let bytes = self.wants(&found.entry);
+        let mut choices = self.chosen(catalog, &self.ask_for(found, pinned, &own_pin), bytes, most);
         if choices.is_empty() && pinned {
-            choices = self.chosen(catalog, &self.ask_for(found, false, &own_pin), most);
+            choices = self.chosen(catalog, &self.ask_for(found, false, &own_pin), bytes, most);
         }
-        choices.iter().filter_map(|choice| at_pin(choice, &catalog.view(), path)).collect()
+        let view = catalog.view();
+        choices.iter().filter_map(|choice| at_pin(choice, &view, path)).collect()
     }
 
     /// Every relay for an artifact, and the others with the reason.
@@ -130,7 +142,11 @@ impl Caller<'_> {
         let ask = self.ask_for(found, pinned, &own_pin);
         let (directory, now) = (self.directory, self.directory.clock.now());
         let roster = directory.relays.roster();
-        let candidate = |member| candidate(member, catalog, roster.shut_out(member, now));
+        let balance = directory.balance().clone();
+        let candidate = |member| {
+            let late = balance.late(&Member::relay(member), self.wants(&found.entry));
+            Candidate { late, ..candidate(member, catalog, roster.shut_out(member, now)) }
+        };
         let candidates: Vec<Candidate<'_>> = roster.members().map(candidate).collect();
         let field = laid_out_now(directory, roster.selectable(now), catalog);
         let Ranking { choices, passed_over, sent_on } = rank(&ask, &directory.seed, &field, &candidates);
@@ -161,8 +177,8 @@ impl Caller<'_> {
                 named_path(&CatalogRef::Id(catalog.id()), place),
             ),
         };
-        let choices = self.chosen(catalog, &self.ask(Wanted::Whole, &pins), most);
-        choices.iter().map(|choice| choice.target(location(&choice.url.to_url(), &path))).collect()
+        let choices = self.chosen(catalog, &self.ask(Wanted::Whole, &pins), 0, most);
+        choices.iter().map(|choice| choice.target(choice.url.at(&path))).collect()
     }
 
     /// The family that the caller asks for; over which it came, if it asks for none, or for both.
@@ -193,21 +209,27 @@ impl Caller<'_> {
         }
     }
 
-    fn chosen(&self, catalog: &Catalog, ask: &Ask<'_>, most: usize) -> Vec<Chosen> {
+    /// The relays for what is asked, which has so many bytes.
+    fn chosen(&self, catalog: &Catalog, ask: &Ask<'_>, bytes: u64, most: usize) -> Vec<Chosen> {
         let (directory, now) = (self.directory, self.directory.clock.now());
         let roster = directory.relays.roster();
-        let find = |relay: &PublicKey| {
-            let member = roster.member(relay)?;
-            Some(candidate(member, catalog, roster.shut_out(member, now)))
-        };
         let laid_out = directory.field(&catalog.id(), &roster);
-        let mut choices = choose(ask, &directory.seed, &laid_out.field, most, find);
+        let find = |balance: &Balance, relay: &PublicKey| {
+            let member = roster.member(relay)?;
+            let late = balance.late(relay, bytes);
+            Some(Candidate { late, ..candidate(member, catalog, roster.shut_out(member, now)) })
+        };
+        let find_among = |field: &Field| {
+            let balance = directory.balance();
+            choose(ask, &directory.seed, field, most, |relay| find(&balance, relay))
+        };
+        let mut choices = find_among(&laid_out.field);
         if choices.is_empty() && laid_out.is_old {
             // Somebody may have come since who is the only one.
             let qualified =
                 roster.selectable(now).filter(|member| ask.is_met_by(&candidate(member, catalog, None)));
             let field = laid_out_now(directory, qualified, catalog);
-            choices = choose(ask, &directory.seed, &field, most, find);
+            choices = find_among(&field);
         }
         choices.iter().map(Chosen::from).collect()
     }
@@ -240,13 +262,13 @@ impl From<&Choice<'_>> for Chosen {
 impl Chosen {
     fn target(&self, location: String) -> Target {
         let Self { relay, ref url, weight, nearness, .. } = *self;
-        Target { relay, base: url.to_string(), location, weight, nearness }
+        Target { relay, base: url.clone(), location, weight, nearness }
     }
 }
 
 fn at_pin(choice: &Chosen, view: &View, path: &str) -> Option<Target> {
     let pin = view.servable().find(|state| state.id == choice.head)?.pin;
-    Some(choice.target(location(&choice.url.to_url(), &pinned_path(&pin, path))))
+    Some(choice.target(pinned_url(&choice.url, &pin, path)))
 }
 
 /// A field of some relays as they are at this moment.
@@ -284,5 +306,6 @@ fn candidate<'a>(member: &'a Member, catalog: &Catalog, shut: Option<Why>) -> Ca
         reach: member.reach(),
         shut,
         holding: member.holding(&catalog.id()),
+        late: 0,
     }
 }

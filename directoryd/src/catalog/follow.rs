@@ -8,6 +8,7 @@
 //! The ledger has written a head before anyone hears of it here, so what was shown once is never taken back (P2).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use odi_manifest::{Entry, Head, NodesError, Op, Timestamp, Tree, Unverified};
@@ -22,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::mutable::Mutable;
-use super::view::{CHANGED_MAX, State, View};
+use super::view::{CHANGED_MAX, Change, State, View};
 use super::{Catalog, Standing, withdrawn};
 use crate::directory::Directory;
 use crate::peers::Peer;
@@ -151,15 +152,16 @@ pub(crate) async fn show(directory: &Arc<Directory>, catalog: &Arc<Catalog>) -> 
         return Ok(());
     }
     let nodes = directory.nodes.clone();
-    let (former, before) = (view.newest().cloned(), view.adopted().map(|state| Arc::clone(&state.mutable)));
-    let state = off_worker(move || changed_state(&nodes, &newest, former.as_deref(), before)).await?;
+    let (former, before) = (view.newest().cloned(), Arc::clone(view.mutable()));
+    let (state, mutable) =
+        off_worker(move || changed_state(&nodes, &newest, former.as_deref(), before)).await?;
     withdraw(directory, catalog).await?;
     tracing::info!(catalog = %catalog.name(), pin = %state.pin, entries = state.tree.entries, "a head was adopted");
     let state = Arc::new(state);
     if catalog.believed().trust().is_some_and(|trust| state.is_floor(trust)) {
-        catalog.adopt_at_once(&state, now);
+        catalog.adopt_at_once(&state, mutable, now);
     } else {
-        catalog.adopt(state);
+        catalog.adopt(state, mutable);
     }
     directory.news.notify_one();
     directory.to_witness.notify_one();
@@ -181,28 +183,27 @@ async fn withdraw(directory: &Arc<Directory>, catalog: &Arc<Catalog>) -> Result<
     Ok(())
 }
 
-/// A state with what it changes of a former one; `mutable` is what states before it have replaced.
+/// A state with what it changes of a former one, and what has been replaced since; `mutable` is what states before it have.
 fn changed_state(
     nodes: &crate::directory::Nodes,
     newest: &RetainedHead,
     former: Option<&State>,
-    mutable: Option<Arc<Mutable>>,
-) -> Result<State, NodesError> {
+    mut mutable: Arc<Mutable>,
+) -> Result<(State, Arc<Mutable>), NodesError> {
     let mut state = State::unchanged(newest);
-    let mut mutable = mutable.unwrap_or_default();
-    let Some(State { tree: former, .. }) = former else { return Ok(state) };
-    let (mut large, mut looked_up) = (Some(Vec::new()), 0);
+    let Some(State { tree: former, .. }) = former else { return Ok((state, mutable)) };
+    let (mut large, mut small, mut looked_up) = (Some(Vec::new()), Vec::new(), 0);
     for op in Tree::diff(nodes, former, &newest.tree) {
         let Op::Put(path, entry) = op? else { continue };
         looked_up += 1;
         if looked_up > LOOKED_UP_MAX {
             Arc::make_mut(&mut mutable).give_up();
         } else if !mutable.contains(path.as_str()) && former.get(nodes, path.as_str())?.is_some() {
-            Arc::make_mut(&mut mutable).insert(path.as_str());
+            Arc::make_mut(&mut mutable).insert(path.as_str(), newest.seq());
         }
         if entry.size <= CARRIED_BYTES_MAX {
-            if state.small.len() < CARRIED_AHEAD_MAX {
-                state.small.push((path.as_str().to_owned(), entry));
+            if small.len() < CARRIED_AHEAD_MAX {
+                small.push((path.as_str().to_owned(), entry));
             }
         } else {
             large = large.filter(|known: &Vec<_>| known.len() < CHANGED_MAX);
@@ -214,10 +215,9 @@ fn changed_state(
             break;
         }
     }
-    state.changed = large;
-    state.carried.store(state.small.is_empty(), std::sync::atomic::Ordering::Release);
-    state.mutable = mutable;
-    Ok(state)
+    let carried = AtomicBool::new(small.is_empty());
+    state.change = Change { large, small, carried };
+    Ok((state, mutable))
 }
 
 /// Gets ready for the newest adopted state before it is served: its settings, which say where more is to be had, and what is
@@ -261,14 +261,14 @@ async fn read_settings(directory: &Arc<Directory>, catalog: &Arc<Catalog>, state
 /// Fetches the small artifacts that waiting states changed, so that they are here when a state is served.
 async fn carry_ahead(directory: &Arc<Directory>, catalog: &Arc<Catalog>) {
     let view = catalog.view();
-    let Some(state) = view.adopted().filter(|state| !state.is_carried()) else { return };
+    let Some(state) = view.adopted().filter(|state| !state.change.is_carried()) else { return };
     if directory.config.carry.0 == 0 {
-        state.carried.store(true, std::sync::atomic::Ordering::Release);
+        state.change.carried.store(true, Ordering::Release);
         return;
     }
     let mut fetches = JoinSet::new();
     let believed = catalog.believed();
-    for (path, entry) in &state.small {
+    for (path, entry) in &state.change.small {
         if believed.revokes(path, entry, state.head.seq).is_some() {
             continue;
         }
@@ -278,7 +278,7 @@ async fn carry_ahead(directory: &Arc<Directory>, catalog: &Arc<Catalog>) {
         fetches.spawn(carry_one(Arc::clone(directory), Arc::clone(catalog), path.clone(), entry.clone()));
     }
     while fetches.join_next().await.is_some() {}
-    state.carried.store(true, std::sync::atomic::Ordering::Release);
+    state.change.carried.store(true, Ordering::Release);
     directory.relays_due.notify_one();
 }
 

@@ -1,6 +1,6 @@
 //! What a request's path means in a view: the one place where the state rules meet the trees.
 //!
-//! Synchronous, and it may read the store: callers run it where blocking is allowed.
+//! Synchronous, and it may read the store: callers run it where blocking is allowed, or on nodes that are in memory.
 
 use std::sync::Arc;
 
@@ -60,7 +60,7 @@ pub fn in_newest(
     let states: Vec<AtHead> = entries.iter().map(at_heads).collect();
     let (at, settled) = match meaning(&states) {
         // A state that waits counts already: it may be served before the client has what the answer names.
-        Meaning::Settled(at) => (at, !view.adopted().is_some_and(|state| state.mutable.contains(path))),
+        Meaning::Settled(at) => (at, !view.mutable().contains(path)),
         Meaning::Differs(at) | Meaning::Former(at) => (at, false),
         Meaning::Withdrawn => return Ok(Resolved::Withdrawn),
         Meaning::Absent => return folder(view.newest(), nodes, path),

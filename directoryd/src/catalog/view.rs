@@ -39,15 +39,33 @@ pub struct State {
     pub tree: Tree,
     /// When this directory adopted it.
     pub adopted: Timestamp,
-    /// The large blobs that the state served at that time did not name at their paths; `None` if there are more than
-    /// [`CHANGED_MAX`].
-    pub changed: Option<Vec<BlobId>>,
+    /// What it waits for. Another state that takes its place leaves it without: [`State::settled`].
+    pub change: Change,
+}
+
+/// What an adopted state changes of the one that was served at that time.
+#[derive(Debug)]
+pub struct Change {
+    /// The large blobs that the former state did not name at their paths; `None` if there are more than [`CHANGED_MAX`].
+    pub large: Option<Vec<BlobId>>,
     /// Small artifacts that changed likewise, to be carried before the state is served; not all of very many.
     pub small: Vec<(String, Entry)>,
     /// Whether that has been done, as far as it could be.
     pub carried: AtomicBool,
-    /// The paths whose bytes it or a state before it replaced.
-    pub mutable: Arc<Mutable>,
+}
+
+impl Change {
+    /// Nothing to wait for.
+    #[must_use]
+    pub const fn nothing() -> Self {
+        Self { large: Some(Vec::new()), small: Vec::new(), carried: AtomicBool::new(true) }
+    }
+
+    /// Whether what is small and changed was fetched, as far as it could be.
+    #[must_use]
+    pub fn is_carried(&self) -> bool {
+        self.carried.load(Ordering::Acquire)
+    }
 }
 
 impl State {
@@ -60,11 +78,16 @@ impl State {
             pin: head.pin,
             tree: head.tree,
             adopted: head.adopted,
-            changed: Some(Vec::new()),
-            small: Vec::new(),
-            carried: AtomicBool::new(true),
-            mutable: Arc::default(),
+            change: Change::nothing(),
         }
+    }
+
+    /// The state without what it waited for. A hundred former states are kept, and what each changed may be megabytes.
+    #[must_use]
+    fn settled(&self) -> Arc<Self> {
+        let Self { head, id, pin, tree, adopted, change: _ } = self;
+        let (head, change) = (head.clone(), Change::nothing());
+        Arc::new(Self { head, id: *id, pin: *pin, tree: *tree, adopted: *adopted, change })
     }
 
     /// Whether a root has since voided its head.
@@ -77,12 +100,6 @@ impl State {
     #[must_use]
     pub fn is_floor(&self, trust: &TrustRoot) -> bool {
         trust.is_floor(self.head.seq, &self.id)
-    }
-
-    /// Whether what is small and changed was fetched, as far as it could be.
-    #[must_use]
-    pub fn is_carried(&self) -> bool {
-        self.carried.load(Ordering::Acquire)
     }
 }
 
@@ -104,6 +121,8 @@ pub struct View {
     waiting: Vec<Arc<State>>,
     /// Newest first; at most [`RETAINED_MAX`].
     overtaken: Vec<Kept>,
+    /// The paths whose bytes the newest adopted state or one before it replaced.
+    mutable: Arc<Mutable>,
 }
 
 impl View {
@@ -116,7 +135,7 @@ impl View {
             .enumerate()
             .map(|(age, state)| Kept { state, since: None, superseded: (age > 0).then_some(now) })
             .collect();
-        Self { served, waiting: Vec::new(), overtaken: Vec::new() }
+        Self { served, ..Self::default() }
     }
 
     /// The newest served state.
@@ -163,10 +182,16 @@ impl View {
         self.servable().find(|state| state.pin == *pin)
     }
 
-    /// The view with a newly adopted state. The first one is served at once: there is no other.
+    /// The paths whose bytes were replaced, as far as this directory has seen.
     #[must_use]
-    pub fn with_adopted(&self, state: Arc<State>) -> Self {
-        let mut view = self.clone();
+    pub const fn mutable(&self) -> &Arc<Mutable> {
+        &self.mutable
+    }
+
+    /// The view with a newly adopted state, and what is mutable since. The first one is served at once: there is no other.
+    #[must_use]
+    pub fn with_adopted(&self, state: Arc<State>, mutable: Arc<Mutable>) -> Self {
+        let mut view = Self { mutable, ..self.clone() };
         if view.served.is_empty() {
             let since = Some(state.adopted);
             view.served.push(Kept { state, since, superseded: None });
@@ -198,6 +223,8 @@ impl View {
         if let Some(newest) = view.served.first_mut() {
             newest.superseded = None;
         }
+        let newest = view.adopted().map_or(0, |state| state.head.seq);
+        Arc::make_mut(&mut view.mutable).forget_above(newest);
         view
     }
 
@@ -223,7 +250,7 @@ impl View {
             std::mem::replace(&mut view.waiting, left).into_iter().filter(|passed| passed.id != state.id);
         view.overtake(passed.map(|state| Kept { state, since: None, superseded: Some(now) }));
         if let Some(former) = view.served.first_mut() {
-            former.superseded = Some(now);
+            (former.state, former.superseded) = (former.state.settled(), Some(now));
         }
         view.served.insert(0, Kept { state: Arc::clone(state), since: Some(now), superseded: None });
         view.served.truncate(RETAINED_MAX);
@@ -233,7 +260,7 @@ impl View {
     /// Keeps states, the oldest first, as overtaken.
     fn overtake(&mut self, states: impl IntoIterator<Item = Kept>) {
         for kept in states {
-            self.overtaken.insert(0, kept);
+            self.overtaken.insert(0, Kept { state: kept.state.settled(), ..kept });
         }
         self.overtaken.truncate(RETAINED_MAX);
     }
@@ -247,7 +274,7 @@ impl View {
         let (served, mut dropped): (Vec<Kept>, Vec<Kept>) = self.served.iter().cloned().partition(stays);
         let (overtaken, lapsed): (Vec<Kept>, Vec<Kept>) = self.overtaken.iter().cloned().partition(stays);
         dropped.extend(lapsed);
-        let view = Self { served, waiting: self.waiting.clone(), overtaken };
+        let view = Self { served, overtaken, ..self.clone() };
         (view, dropped.into_iter().map(|kept| kept.state).collect())
     }
 
@@ -255,5 +282,54 @@ impl View {
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.waiting.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use odi_manifest::{HeadBuilder, RootBuilder, SigningKey};
+
+    use super::*;
+
+    /// States that change as much as a state may remember.
+    fn states(count: u8) -> Vec<Arc<State>> {
+        let key = SigningKey::from_seed(&[1; 32]);
+        let root = RootBuilder::first("test", Timestamp(1), Timestamp(100))
+            .root_keys(1, [key.public_key()])
+            .release_keys(1, [key.public_key()])
+            .build()
+            .unwrap();
+        let trust = TrustRoot::found(&root.signed_by(&key).unwrap()).unwrap();
+        let head = HeadBuilder::after(&trust, None)
+            .times(Timestamp(1), Timestamp(100))
+            .tree(Tree::empty().root, 0, 0)
+            .build()
+            .unwrap();
+        let head = trust.verify_head(&head.signed_by(&key).unwrap()).unwrap();
+        let state = |number: u8| {
+            let (id, pin, adopted) = (HeadId::from_bytes([number; 32]), head.pin(), Timestamp(number.into()));
+            let retained = RetainedHead { head: head.clone(), id, pin, tree: Tree::empty(), adopted };
+            let large = Some((0..CHANGED_MAX).map(|n| BlobId::of(&n.to_be_bytes())).collect());
+            let change = Change { large, ..Change::nothing() };
+            Arc::new(State { change, ..State::unchanged(&retained) })
+        };
+        (1..=count).map(state).collect()
+    }
+
+    #[test]
+    fn a_state_that_another_took_the_place_of_remembers_no_change() {
+        let mut view = View::default();
+        for (state, at) in states(40).iter().zip(1_u64..) {
+            view = view.with_adopted(Arc::clone(state), Arc::default());
+            // One of four is served; those before it that waited are overtaken.
+            if at % 4 == 0 {
+                view = view.with_served(state, Timestamp(at));
+            }
+        }
+        let remembered =
+            |state: &&Arc<State>| state.change.large.as_ref().is_some_and(|large| !large.is_empty());
+        assert_eq!(view.known().count(), 40);
+        assert_eq!(view.known().filter(remembered).count(), 1, "the newest served one alone");
+        assert!(view.newest().is_some_and(|newest| remembered(&newest)));
     }
 }

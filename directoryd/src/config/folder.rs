@@ -1,4 +1,4 @@
-//! `catalogs.d/` beside the configuration file: each `*.toml` in it has `[[catalog]]` tables and nothing else, so that one catalog is one
+//! `catalogs.d/` beside the configuration file: each `*.toml` in it has `[[catalog]]` tables and their `[[mirror]]` tables, so that one catalog is one
 //! file, and adding it one change that others can look at.
 //!
 //! A file with anything wrong in it counts as a whole for nothing, and stops no other: neither the configuration's own catalogs nor those
@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::CatalogConfig;
 use super::judge;
-use super::raw::RawCatalog;
+use super::raw::{RawCatalog, RawMirror};
 
 /// How many files are read.
 const FILES_MAX: usize = 4096;
@@ -32,6 +32,8 @@ pub struct FaultyFile {
 struct RawFile {
     #[serde(default)]
     catalog: Vec<RawCatalog>,
+    #[serde(default)]
+    mirror: Vec<RawMirror>,
 }
 
 /// Adds the catalogs of a folder to those of the configuration, in the order of the files' names; returns the files that are not taken.
@@ -106,6 +108,7 @@ fn of_file(
         }
         found.push(CatalogConfig { file: Some(path.to_owned()), ..catalog });
     }
+    judge::mirrors(judge, &raw.mirror, &raw.catalog, &mut found);
     Some(found)
 }
 

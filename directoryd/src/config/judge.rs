@@ -7,8 +7,11 @@ use odi_wire::selftest::SELFTEST_NAME;
 use toml::Spanned;
 use url::Url;
 
-use super::raw::{RawCatalog, RawConfig, RawHook, RawPeer};
-use super::{CARRY, COPIES, CatalogConfig, Config, HookConfig, POLL, PeerConfig, RAM_CACHE, STATISTICS_DAYS};
+use super::raw::{RawCatalog, RawConfig, RawHook, RawMirror, RawPeer};
+use super::{
+    CARRY, COPIES, CatalogConfig, Config, HookConfig, MirrorConfig, POLL, PeerConfig, RAM_CACHE,
+    STATISTICS_DAYS,
+};
 
 /// Nobody's origin wants to be asked more often than this.
 const POLL_MIN: Duration = Duration::from_secs(1);
@@ -33,8 +36,9 @@ pub(super) fn config(judge: &mut Judge<'_>, raw: RawConfig) -> Option<Config> {
     let ram_cache = raw.ram_cache.as_ref().and_then(|text| judge.amount(text, Size::parse));
     let copies = raw.copies.as_ref().and_then(|copies| copies_of(judge, copies));
     let statistics_days = raw.statistics_days.as_ref().and_then(|days| statistics_days_of(judge, days));
-    let catalogs = raw.catalog.iter().filter_map(|raw| catalog(judge, raw)).collect();
+    let mut catalogs: Vec<CatalogConfig> = raw.catalog.iter().filter_map(|raw| catalog(judge, raw)).collect();
     judge.distinct(raw.catalog.iter().flat_map(|catalog| [&catalog.name, &catalog.id]));
+    mirrors(judge, &raw.mirror, &raw.catalog, &mut catalogs);
     let peers = raw.peer.iter().filter_map(|raw| peer(judge, raw)).collect();
     let hook = raw.hook.as_ref().and_then(|raw| hook(judge, raw));
     Some(Config {
@@ -103,7 +107,33 @@ pub(super) fn catalog(judge: &mut Judge<'_>, raw: &RawCatalog) -> Option<Catalog
         None => POLL,
         Some(text) => poll(judge, text).unwrap_or(POLL),
     };
-    Some(CatalogConfig { name: name?, id: id?, origin, poll, file: None })
+    Some(CatalogConfig { name: name?, id: id?, origin, poll, mirrors: Vec::new(), file: None })
+}
+
+/// Gives each mirror to its catalog, which stands in the same file.
+pub(super) fn mirrors(
+    judge: &mut Judge<'_>,
+    raw: &[RawMirror],
+    named: &[RawCatalog],
+    catalogs: &mut [CatalogConfig],
+) {
+    for RawMirror { catalog, url, redirect } in raw {
+        let text = url;
+        let url = judge.web_folder(text);
+        if !named.iter().any(|other| other.name.get_ref() == catalog.get_ref()) {
+            judge.fault(
+                catalog,
+                format!("mirror.catalog: no [[catalog]] here is called `{}`", catalog.get_ref()),
+            );
+        }
+        // A catalog that has a fault itself is named for that.
+        let of = catalogs.iter_mut().find(|known| known.name.as_str() == catalog.get_ref());
+        let Some((known, url)) = of.zip(url) else { continue };
+        if known.mirrors.iter().any(|other| other.url == url) {
+            judge.fault(text, "mirror.url: listed twice for this catalog");
+        }
+        known.mirrors.push(MirrorConfig { url, redirect: *redirect });
+    }
 }
 
 fn poll(judge: &mut Judge<'_>, text: &Spanned<String>) -> Option<Duration> {
@@ -188,6 +218,21 @@ url = "https://shasta.example.org"
         for line in ["line 2: ", "line 4: ", "line 7: ", "line 10: "] {
             assert!(faults.iter().any(|fault| fault.starts_with(line)), "{line} in {faults:?}");
         }
+    }
+
+    #[test]
+    fn a_mirror_belongs_to_a_catalog_and_stands_once() {
+        let mirror = |catalog: &str| {
+            format!("[[mirror]]\ncatalog = \"{catalog}\"\nurl = \"https://ftp.example.net/debian/\"\n")
+        };
+        let config =
+            Config::parse(&(GOOD.to_owned() + &mirror("debian")), PrivateAddresses::Refused).unwrap();
+        let [mirror_of] = config.catalogs[0].mirrors.as_slice() else { panic!("{config:?}") };
+        assert!(!mirror_of.redirect, "nobody is sent anywhere unless the operator says so");
+        let none = faults(&(GOOD.to_owned() + &mirror("debain")));
+        assert!(none[0].ends_with("mirror.catalog: no [[catalog]] here is called `debain`"), "{none:?}");
+        let twice = faults(&(GOOD.to_owned() + &mirror("debian") + &mirror("debian")));
+        assert!(twice[0].ends_with("mirror.url: listed twice for this catalog"), "{twice:?}");
     }
 
     #[test]

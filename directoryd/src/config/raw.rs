@@ -33,6 +33,8 @@ pub(super) struct RawConfig {
     pub(super) catalog: Vec<RawCatalog>,
     #[serde(default)]
     pub(super) peer: Vec<RawPeer>,
+    #[serde(default)]
+    pub(super) mirror: Vec<RawMirror>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -49,6 +51,15 @@ pub(super) struct RawCatalog {
 pub(super) struct RawPeer {
     pub(super) url: Spanned<String>,
     pub(super) key: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawMirror {
+    pub(super) catalog: Spanned<String>,
+    pub(super) url: Spanned<String>,
+    #[serde(default)]
+    pub(super) redirect: bool,
 }
 
 #[derive(Debug, Deserialize)]

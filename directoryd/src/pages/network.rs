@@ -9,6 +9,7 @@ use odi_wire::page::{count, date, link_to, page, part, size};
 use odi_wire::route::PageRoute;
 use serde::Serialize;
 
+use super::map;
 use super::marks::{self, Verdict};
 use super::propagation::Reach;
 use super::traffic::Traffic;
@@ -89,6 +90,9 @@ pub struct RelayLine {
     pub shut_out: Option<Verdict>,
     /// Its share of clients beside others'; 0 if nobody is sent there.
     pub weight: u64,
+    /// Where it is, by its operator or a database: latitude and longitude in hundredths of a degree.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<(i16, i16)>,
     /// When a probe last matched.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub probed: Option<Timestamp>,
@@ -108,6 +112,7 @@ impl NetworkPage {
             h2 { "Catalogs" }
             (self.catalogs())
             h2 { "Relays" }
+            @if let Some(map) = map::of(&self.relays, self.weights) { (map) }
             (self.relays())
             h2 { "Downloads" }
             (self.traffic.to_html(false))

@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use super::marks::{self, Verdict};
 use super::traffic::Traffic;
-use crate::reports::DirectoryReport;
-use crate::roster::{self, Decision};
+use crate::reports::{AuditReport, DirectoryReport};
+use crate::roster::{self, Decision, Looks};
 
 /// The whole page.
 #[derive(Clone, Debug, Serialize)]
@@ -65,6 +65,13 @@ pub struct RelayPage {
     pub traffic: Traffic,
     /// Relays that say it gave them wrong bytes.
     pub reported_by: Vec<PublicKey>,
+    /// What looks at it came to.
+    pub looks: Looks,
+    /// After those: were it to lie in one answer of this many or oftener, it would have been found with 95 %.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lies_less_than_one_in: Option<u64>,
+    /// Who saw it give wrong bytes, the last first.
+    pub audits: Vec<AuditReport>,
     /// What other directories hold against it.
     pub reports: Vec<DirectoryReport>,
     /// Relays of which it says so.
@@ -181,6 +188,16 @@ impl RelayPage {
         }
     }
 
+    fn looked(&self) -> Markup {
+        let Looks { matched, failed, elsewhere } = self.looks;
+        html! {
+            (count(matched)) " matched, " (count(failed)) " failed; " (count(elsewhere)) " matched through other relays"
+            @if let Some(answers) = self.lies_less_than_one_in.filter(|answers| *answers > 1) {
+                ". A relay that lies in one answer of " (count(answers)) " would have been found, with 95 %"
+            }
+        }
+    }
+
     fn facts(&self) -> Markup {
         let never = || html! { span.soft { "none" } };
         html! {
@@ -194,6 +211,7 @@ impl RelayPage {
                     None => { (never()) },
                 } }
                 dt { "Last probe" } dd { @match self.probed { Some(probed) => (date(probed)), None => (never()) } }
+                dt { "Looks" } dd { (self.looked()) }
                 dt { "Last inventory" } dd { @match self.announced { Some(at) => (date(at)), None => (never()) } }
                 @if let Some(rate) = self.rate { dt { "Gives" } dd { (size(rate)) "/s" } }
                 @if let Some(disk) = self.disk { dt { "Offers" } dd { (size(disk)) " of disk" } }
@@ -201,9 +219,22 @@ impl RelayPage {
                 @if !self.caps.is_empty() { dt { "Can" } dd { @for cap in &self.caps { span.tag { (cap) } " " } } }
                 dt { "Reported by" } dd { (relays(&self.reported_by)) }
                 dt { "Reports" } dd { (relays(&self.bans)) }
+                @if !self.audits.is_empty() { dt { "Wrong bytes" } dd { @for audit in &self.audits { (caught(audit)) } } }
                 @if !self.reports.is_empty() { dt { "Other directories" } dd { @for report in &self.reports { (said(report)) } } }
             }
             p.soft { "Reports are the word of other relays, that they got wrong bytes, and of other directories. Alone they change nothing here; this directory looks for itself." }
+        }
+    }
+}
+
+fn caught(audit: &AuditReport) -> Markup {
+    let hex = audit.by.to_hex();
+    html! {
+        div {
+            (date(audit.at)) ": directory " span.hash { (hex.get(..16).unwrap_or_default()) "\u{2026}" }
+            @if audit.own { " itself" } @else { " through others" }
+            @if !audit.seen.is_empty() { ", seen by " (count(audit.seen.len() as u64)) " other relays" }
+            " at " code { (audit.url) }
         }
     }
 }

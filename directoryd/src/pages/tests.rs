@@ -9,8 +9,8 @@ use odi_wire::message::{
 
 use super::*;
 use crate::documents::{Explained, Explanation, PassedOver};
-use crate::reports::DirectoryReport;
-use crate::roster::Decision;
+use crate::reports::{AuditReport, DirectoryReport};
+use crate::roster::{Decision, Looks};
 use crate::select::{Nearness, Why};
 use crate::statistics::{Day, Line, Tally};
 
@@ -58,6 +58,7 @@ fn network(text: impl Fn(&str) -> String) -> NetworkPage {
         state,
         shut_out: shut_out.map(Verdict::from),
         weight,
+        at: (n < 2).then_some((5252 - i16::from(n) * 8600, 1340 + i16::from(n) * 13_780)),
         probed: shut_out.is_none().then_some(NOW),
         catalogs: vec![RelayHolding { id: id(), seq: Some(17), share: 65_536 >> n }],
     };
@@ -279,6 +280,15 @@ fn of_relay(text: impl Fn(&str) -> String) -> RelayPage {
         ],
         traffic: traffic(),
         reported_by: vec![relay(2)],
+        looks: Looks { matched: 299, failed: 2, elsewhere: 101 },
+        lies_less_than_one_in: Some(100),
+        audits: vec![AuditReport {
+            by: relay(8),
+            at: NOW,
+            url: text("https://r1.example/@17-x/pool/a"),
+            own: true,
+            seen: vec![relay(2)],
+        }],
         reports: vec![DirectoryReport {
             by: relay(8),
             at: NOW,

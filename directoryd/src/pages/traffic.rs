@@ -65,7 +65,7 @@ impl Traffic {
     }
 
     fn drawing(&self) -> Markup {
-        let most = self.days.iter().map(|line| line.known().downloads).max().unwrap_or(0).max(1);
+        let most = self.days.iter().map(|line| line.known().downloads).max().unwrap_or(0);
         let first = self.today.back(TRAFFIC_DAYS - 1);
         let all = self.known();
         html! {

@@ -5,11 +5,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use odi_manifest::{BlobId, PublicKey, Timestamp};
+use bytes::Bytes;
+use odi_manifest::{BlobId, PublicKey, Timestamp, Verified};
 use odi_wire::chain;
 use odi_wire::client::Ask;
 use odi_wire::http::StatusCode;
-use odi_wire::message::{CBOR, Deny, Inventory, PASSED_BYTES_MAX, encode_wanted, open, split_passed};
+use odi_wire::message::{Audit, CBOR, Deny, Inventory, PASSED_BYTES_MAX, encode_wanted, open, split_passed};
 use odi_wire::off_worker::off_worker;
 use odi_wire::route::API_PREFIX;
 use tokio_util::sync::CancellationToken;
@@ -133,27 +134,21 @@ async fn listen(directory: &Arc<Directory>, peer: &Peer, known: &mut Option<Blob
     *known = Some(BlobId::of(&answer));
     let read = off_worker(move || {
         let envelopes = split_passed(&answer).map_err(|error| error.to_string())?;
-        let lists = envelopes.into_iter().map(|envelope| {
-            let list = open::<Deny>(envelope).map_err(|error| chain::of(&error))?;
-            Ok((list, bytes::Bytes::copy_from_slice(envelope)))
-        });
-        lists.collect::<Result<Vec<_>, String>>()
+        envelopes.into_iter().map(read).collect::<Result<Vec<_>, String>>()
     });
-    let lists = read.await?;
     let now = directory.clock.now();
     let peers: Vec<PublicKey> = directory.peers.iter().filter_map(|peer| peer.id()).collect();
     let mut changed = false;
-    for (list, envelope) in lists.into_iter().filter(|(list, _)| peers.contains(&list.dir)) {
-        let taken = directory.reports.heard().take(&list, envelope, now);
-        changed |= taken.is_some();
-        for relay in taken.unwrap_or_default() {
-            let denied = list.relays.iter().find(|denied| denied.relay == relay);
-            let why = denied.and_then(|denied| denied.why.as_ref()).map(|why| format!(": {why}"));
-            let words =
-                format!("directory {} reports it{}; it is looked at anew", list.dir, why.unwrap_or_default());
-            tracing::info!(%relay, by = %list.dir, "another directory speaks against a relay");
-            directory.relays.on(&relay, Event::Reported(&words), now).await;
-        }
+    for report in read.await? {
+        changed |= match report {
+            (Report::Deny(list), envelope) if peers.contains(&list.dir) => {
+                take_list(directory, &list, envelope, now).await
+            }
+            (Report::Audit(audit), envelope) if peers.contains(&audit.by) => {
+                take_audit(directory, &audit, envelope, now).await
+            }
+            _ => false,
+        };
     }
     if changed {
         directory.reports.publish();
@@ -162,8 +157,48 @@ async fn listen(directory: &Arc<Directory>, peer: &Peer, known: &mut Option<Blob
     Ok(0)
 }
 
+/// What a directory says against relays.
+enum Report {
+    Deny(Verified<Deny>),
+    Audit(Box<Verified<Audit>>),
+}
+
+fn read(envelope: &[u8]) -> Result<(Report, Bytes), String> {
+    let report = match open::<Deny>(envelope) {
+        Ok(list) => Report::Deny(list),
+        // Whatever is no list is an audit, or nothing.
+        Err(_) => Report::Audit(Box::new(open::<Audit>(envelope).map_err(|error| chain::of(&error))?)),
+    };
+    Ok((report, Bytes::copy_from_slice(envelope)))
+}
+
+/// Takes a list of relays that an operator shut out. Whether it is a newer one.
+async fn take_list(directory: &Directory, list: &Verified<Deny>, envelope: Bytes, now: Timestamp) -> bool {
+    let taken = directory.reports.heard().take(list, envelope, now);
+    for relay in taken.iter().flatten() {
+        let denied = list.relays.iter().find(|denied| denied.relay == *relay);
+        let why = denied.and_then(|denied| denied.why.as_ref()).map(|why| format!(": {why}"));
+        let words =
+            format!("directory {} shut it out{}; it is looked at anew", list.dir, why.unwrap_or_default());
+        tracing::info!(%relay, by = %list.dir, "another directory shut a relay out");
+        directory.relays.on(relay, Event::Reported(&words), now).await;
+    }
+    taken.is_some()
+}
+
+/// Takes what another directory saw. Whether it is news.
+async fn take_audit(directory: &Directory, audit: &Verified<Audit>, envelope: Bytes, now: Timestamp) -> bool {
+    let is_news = directory.reports.heard().take_audit(audit, envelope, now);
+    if is_news {
+        let words = format!("directory {} saw it give wrong bytes; it is looked at anew", audit.by);
+        tracing::info!(relay = %audit.relay, by = %audit.by, url = audit.url, "another directory saw a relay give wrong bytes");
+        directory.relays.on(&audit.relay, Event::Reported(&words), now).await;
+    }
+    is_news
+}
+
 /// The body of a 200; `None` for a 204.
-async fn answered(directory: &Directory, ask: Ask) -> Result<Option<bytes::Bytes>, String> {
+async fn answered(directory: &Directory, ask: Ask) -> Result<Option<Bytes>, String> {
     let ask = ask.reply_bytes_max(PASSED_BYTES_MAX as u64);
     let reply = directory.client.send(ask).await.map_err(|error| chain::innermost(&error))?;
     match reply.status {

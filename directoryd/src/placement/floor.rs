@@ -1,32 +1,36 @@
-//! The least number of copies of every part, in different networks.
+//! The least number of copies of every part, with different parties and in different networks, and in different countries where
+//! that costs none of them.
 //!
-//! A part that has too few is taken up by the relay that draws it highest of all that do not hold it, sit in another network than
+//! A part that has too few is taken up by the relay that draws it highest of all that do not hold it, belong to another party than
 //! its holders, and can spare a part in exchange: one whose copies stay enough, or at least more than the poor one's. Where nobody
-//! can, relays that hold what a neighbour in their network holds too exchange that for what the network lacks, and it begins again.
+//! can, relays that hold what another of their party holds too exchange that for what the party lacks, and it begins again. If there
+//! are fewer parties than copies, the same is done for networks, and then for relays, without taking anything from a party.
 //!
 //! It ends, because each exchange brings one part nearer to the floor and none below it that was not poorer. It ends at the floor if
-//! the room suffices: while some part has more than enough and another too few, some network has the one and not the other.
+//! the room suffices: while some part has more than enough and another too few, some party has the one and not the other.
+
+mod countries;
+mod tally;
 
 use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
-use crate::network::Network;
-
-use super::parts::{Draw, PARTS, Parts};
+use super::domains::{COUNTRY, Domains, LEVELS, NETWORK, PARTY, RELAY};
+use super::parts::{Draw, Parts};
+use tally::Tally;
 
 /// A relay, as far as one catalog goes.
 #[derive(Clone, Debug)]
 pub(super) struct Holder {
-    network: Network,
+    domains: Domains,
     draw: Draw,
     pub(super) parts: Parts,
 }
 
 impl Holder {
-    /// One that holds the so many parts that it draws highest.
-    pub(super) fn drawn(network: Network, draw: Draw, count: usize) -> Self {
-        let parts = draw.highest(count);
-        Self { network, draw, parts }
+    /// One that holds these parts, which it draws highest.
+    pub(super) const fn drawn(domains: Domains, draw: Draw, parts: Parts) -> Self {
+        Self { domains, draw, parts }
     }
 }
 
@@ -35,83 +39,49 @@ pub(super) fn raise(holders: &mut [Holder], copies: usize) {
     if are_enough_whole(holders, copies) {
         return;
     }
-    let mut state = Exchanges::of(holders);
-    if !state.raise(copies) && state.spread() {
-        state.raise(copies);
+    let mut state = Exchanges::of(holders, copies);
+    for level in [PARTY, NETWORK, RELAY] {
+        if !state.raise(level, copies) && state.spread(level) {
+            state.raise(level, copies);
+        }
     }
+    state.raise_countries();
 }
 
 /// Whether those that hold everything are copies enough: of a small catalog almost everybody does, and nothing need be counted.
 fn are_enough_whole(holders: &[Holder], copies: usize) -> bool {
-    let mut networks = HashSet::new();
-    let whole = holders.iter().filter(|holder| holder.parts == Parts::ALL);
-    whole.filter(|holder| networks.insert(holder.network)).take(copies).count() >= copies
+    let differing = |level: usize, most: usize, whole: bool| {
+        let mut met = HashSet::new();
+        let counted = holders.iter().filter(|holder| !whole || holder.parts == Parts::ALL);
+        counted.filter(|holder| met.insert(holder.domains.get(level))).take(most).count()
+    };
+    differing(PARTY, copies, true) >= copies
+        && differing(COUNTRY, copies, true) >= differing(COUNTRY, copies, false)
 }
 
-/// The relays, and how many of which networks hold each part.
+/// The relays, and how many of which domains hold each part.
 struct Exchanges<'a> {
     holders: &'a mut [Holder],
-    /// The position of each holder's network among all.
-    network_of: Vec<usize>,
-    /// By network, for each part how many of its relays hold it.
-    relays: Vec<[u16; PARTS]>,
-    /// For each part, how many networks hold it.
-    networks: [usize; PARTS],
+    tallies: [Tally; LEVELS],
+    /// Copies that no part is brought below.
+    floor: usize,
 }
 
 impl<'a> Exchanges<'a> {
-    fn of(holders: &'a mut [Holder]) -> Self {
-        let mut positions: HashMap<Network, usize> = HashMap::new();
-        let network_of: Vec<usize> = holders
-            .iter()
-            .map(|holder| {
-                let next = positions.len();
-                *positions.entry(holder.network).or_insert(next)
-            })
-            .collect();
-        let relays = vec![[0; PARTS]; positions.len()];
-        let mut state = Self { holders, network_of, relays, networks: [0; PARTS] };
-        for at in 0..state.holders.len() {
-            let parts = state.holders.get(at).map(|holder| holder.parts).unwrap_or_default();
-            parts.iter().for_each(|part| state.count_in(at, part));
-        }
-        state
+    fn of(holders: &'a mut [Holder], floor: usize) -> Self {
+        let tallies = std::array::from_fn(|level| Tally::of(holders, level));
+        Self { holders, tallies, floor }
     }
 
-    /// Networks that hold a part.
-    fn copies(&self, part: u8) -> usize {
-        self.networks.get(usize::from(part)).copied().unwrap_or(0)
+    /// Domains of a level that hold a part.
+    fn copies(&self, level: usize, part: u8) -> usize {
+        self.tallies.get(level).map_or(0, |tally| tally.copies(part))
     }
 
-    /// Relays in a holder's network that hold a part, itself among them.
-    fn near(&self, at: usize, part: u8) -> u16 {
-        let network = self.network_of.get(at).and_then(|network| self.relays.get(*network));
-        network.and_then(|parts| parts.get(usize::from(part))).copied().unwrap_or(0)
-    }
-
-    fn count_in(&mut self, at: usize, part: u8) {
-        let is_first = self.near(at, part) == 0;
-        if let Some(relays) = self.cell(at, part) {
-            *relays = relays.saturating_add(1);
-        }
-        if let Some(networks) = self.networks.get_mut(usize::from(part)).filter(|_| is_first) {
-            *networks += 1;
-        }
-    }
-
-    fn count_out(&mut self, at: usize, part: u8) {
-        let is_last = self.near(at, part) == 1;
-        if let Some(relays) = self.cell(at, part) {
-            *relays = relays.saturating_sub(1);
-        }
-        if let Some(networks) = self.networks.get_mut(usize::from(part)).filter(|_| is_last) {
-            *networks -= 1;
-        }
-    }
-
-    fn cell(&mut self, at: usize, part: u8) -> Option<&mut u16> {
-        let network = self.network_of.get(at).and_then(|network| self.relays.get_mut(*network));
-        network.and_then(|parts| parts.get_mut(usize::from(part)))
+    /// Relays of a holder's domain that hold a part, itself among them.
+    fn near(&self, level: usize, at: usize, part: u8) -> u16 {
+        let holds = || u16::from(self.holders.get(at).is_some_and(|holder| holder.parts.has(part)));
+        self.tallies.get(level).and_then(|tally| tally.near(at, part)).unwrap_or_else(holds)
     }
 
     /// One relay gives up a part for another.
@@ -120,19 +90,21 @@ impl<'a> Exchanges<'a> {
             holder.parts.remove(given_up);
             holder.parts.insert(taken_up);
         }
-        self.count_out(at, given_up);
-        self.count_in(at, taken_up);
+        for tally in &mut self.tallies {
+            tally.count_out(at, given_up);
+            tally.count_in(at, taken_up);
+        }
     }
 
     /// Whether every part has so many copies in the end.
-    fn raise(&mut self, copies: usize) -> bool {
+    fn raise(&mut self, level: usize, copies: usize) -> bool {
         let mut hopeless = Parts::default();
         loop {
             let poorest = (0..=u8::MAX)
-                .filter(|part| !hopeless.has(*part) && self.copies(*part) < copies)
-                .min_by_key(|part| (self.copies(*part), *part));
+                .filter(|part| !hopeless.has(*part) && self.copies(level, *part) < copies)
+                .min_by_key(|part| (self.copies(level, *part), *part));
             let Some(poor) = poorest else { return hopeless == Parts::default() };
-            match self.taker(poor, copies) {
+            match self.taker(level, poor, copies) {
                 Some((at, given_up)) => self.exchange(at, given_up, poor),
                 None => hopeless.insert(poor),
             }
@@ -140,29 +112,42 @@ impl<'a> Exchanges<'a> {
     }
 
     /// Who takes up a poor part, and which it gives up for that.
-    fn taker(&self, poor: u8, copies: usize) -> Option<(usize, u8)> {
-        let could = self.holders.iter().enumerate().filter(|(at, _)| self.near(*at, poor) == 0);
-        let mut by_draw: Vec<(Reverse<u32>, usize)> =
-            could.map(|(at, holder)| (Reverse(holder.draw.for_part(poor)), at)).collect();
+    fn taker(&self, level: usize, poor: u8, copies: usize) -> Option<(usize, u8)> {
+        let could = |at: &usize| self.near(level, *at, poor) == 0;
+        let by_draw = self.by_draw(poor, could);
+        let of_poor = self.copies(level, poor);
+        by_draw.into_iter().find_map(|at| Some((at, self.spare(level, at, of_poor, copies)?)))
+    }
+
+    /// Some of the holders, those that draw a part highest first.
+    fn by_draw(&self, part: u8, which: impl Fn(&usize) -> bool) -> Vec<usize> {
+        let drawn = |at: usize| (self.holders.get(at).map(|holder| Reverse(holder.draw.for_part(part))), at);
+        let mut by_draw: Vec<_> = (0..self.holders.len()).filter(which).map(drawn).collect();
         by_draw.sort_unstable();
-        by_draw.into_iter().find_map(|(_, at)| Some((at, self.spare(at, self.copies(poor), copies)?)))
+        by_draw.into_iter().map(|(_, at)| at).collect()
     }
 
     /// Of the parts that a relay can do without, the one that it draws lowest.
-    fn spare(&self, at: usize, of_poor: usize, copies: usize) -> Option<u8> {
+    fn spare(&self, level: usize, at: usize, of_poor: usize, copies: usize) -> Option<u8> {
         let holder = self.holders.get(at)?;
         let can = |part: &u8| {
-            let of_part = self.copies(*part);
-            self.near(at, *part) > 1 || of_part > copies || of_part > of_poor + 1
+            let of_part = self.copies(level, *part);
+            let is_spare = self.near(level, at, *part) > 1 || of_part > copies || of_part > of_poor + 1;
+            is_spare && self.may_go(level, at, *part)
         };
         holder.parts.iter().filter(can).min_by_key(|part| (holder.draw.for_part(*part), *part))
     }
 
-    /// Exchanges what neighbours hold twice for what their network lacks, the poorest first; whether anything was.
-    fn spread(&mut self) -> bool {
+    /// Whether a relay can give up a part without taking a copy that is needed from a level that comes before this one.
+    fn may_go(&self, level: usize, at: usize, part: u8) -> bool {
+        (0..level).all(|level| self.near(level, at, part) > 1 || self.copies(level, part) > self.floor)
+    }
+
+    /// Exchanges what others of their domain hold too for what the domain lacks, the poorest first; whether anything was.
+    fn spread(&mut self, level: usize) -> bool {
         let mut any = false;
         for at in 0..self.holders.len() {
-            while let Some((given_up, taken_up)) = self.doubled(at) {
+            while let Some((given_up, taken_up)) = self.doubled(level, at) {
                 self.exchange(at, given_up, taken_up);
                 any = true;
             }
@@ -170,13 +155,14 @@ impl<'a> Exchanges<'a> {
         any
     }
 
-    /// A part that a relay's neighbour holds too, and one that none of them holds.
-    fn doubled(&self, at: usize) -> Option<(u8, u8)> {
+    /// A part that another of a relay's domain holds too, and one that none of them holds.
+    fn doubled(&self, level: usize, at: usize) -> Option<(u8, u8)> {
         let holder = self.holders.get(at)?;
-        let lacking = (0..=u8::MAX).filter(|part| self.near(at, *part) == 0);
+        let lacking = (0..=u8::MAX).filter(|part| self.near(level, at, *part) == 0);
         let lacking =
-            lacking.min_by_key(|part| (self.copies(*part), Reverse(holder.draw.for_part(*part))))?;
-        let doubled = holder.parts.iter().filter(|part| self.near(at, *part) > 1);
+            lacking.min_by_key(|part| (self.copies(level, *part), Reverse(holder.draw.for_part(*part))))?;
+        let can = |part: &u8| self.near(level, at, *part) > 1 && self.may_go(level, at, *part);
+        let doubled = holder.parts.iter().filter(can);
         let doubled = doubled.min_by_key(|part| (holder.draw.for_part(*part), *part))?;
         Some((doubled, lacking))
     }

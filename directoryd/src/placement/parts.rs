@@ -41,7 +41,17 @@ impl Parts {
 
     /// Ascending.
     pub(super) fn iter(&self) -> impl Iterator<Item = u8> {
-        (0..=u8::MAX).filter(|part| self.has(*part))
+        let mut words = self.0;
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            while *words.get(at)? == 0 {
+                at += 1;
+            }
+            let word = words.get_mut(at)?;
+            let bit = word.trailing_zeros() as usize;
+            *word &= *word - 1;
+            u8::try_from(at * 64 + bit).ok()
+        })
     }
 
     /// The blob ids of these parts.
@@ -73,18 +83,25 @@ impl Draw {
     fn draw(&self) -> Box<[u32; PARTS]> {
         let mut hasher = blake3::Hasher::new_derive_key("ODI 2026-11 placement v1");
         hasher.update(self.relay.as_bytes()).update(self.catalog.as_bytes());
-        let mut reader = hasher.finalize_xof();
+        let mut bytes = [0; PARTS * 4];
+        hasher.finalize_xof().fill(&mut bytes);
+        let (bytes, _) = bytes.as_chunks();
         let mut draws = Box::new([0; PARTS]);
-        for draw in draws.iter_mut() {
-            let mut bytes = [0; 4];
-            reader.fill(&mut bytes);
-            *draw = u32::from_be_bytes(bytes);
-        }
+        draws.iter_mut().zip(bytes).for_each(|(draw, bytes)| *draw = u32::from_be_bytes(*bytes));
         draws
     }
 
     pub(super) fn for_part(&self, part: u8) -> u32 {
-        self.draws.get_or_init(|| self.draw()).get(usize::from(part)).copied().unwrap_or(0)
+        self.draws().get(usize::from(part)).copied().unwrap_or(0)
+    }
+
+    fn draws(&self) -> &[u32; PARTS] {
+        self.draws.get_or_init(|| self.draw())
+    }
+
+    /// Whose draw of what it is.
+    pub(super) const fn key(&self) -> (PublicKey, CatalogId) {
+        (self.relay, self.catalog)
     }
 
     /// The so many parts that are drawn highest. More contain fewer.
@@ -92,14 +109,15 @@ impl Draw {
         if count >= PARTS {
             return Parts::ALL;
         }
-        let mut by_draw: [(std::cmp::Reverse<u32>, u8); PARTS] = [(std::cmp::Reverse(0), 0); PARTS];
-        for (slot, part) in by_draw.iter_mut().zip(0..=u8::MAX) {
-            *slot = (std::cmp::Reverse(self.for_part(part)), part);
-        }
+        // The highest draw first, of equal ones the lower part.
+        let key = |(draw, part): (&u32, u8)| u64::from(!*draw) << 8 | u64::from(part);
+        let mut by_draw = [0; PARTS];
+        let keys = self.draws().iter().zip(0..=u8::MAX).map(key);
+        by_draw.iter_mut().zip(keys).for_each(|(slot, key)| *slot = key);
         // Which they are counts, not their order: a third of the time that sorting takes.
         by_draw.select_nth_unstable(count);
         let mut parts = Parts::default();
-        by_draw.iter().take(count).for_each(|(_, part)| parts.insert(*part));
+        by_draw.iter().take(count).for_each(|key| parts.insert(key.to_le_bytes()[0]));
         parts
     }
 }

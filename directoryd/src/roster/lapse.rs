@@ -86,6 +86,10 @@ impl Round<'_> {
             self.room.challenges -= 1;
             due.push(Due::Challenge(Box::new(registration)));
         }
+        // What the operator says of it may count for more than what it has shown.
+        if member.decision().is_none() && !member.trial().may_ask(now, limits) {
+            return;
+        }
         let seen = member.seen(self.examined, now);
         // What there is no room for is as if it could not be looked at now.
         let seen = Seen {

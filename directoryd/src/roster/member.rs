@@ -9,6 +9,7 @@ use odi_wire::client::Family;
 use odi_wire::message::{
     CatalogInventory, CatalogPattern, DerivedKey, IdRanges, Inventory, PublicUrl, RATE_UNNAMED, RelayPlace,
 };
+use serde::{Deserialize, Serialize};
 
 use super::{
     Action, Decision, Event, Examined, RosterLimits, RosterRefusal, Seen, Stage, Trial, Verdict, backoff,
@@ -84,6 +85,32 @@ pub struct Pending {
     given_up: bool,
 }
 
+/// What looks at a relay came to, since it joined, moved or lied, or the directory started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Looks {
+    /// The right bytes came.
+    pub matched: u64,
+    /// No usable answer.
+    pub failed: u64,
+    /// The right bytes came to another relay.
+    pub elsewhere: u64,
+}
+
+impl Looks {
+    const fn none() -> Self {
+        Self { matched: 0, failed: 0, elsewhere: 0 }
+    }
+
+    fn count(&mut self, event: Event<'_>) {
+        match event {
+            Event::ProbeMatched => self.matched = self.matched.saturating_add(1),
+            Event::ProbeFailed(_) => self.failed = self.failed.saturating_add(1),
+            Event::Lied(_) | Event::Moved => *self = Self::none(),
+            _ => {}
+        }
+    }
+}
+
 /// One relay.
 #[derive(Clone, Debug)]
 pub struct Member {
@@ -106,6 +133,7 @@ pub struct Member {
     trial: Trial,
     /// Over which families its URLs answered last.
     reach: Reach,
+    looks: Looks,
     /// What the operator says.
     decision: Option<Decision>,
     /// Why the last challenge failed.
@@ -147,6 +175,7 @@ impl Member {
             lease_until: Timestamp(0),
             trial: Trial::at(Stage::Untested),
             reach: Reach::NOTHING,
+            looks: Looks::none(),
             decision: None,
             unproved: None,
             barred: None,
@@ -253,6 +282,21 @@ impl Member {
         &self.trial
     }
 
+    /// What looks at it came to.
+    #[must_use]
+    pub const fn looks(&self) -> Looks {
+        self.looks
+    }
+
+    pub(super) const fn seen_elsewhere(&mut self) {
+        self.looks.elsewhere = self.looks.elsewhere.saturating_add(1);
+    }
+
+    /// It is left alone for that much of the rest that its trial has after a look that matched.
+    pub(super) fn rest(&mut self, draw: u32, now: Timestamp, limits: &RosterLimits) {
+        self.trial.rest(draw, now, limits);
+    }
+
     /// Why it is not ready, for its operator.
     #[must_use]
     pub fn reason(&self) -> Option<&str> {
@@ -296,6 +340,7 @@ impl Member {
     pub(super) fn on(&mut self, event: Event<'_>, now: Timestamp, limits: &RosterLimits) -> Option<Action> {
         let (trial, action) = self.after(event, now, limits);
         self.trial = trial;
+        self.looks.count(event);
         action
     }
 

@@ -119,6 +119,18 @@ fn saying_the_same_again_sends_nobody_elsewhere() {
 }
 
 #[test]
+fn a_probe_that_finds_what_the_last_one_found_sends_nobody_elsewhere() {
+    let (mut roster, relay) = ready();
+    let before = roster.changes();
+    roster.on(&relay, Event::ProbeMatched, at(1));
+    assert_eq!(roster.changes(), before);
+    roster.on(&relay, Event::ProbeFailed("away"), at(2));
+    assert_eq!(roster.changes(), before + 1, "its share is halved");
+    roster.on(&relay, Event::ProbeMatched, at(3));
+    assert_eq!(roster.changes(), before + 2);
+}
+
+#[test]
 fn a_relay_takes_traffic_only_after_challenge_lease_test_and_probe() {
     let mut roster = Roster::new(RosterLimits::default(), examined());
     let relay = key(1);

@@ -20,6 +20,7 @@ use odi_manifest::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{RosterLimits, Standing, backoff};
+use crate::audit::plan;
 
 /// Of the weight that a ready relay has, the part that one on probation has.
 const PROBATION_PART: u64 = 16;
@@ -107,6 +108,8 @@ pub struct Trial {
     is_suspect: bool,
     /// When another directory's word last counted.
     reported: Option<Timestamp>,
+    /// How long it is left alone after the last look that matched; the longest that there is, unless one was drawn.
+    rests: Option<Duration>,
     reason: Option<String>,
 }
 
@@ -122,6 +125,7 @@ impl Trial {
             doubted: false,
             is_suspect: false,
             reported: None,
+            rests: None,
             reason: None,
         }
     }
@@ -165,6 +169,12 @@ impl Trial {
         }
     }
 
+    /// Whether a look may ask for something now, whatever there is to be seen: mostly it may not, and seeing costs more.
+    pub(super) fn may_ask(&self, now: Timestamp, limits: &RosterLimits) -> bool {
+        let everything = Seen { alive: true, test: true, probe: true };
+        self.clone().look(everything, now, limits).1.is_some()
+    }
+
     fn look(mut self, seen: Seen, now: Timestamp, limits: &RosterLimits) -> (Self, Option<Action>) {
         if matches!(self.stage, Stage::Quarantined { until } if until <= now) {
             self = Self::at(Stage::Untested);
@@ -174,7 +184,11 @@ impl Trial {
         }
         let is_pressing = self.failures > 0 || self.doubted;
         let rested = |every: Duration| {
-            let every = if is_pressing { every.min(limits.doubt_every) } else { every };
+            let every = if is_pressing {
+                every.min(limits.doubt_every)
+            } else {
+                self.rests.unwrap_or(every).min(every)
+            };
             self.is_suspect || self.probed.is_none_or(|probed| now.since(probed) >= every)
         };
         let action = match self.stage {
@@ -190,6 +204,17 @@ impl Trial {
 
     fn matched(self, stage: Stage, now: Timestamp) -> Self {
         Self { probed: Some(now), next: now, reported: self.reported, ..Self::at(stage) }
+    }
+
+    /// Draws how long it is left alone after a look that has just matched.
+    pub(super) fn rest(&mut self, draw: u32, now: Timestamp, limits: &RosterLimits) {
+        let longest = match self.stage {
+            Stage::Ready => limits.probe_every,
+            _ => limits.probation_every,
+        };
+        if self.probed == Some(now) {
+            self.rests = Some(plan::rest(longest, draw));
+        }
     }
 
     /// Whoever speaks against a relay again and again is not listened to each time.
@@ -442,6 +467,20 @@ mod tests {
         assert_eq!(again, cleared, "whoever repeats itself is not heard for ten minutes");
         let later = after(cleared, &[(11 + 600, Event::Reported("again"))]);
         assert_eq!(later.weight(1600), 800);
+    }
+
+    #[test]
+    fn when_the_next_look_comes_is_drawn() {
+        let mut due = std::collections::BTreeSet::new();
+        for draw in [0, u32::MAX / 3, u32::MAX / 2, u32::MAX] {
+            let mut trial = after(ready(), &[(10, Event::ProbeMatched)]);
+            trial.rest(draw, at(10), &LIMITS);
+            let is_due =
+                |seconds: &u64| trial.clone().on(Event::Look(ALL), at(*seconds), &LIMITS).1.is_some();
+            due.insert((10..1000).find(is_due).unwrap() - 10);
+        }
+        let every = LIMITS.probe_every.as_secs();
+        assert_eq!((due.len(), due.first(), due.last()), (4, Some(&(every / 2)), Some(&every)));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use odi_wire::message::CatalogInventory;
 use odi_wire::serve::Scheme;
 
 use super::few::{self, Neighbour};
-use super::pool::{Held, Pool};
+use super::pool::{self, Held, Pool};
 use super::urn::{Drawn, Kept, mixed};
 use super::vicinity::{self, Vicinity};
 use super::{Ask, Nearness, Wanted, Ways, among_neighbours};
@@ -88,13 +88,23 @@ struct Seated {
 /// The relays of a vicinity.
 #[derive(Clone, Debug)]
 enum Near {
-    Few(Vec<Neighbour>),
+    Few(Few),
     Many(Box<Pool>),
+}
+
+/// Relays that are weighed one by one.
+#[derive(Clone, Debug)]
+struct Few {
+    relays: Vec<Neighbour>,
+    /// Whether each keeps all clients that it is nearest to.
+    keep_all: bool,
 }
 
 /// A relay whose turn it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Proposed {
+    /// In the numbering of the field.
+    pub(super) at: u32,
     pub(super) relay: PublicKey,
     pub(super) weight: u64,
     pub(super) nearness: Nearness,
@@ -156,10 +166,10 @@ impl Field {
             row.map(move |drawn| (nearness, drawn))
         });
         let anywhere = self.everywhere.row(wanted, key).map(|drawn| (Nearness::Anywhere, drawn));
-        near.chain(anywhere).filter_map(move |(nearness, Drawn { relay, weight })| {
-            let seated = self.relays.get(usize::try_from(relay).ok()?)?;
+        near.chain(anywhere).filter_map(move |(nearness, Drawn { relay: at, weight })| {
+            let seated = self.relays.get(usize::try_from(at).ok()?)?;
             let reached = seated.ways.has(scheme, family);
-            reached.then_some(Proposed { relay: seated.relay, weight, nearness })
+            reached.then_some(Proposed { at, relay: seated.relay, weight, nearness })
         })
     }
 
@@ -183,6 +193,7 @@ impl Field {
     /// Whether the relays of a vicinity that may have what is wanted keep a client.
     fn keeps(&self, near: &Near, wanted: &Wanted<'_>, nearness: Nearness, key: u64) -> bool {
         let kept = match near {
+            Near::Few(few) if few.keep_all => return true,
             Near::Few(few) => {
                 self.having(few, wanted).fold(Kept::default(), |sum, neighbour| sum.and(neighbour.kept))
             }
@@ -193,13 +204,14 @@ impl Field {
 
     fn having<'b>(
         &'b self,
-        few: &'b [Neighbour],
+        few: &'b Few,
         wanted: &'b Wanted<'b>,
-    ) -> impl Iterator<Item = Neighbour> + 'b {
+    ) -> impl Iterator<Item = Neighbour> + Clone + 'b {
         let seated = |near: &Neighbour| self.relays.get(usize::try_from(near.relay).ok()?);
-        let may_have =
-            move |near: &&Neighbour| seated(near).is_some_and(|seated| seated.held.may_have(wanted));
-        few.iter().filter(may_have).copied()
+        let may_have = move |near: &&Neighbour| {
+            near.is_whole || seated(near).is_some_and(|seated| seated.held.may_have(wanted))
+        };
+        few.relays.iter().filter(may_have).copied()
     }
 }
 
@@ -220,9 +232,12 @@ impl Near {
             let (entrant, place) = (entrants.get(at)?, *places.get(at)?);
             let neighbours = of_network.get(&entrant.network).copied().unwrap_or(1);
             let weight = among_neighbours(entrant.share.weight, neighbours);
-            Some(Neighbour { relay: u32::try_from(at).ok()?, place, weight, kept: entrant.share.kept() })
+            let (relay, kept) = (u32::try_from(at).ok()?, entrant.share.kept());
+            Some(Neighbour { relay, is_whole: pool::is_whole(entrant.holding), place, weight, kept })
         };
-        Some(Self::Few(members.into_iter().filter_map(neighbour).collect()))
+        let relays: Vec<Neighbour> = members.into_iter().filter_map(neighbour).collect();
+        let keep_all = relays.iter().all(|near| near.kept.kept >= near.kept.full);
+        Some(Self::Few(Few { relays, keep_all }))
     }
 }
 

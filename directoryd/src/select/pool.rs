@@ -39,21 +39,19 @@ impl Pool {
     /// are so light beside others that no order of the first ones has them. Some come more than once.
     pub(super) fn row(&self, wanted: &Wanted<'_>, key: u64) -> impl Iterator<Item = super::urn::Drawn> {
         let urns = self.urns(wanted);
-        Row::of(urns, key).chain(urns.into_iter().flat_map(Urn::seated))
+        Row::of(urns, key).chain(urns.into_iter().flatten().flat_map(Urn::seated))
     }
 
     /// How many of the clients nearest to those that have what is wanted stay with them.
     pub(super) fn kept(&self, wanted: &Wanted<'_>) -> Kept {
-        self.urns(wanted).iter().fold(Kept::default(), |sum, urn| sum.and(urn.kept))
+        self.urns(wanted).into_iter().flatten().fold(Kept::default(), |sum, urn| sum.and(urn.kept))
     }
 
-    fn urns(&self, wanted: &Wanted<'_>) -> [&Urn; 3] {
-        const NOBODY: &Urn = &Urn::EMPTY;
+    fn urns(&self, wanted: &Wanted<'_>) -> [Option<&Urn>; 3] {
         match wanted {
-            Wanted::Whole => [&self.whole, NOBODY, NOBODY],
+            Wanted::Whole => [Some(&self.whole), None, None],
             Wanted::Blob { blob, .. } => {
-                let part = self.parts.get(part_of(blob)).unwrap_or(NOBODY);
-                [&self.whole, part, self.named.get(blob).unwrap_or(NOBODY)]
+                [Some(&self.whole), self.parts.get(part_of(blob)), self.named.get(blob)]
             }
         }
     }
@@ -166,7 +164,8 @@ impl Held {
     }
 }
 
-fn is_whole(holding: &CatalogInventory) -> bool {
+/// Whether a relay holds everything, but for what it excepts by name.
+pub(super) fn is_whole(holding: &CatalogInventory) -> bool {
     holding.full.is_some() && holding.ranges == IdRanges::all()
 }
 

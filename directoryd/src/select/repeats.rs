@@ -35,6 +35,15 @@ struct Slot {
     sent: [Option<PublicKey>; ROUND],
 }
 
+/// What a network asks for, and whom it met for that lately.
+#[derive(Clone, Copy, Debug)]
+pub struct Met {
+    at: usize,
+    tag: u64,
+    /// The last one first.
+    lately: [Option<PublicKey>; ROUND],
+}
+
 /// Where a network is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Turn {
@@ -53,27 +62,46 @@ impl Repeats {
         Self { seed, slots: vec![Slot { tag: 0, until: Timestamp(0), sent: [None; ROUND] }; SLOTS] }
     }
 
-    /// Notes that a network is about to be sent to one of the first [`ROUND`] relays of its order for a blob, and says to which:
-    /// the first that it has not met lately, else the one that it met the longest ago.
-    pub fn turn(&mut self, client: Network, blob: &BlobId, order: &[PublicKey], now: Timestamp) -> Turn {
-        let mut hasher = blake3::Hasher::new_keyed(&self.seed);
-        hasher.update(&client.to_bytes()).update(blob.as_bytes());
-        let [a, b, c, d, e, f, g, h, low, high, ..] = *hasher.finalize().as_bytes();
+    /// Whom a network met lately that asks for a blob.
+    #[must_use]
+    pub fn met(&self, client: Network, blob: &BlobId, now: Timestamp) -> Met {
+        let mut asked = [0; 39];
+        asked
+            .iter_mut()
+            .zip(client.to_bytes().iter().chain(blob.as_bytes()))
+            .for_each(|(to, from)| *to = *from);
+        let hash = blake3::keyed_hash(&self.seed, &asked);
+        let [a, b, c, d, e, f, g, h, low, high, ..] = *hash.as_bytes();
         let tag = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
         let at = usize::from(u16::from_be_bytes([low, high])) % SLOTS;
-        let Some(slot) = self.slots.get_mut(at) else { return Turn { index: 0, doubted: None } };
-        let is_again = slot.tag == tag && now < slot.until;
-        let met = if is_again { slot.sent } else { [None; ROUND] };
+        let known = self.slots.get(at).filter(|slot| slot.tag == tag && now < slot.until);
+        Met { at, tag, lately: known.map_or([None; ROUND], |slot| slot.sent) }
+    }
+
+    /// Notes that a network is about to be sent to one of the first [`ROUND`] relays of its order, and says to which: the first
+    /// that it has not met lately, else the one that it met the longest ago. Who has met nobody needs but the first of the order.
+    pub fn turn(&mut self, met: &Met, order: &[PublicKey], now: Timestamp) -> Turn {
         let order = order.get(..ROUND).unwrap_or(order);
         // Not at all is longer ago than any place.
-        let ago = |relay: &PublicKey| met.iter().position(|met| *met == Some(*relay)).unwrap_or(ROUND);
+        let ago = |relay: &PublicKey| met.lately.iter().position(|met| *met == Some(*relay)).unwrap_or(ROUND);
         let longest = order.iter().map(ago).max().unwrap_or(ROUND);
         let index = order.iter().position(|relay| ago(relay) == longest).unwrap_or(0);
         let sent = order.get(index).copied();
-        let others = met.into_iter().flatten().filter(|relay| Some(*relay) != sent);
+        let others = met.lately.into_iter().flatten().filter(|relay| Some(*relay) != sent);
         let mut latest = sent.into_iter().chain(others);
-        *slot = Slot { tag, until: now.plus(REMEMBERED), sent: std::array::from_fn(|_| latest.next()) };
-        Turn { index, doubted: met.into_iter().next().flatten() }
+        if let Some(slot) = self.slots.get_mut(met.at) {
+            let sent = std::array::from_fn(|_| latest.next());
+            *slot = Slot { tag: met.tag, until: now.plus(REMEMBERED), sent };
+        }
+        Turn { index, doubted: met.last() }
+    }
+}
+
+impl Met {
+    /// The last one, if it asks again.
+    #[must_use]
+    pub fn last(&self) -> Option<PublicKey> {
+        self.lately.into_iter().next().flatten()
     }
 }
 
@@ -93,19 +121,31 @@ mod tests {
         std::array::from_fn(|n| SigningKey::from_seed(&[u8::try_from(n).unwrap(); 32]).public_key())
     }
 
+    fn turn(
+        repeats: &mut Repeats,
+        network: Network,
+        blob: &BlobId,
+        order: &[PublicKey],
+        now: Timestamp,
+    ) -> Turn {
+        let met = repeats.met(network, blob, now);
+        repeats.turn(&met, order, now)
+    }
+
     #[test]
     fn who_asks_again_goes_round_and_nobody_else_does() {
         let mut repeats = Repeats::new(&[7; 32]);
         let (blob, other) = (BlobId::of(b"one"), BlobId::of(b"two"));
         let now = Timestamp(1000);
         let order = relays::<5>();
-        let turns: Vec<usize> = (0..5).map(|_| repeats.turn(network(1), &blob, &order, now).index).collect();
+        let turns: Vec<usize> =
+            (0..5).map(|_| turn(&mut repeats, network(1), &blob, &order, now).index).collect();
         assert_eq!(turns, [0, 1, 2, 0, 1]);
-        assert_eq!(repeats.turn(network(2), &blob, &order, now), Turn { index: 0, doubted: None });
-        assert_eq!(repeats.turn(network(1), &other, &order, now), Turn { index: 0, doubted: None });
-        let only = repeats.turn(network(1), &blob, &order[..1], now);
+        assert_eq!(turn(&mut repeats, network(2), &blob, &order, now), Turn { index: 0, doubted: None });
+        assert_eq!(turn(&mut repeats, network(1), &other, &order, now), Turn { index: 0, doubted: None });
+        let only = turn(&mut repeats, network(1), &blob, &order[..1], now);
         assert_eq!(only, Turn { index: 0, doubted: Some(order[1]) }, "there is no other");
-        let forgotten = repeats.turn(network(1), &blob, &order, now.plus(REMEMBERED));
+        let forgotten = turn(&mut repeats, network(1), &blob, &order, now.plus(REMEMBERED));
         assert_eq!(forgotten, Turn { index: 0, doubted: None });
     }
 
@@ -114,7 +154,8 @@ mod tests {
         let mut repeats = Repeats::new(&[7; 32]);
         let (blob, now) = (BlobId::of(b"one"), Timestamp(1000));
         let [a, b, c] = relays();
-        let mut sent = |order: [PublicKey; 3]| order[repeats.turn(network(1), &blob, &order, now).index];
+        let mut sent =
+            |order: [PublicKey; 3]| order[turn(&mut repeats, network(1), &blob, &order, now).index];
         assert_eq!(sent([a, b, c]), a);
         assert_eq!(sent([b, a, c]), b);
         assert_eq!(sent([b, c, a]), c);

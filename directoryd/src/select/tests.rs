@@ -57,7 +57,7 @@ fn ranked<'a>(relays: &'a [Relay], ask: &Ask<'_>) -> Ranking<'a> {
 fn candidates<'a>(relays: &'a [Relay]) -> Vec<Candidate<'a>> {
     let candidate = |relay: &'a Relay| {
         let Relay { key, urls, reach, holding, .. } = relay;
-        Candidate { relay: *key, urls, reach, shut: None, holding: Some(holding) }
+        Candidate { relay: *key, urls, reach, shut: None, holding: Some(holding), late: 0 }
     };
     relays.iter().map(candidate).collect()
 }
@@ -336,4 +336,48 @@ fn a_client_meets_relays_of_its_own_family_first_and_no_other_if_it_says_so() {
     assert!(only.passed_over.iter().all(|(_, why)| *why == Why::OtherFamily));
     relays[7].reach = Reach::default();
     assert_eq!(ranked(&relays, &over_six).choices.len(), 40, "better one that may not answer than none");
+}
+
+/// Whom a client is sent to, if relays are late by so much.
+fn chosen_beside(
+    relays: &[Relay],
+    ask: &Ask<'_>,
+    most: usize,
+    late: impl Fn(&PublicKey) -> u64,
+) -> Vec<PublicKey> {
+    let (candidates, field) = (candidates(relays), field(relays));
+    let find = |relay: &PublicKey| {
+        let known = candidates.iter().find(|candidate| candidate.relay == *relay)?;
+        Some(Candidate { late: late(relay), ..*known })
+    };
+    choose(ask, &SEED, &field, most, find).iter().map(|choice| choice.relay).collect()
+}
+
+#[test]
+fn who_is_late_is_passed_over_for_others_and_of_a_few_the_least_late_comes_first() {
+    let relays: Vec<Relay> = (1..=20).map(|n| relay(n, &["http://r.example"], 10, &[head(1)])).collect();
+    let heads = [head(1)];
+    let ask = ask(&heads, &[]);
+    let order = chosen_beside(&relays, &ask, usize::MAX, |_| 0);
+    assert_eq!(order.len(), 20);
+    let first_is_late = |relay: &PublicKey| u64::from(*relay == order[0]);
+    assert_eq!(chosen_beside(&relays, &ask, 1, first_is_late), order[1..2]);
+    assert_eq!(chosen_beside(&relays, &ask, 3, first_is_late), order[1..4]);
+    assert_eq!(
+        chosen_beside(&relays, &ask, usize::MAX, first_is_late)[19],
+        order[0],
+        "still better than nobody"
+    );
+    let place = |relay: &PublicKey| order.iter().position(|other| other == relay).unwrap() as u64;
+    assert_eq!(chosen_beside(&relays, &ask, 1, |relay| 30 - place(relay)), order[7..8], "of those looked at");
+    assert_eq!(chosen_beside(&relays, &ask, 1, |relay| 1 + place(relay)), order[..1]);
+}
+
+#[test]
+fn who_is_near_and_late_comes_before_who_is_far() {
+    let relays = around_berlin();
+    let heads = [head(1)];
+    let ask = Ask { whereabouts: placed("DE", 680, 5252, 1340), ..ask(&heads, &[]) };
+    let order = chosen_beside(&relays, &ask, usize::MAX, |_| 0);
+    assert_eq!(chosen_beside(&relays, &ask, usize::MAX, |relay| u64::from(*relay == order[0])), order);
 }

@@ -4,7 +4,9 @@
 //! client's secret number yields an endless row of seats; a relay that sits on one is taken with a chance of its weight
 //! over the largest (consistent weighted sampling by rejection, Shrivastava 2016). So shares follow weights exactly, a
 //! relay that comes, goes or changes moves hardly more clients than its own, and a draw costs the same however many relays
-//! there are. Of several urns whose relays stand beside each other, each is drawn from as often as its seats weigh.
+//! there are: whoever weighs much less than others has a table of its own, or most looks would be at those, and which seats are
+//! taken is a bitmap, so that looks at empty ones stay in the processor's nearest memory. Of several tables whose relays stand
+//! beside each other, each is drawn from as often as its seats weigh.
 
 /// So many seats of a client's row are looked at; whoever sits on none of them is too light to matter.
 const LOOKS_MAX: u32 = 1 << 14;
@@ -14,12 +16,15 @@ const LOOKS_EACH: u32 = 64;
 /// So many seats for each relay: few find theirs taken, and so few move when somebody goes.
 const SEATS_EACH: usize = 8;
 
+/// The largest at one table could take so many times what the least there could.
+const APART: u64 = 8;
+
 /// A relay on its seat.
 #[derive(Clone, Copy, Debug)]
 struct Seat {
     /// Which relay, in the numbering of whoever filled the urn.
     relay: u32,
-    /// Taken if a random number is not above it; 0 on an empty seat.
+    /// Taken if a random number is not above it.
     chance: u32,
     weight: u64,
 }
@@ -45,8 +50,6 @@ impl Kept {
     }
 }
 
-const EMPTY: Seat = Seat { relay: u32::MAX, chance: 0, weight: 0 };
-
 /// A relay to be seated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ball {
@@ -60,52 +63,116 @@ pub(super) struct Ball {
     pub(super) kept: Kept,
 }
 
-/// A table of relays.
+/// Relays at tables.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Urn {
-    seats: Vec<Seat>,
+    tables: Box<[Table]>,
     /// Of all of them.
     pub(super) kept: Kept,
-    /// A power of two that no weight exceeds: it changes seldom, and with it every chance.
-    top: u64,
+}
+
+/// Relays that could take about the same.
+#[derive(Clone, Debug)]
+struct Table {
+    /// Which seats are taken, 64 in a number, and how many are before those.
+    taken: Box<[(u64, u32)]>,
+    /// The taken ones.
+    seats: Box<[Seat]>,
+    /// A number of its own among the tables of its urn.
+    rank: u32,
+    /// How many seats there are, a power of two.
+    count: u32,
+    /// Between two looks at it: it comes up as often as its seats weigh.
+    pace: f64,
 }
 
 impl Urn {
-    /// Nobody.
-    pub(super) const EMPTY: Self = Self { seats: Vec::new(), kept: Kept { kept: 0, full: 0 }, top: 0 };
-
     /// Everybody in it, once.
     pub(super) fn seated(&self) -> impl Iterator<Item = Drawn> {
-        let taken = self.seats.iter().filter(|seat| seat.chance > 0);
-        taken.map(|seat| Drawn { relay: seat.relay, weight: seat.weight })
+        self.tables.iter().flat_map(|table| &table.seats).map(Seat::drawn)
     }
 
     /// Seats the relays, in the order of their places: whoever finds a seat taken sits on the next.
     pub(super) fn of(mut balls: Vec<Ball>) -> Self {
-        if balls.is_empty() {
-            return Self::EMPTY;
-        }
-        balls.sort_unstable_by_key(|ball| (ball.place, ball.relay));
-        let heaviest = balls.iter().map(|ball| ball.weight).max().unwrap_or(1);
-        let top = heaviest.max(1).checked_next_power_of_two().unwrap_or(u64::MAX);
         let kept = balls.iter().fold(Kept::default(), |sum, ball| sum.and(ball.kept));
-        let mut seats = vec![EMPTY; (balls.len() * SEATS_EACH).next_power_of_two()];
+        balls.sort_unstable_by_key(|ball| (std::cmp::Reverse(rank(ball)), ball.place, ball.relay));
+        let alike = balls.chunk_by(|one, other| rank(one) == rank(other));
+        Self { tables: alike.map(Table::of).collect(), kept }
+    }
+}
+
+/// The number of a relay's table. It follows from what it could take and not from its weight, which is corrected every minute: another
+/// table has other clients.
+fn rank(ball: &Ball) -> u32 {
+    (0..).find(|rank| ball.kept.full <= top(*rank)).unwrap_or(0)
+}
+
+/// The most that a relay at a table could take. Rates that are common, in bytes a second, are well below theirs, so that a
+/// correction seldom exceeds it: 12.5 million of 25, 125 of 201, 1250 of 1611.
+const fn top(rank: u32) -> u64 {
+    match APART.checked_pow(rank + 1) {
+        Some(power) => power.saturating_add(power / 2),
+        None => u64::MAX,
+    }
+}
+
+impl Table {
+    /// Seats relays of one rank, in the order of their places; there is at least one.
+    #[expect(clippy::cast_precision_loss, reason = "only compared, and the same everywhere")]
+    fn of(balls: &[Ball]) -> Self {
+        let heaviest = balls.iter().map(|ball| ball.weight).max().unwrap_or(1);
+        let rank = balls.first().map_or(0, rank);
+        // No weight exceeds it, and it changes seldom, and with it every chance.
+        let mut top = top(rank);
+        while top < heaviest {
+            top = top.saturating_mul(2);
+        }
+        let count = (balls.len() * SEATS_EACH).next_power_of_two();
+        let mut sitting: Vec<Option<&Ball>> = vec![None; count];
         for ball in balls {
-            let mut at = position(ball.place, seats.len());
-            while seats.get(at).is_some_and(|seat| seat.chance > 0) {
-                at = (at + 1) % seats.len();
+            let mut at = position(ball.place, count);
+            while sitting.get(at).is_some_and(Option::is_some) {
+                at = (at + 1) % count;
             }
-            if let Some(seat) = seats.get_mut(at) {
-                *seat = Seat { relay: ball.relay, chance: chance(ball.weight, top), weight: ball.weight };
+            if let Some(seat) = sitting.get_mut(at) {
+                *seat = Some(ball);
             }
         }
-        Self { seats, kept, top }
+        let mut before = 0;
+        let word = |seats: &[Option<&Ball>]| {
+            let bits = (0..).zip(seats).fold(0, |bits, (at, seat)| bits | u64::from(seat.is_some()) << at);
+            let word = (bits, before);
+            before += bits.count_ones();
+            word
+        };
+        let taken = sitting.chunks(64).map(word).collect();
+        let seat =
+            |ball: &Ball| Seat { relay: ball.relay, chance: chance(ball.weight, top), weight: ball.weight };
+        Self {
+            taken,
+            seats: sitting.into_iter().flatten().map(seat).collect(),
+            rank,
+            count: u32::try_from(count).unwrap_or(u32::MAX),
+            pace: 1.0 / (count as f64 * top as f64),
+        }
     }
 
-    /// How often a seat of it comes up, beside one of another urn's: between two lies so much time.
-    #[expect(clippy::cast_precision_loss, reason = "only compared, and the same everywhere")]
-    fn pace(&self) -> f64 {
-        if self.seats.is_empty() { f64::INFINITY } else { 1.0 / (self.seats.len() as f64 * self.top as f64) }
+    /// Who sits on the seat for 64 random bits.
+    fn at(&self, bits: u64) -> Option<&Seat> {
+        let at = position(bits, self.count as usize);
+        let (taken, before) = *self.taken.get(at / 64)?;
+        let bit = 1u64 << (at % 64);
+        if taken & bit == 0 {
+            return None;
+        }
+        let among = (taken & (bit - 1)).count_ones();
+        self.seats.get((before + among) as usize)
+    }
+}
+
+impl Seat {
+    const fn drawn(&self) -> Drawn {
+        Drawn { relay: self.relay, weight: self.weight }
     }
 }
 
@@ -131,70 +198,89 @@ pub(super) struct Drawn {
 }
 
 /// A client's row of relays out of some urns: each comes again and again, and its first time is what counts.
-pub(super) struct Row<'a, const N: usize> {
-    urns: [&'a Urn; N],
-    /// Between two looks at each.
-    paces: [f64; N],
-    looks: [u32; N],
-    /// When the next look at each is due: at random within its turn, or the urn of the heaviest would always come first.
-    due: [f64; N],
+pub(super) struct Row<'a> {
+    lanes: Vec<Lane<'a>>,
+    looks: u32,
     looks_max: u32,
+}
+
+/// A client's looks at one table.
+struct Lane<'a> {
+    table: &'a Table,
+    /// The client's secret number, made the table's own.
     key: u64,
+    looks: u32,
+    /// The random number of the next look.
+    bits: u64,
+    /// When that is due: at random within its turn, or the table of the heaviest would always come first.
+    due: f64,
 }
 
-impl<'a, const N: usize> Row<'a, N> {
-    /// The row of the client whose secret number this is.
-    pub(super) fn of(urns: [&'a Urn; N], key: u64) -> Self {
-        let seats = urns.iter().map(|urn| u32::try_from(urn.seats.len()).unwrap_or(u32::MAX));
-        let looks_max = seats.fold(0, u32::saturating_add).saturating_mul(LOOKS_EACH).min(LOOKS_MAX);
-        let paces = urns.map(Urn::pace);
-        let mut row = Self { paces, urns, looks: [0; N], due: [0.0; N], looks_max, key };
-        (0..N).for_each(|at| row.wait(at));
-        row
+impl<'a> Lane<'a> {
+    fn of(table: &'a Table, key: u64) -> Self {
+        let mut lane = Self { table, key, looks: 0, bits: 0, due: 0.0 };
+        lane.wait();
+        lane
     }
 
-    /// The random number of the next look at an urn.
-    fn bits(&self, at: usize) -> u64 {
-        let looks = self.looks.get(at).copied().unwrap_or(0);
-        mixed(self.key ^ ((at as u64) << 32 | u64::from(looks)))
-    }
-
-    /// Sets when the next look at an urn is due.
+    /// Sets when the next look is due. The seat is chosen by the upper bits, and the time by the lower ones.
     #[expect(clippy::cast_precision_loss, reason = "32 bits of randomness are plenty")]
-    fn wait(&mut self, at: usize) {
-        let within = (mixed(!self.bits(at)) >> 32) as f64 / (1u64 << 32) as f64;
-        if let (Some(due), Some(looks), Some(pace)) =
-            (self.due.get_mut(at), self.looks.get(at), self.paces.get(at))
-        {
-            *due = (f64::from(*looks) + within) * pace;
-        }
+    fn wait(&mut self) {
+        self.bits = mixed(self.key ^ u64::from(self.looks));
+        let within = (self.bits & u64::from(u32::MAX)) as f64 / (1u64 << 32) as f64;
+        self.due = (f64::from(self.looks) + within) * self.table.pace;
+    }
+
+    /// Looks at the next seat.
+    fn look(&mut self) -> Option<Drawn> {
+        let bits = self.bits;
+        self.looks += 1;
+        self.wait();
+        // What is mixed once more is independent of what chose the seat.
+        let sits = self.table.at(bits).filter(|seat| (mixed(bits) >> 32) < u64::from(seat.chance));
+        sits.map(Seat::drawn)
     }
 }
 
-impl<const N: usize> Iterator for Row<'_, N> {
+impl<'a> Row<'a> {
+    /// The row of the client whose secret number this is.
+    pub(super) fn of<const N: usize>(urns: [Option<&'a Urn>; N], key: u64) -> Self {
+        let lane = |(at, urn): (u64, &'a Urn)| {
+            urn.tables
+                .iter()
+                .map(move |table| Lane::of(table, key ^ (at << 40 | u64::from(table.rank) << 32)))
+        };
+        let lanes: Vec<Lane<'a>> =
+            (0..).zip(urns).filter_map(|(at, urn)| Some((at, urn?))).flat_map(lane).collect();
+        let seats = lanes.iter().map(|lane| lane.table.count).fold(0, u32::saturating_add);
+        Self { lanes, looks: 0, looks_max: seats.saturating_mul(LOOKS_EACH).min(LOOKS_MAX) }
+    }
+}
+
+impl Iterator for Row<'_> {
     type Item = Drawn;
 
     fn next(&mut self) -> Option<Drawn> {
-        loop {
-            let (at, due) =
-                self.due.iter().enumerate().min_by(|(_, one), (_, other)| one.total_cmp(other))?;
-            if !due.is_finite() || self.looks.iter().sum::<u32>() >= self.looks_max {
-                return None;
-            }
-            let (urn, bits) = (*self.urns.get(at)?, self.bits(at));
-            *self.looks.get_mut(at)? += 1;
-            self.wait(at);
-            let seat = urn.seats.get(position(bits, urn.seats.len()))?;
-            // The seat is chosen by the upper bits; what is mixed once more is independent of them.
-            if (mixed(bits) >> 32) < u64::from(seat.chance) {
-                return Some(Drawn { relay: seat.relay, weight: seat.weight });
+        while self.looks < self.looks_max {
+            self.looks += 1;
+            let drawn = match self.lanes.as_mut_slice() {
+                [only] => only.look(),
+                lanes => {
+                    let next =
+                        lanes.iter_mut().reduce(|one, other| if other.due < one.due { other } else { one });
+                    next?.look()
+                }
+            };
+            if drawn.is_some() {
+                return drawn;
             }
         }
+        None
     }
 }
 
 /// Steele, Lea and Flood's `SplitMix64`: every bit of the result depends on every bit of the number.
-pub(super) const fn mixed(number: u64) -> u64 {
+pub(crate) const fn mixed(number: u64) -> u64 {
     let mut bits = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -203,6 +289,8 @@ pub(super) const fn mixed(number: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -212,19 +300,19 @@ mod tests {
             relay,
             place: mixed(u64::from(relay)),
             weight: *weight,
-            kept: Kept::default(),
+            kept: Kept { kept: *weight, full: *weight },
         };
         (0..).zip(weights).map(ball).collect()
     }
 
     fn first(urn: &Urn, client: u64) -> Option<u32> {
-        Row::of([urn], mixed(client)).next().map(|drawn| drawn.relay)
+        Row::of([Some(urn)], mixed(client)).next().map(|drawn| drawn.relay)
     }
 
     fn shares(urns: [&Urn; 2], relays: usize) -> Vec<u32> {
         let mut counts = vec![0; relays];
         for client in 0..40_000 {
-            let drawn = Row::of(urns, mixed(client)).next().unwrap();
+            let drawn = Row::of(urns.map(Some), mixed(client)).next().unwrap();
             counts[drawn.relay as usize] += 1;
         }
         counts
@@ -248,29 +336,61 @@ mod tests {
             let urn = Urn::of(balls(&vec![7; relays]));
             let mut looks = 0;
             for client in 0..1000 {
-                let mut row = Row::of([&urn], mixed(client));
+                let mut row = Row::of([Some(&urn)], mixed(client));
                 row.next().unwrap();
-                looks += row.looks[0];
+                looks += row.looks;
             }
             assert!(looks < 24_000, "{looks} of {relays} for 1000 clients");
         }
         let urn = Urn::of(balls(&[5; 40]));
-        let met: std::collections::BTreeSet<u32> = Row::of([&urn], 1).map(|drawn| drawn.relay).collect();
+        let met: std::collections::BTreeSet<u32> =
+            Row::of([Some(&urn)], 1).map(|drawn| drawn.relay).collect();
         assert_eq!(met.len(), 40);
+    }
+
+    #[test]
+    fn a_draw_looks_at_as_few_seats_however_far_weights_lie_apart() {
+        let weights: Vec<u64> =
+            (0..1000).map(|relay| if relay % 50 == 0 { 1 << 30 } else { 1 << 10 }).collect();
+        let urn = Urn::of(balls(&weights));
+        let looks = (0..1000).map(|client| {
+            let mut row = Row::of([Some(&urn)], mixed(client));
+            row.next().unwrap();
+            row.looks
+        });
+        assert!(looks.sum::<u32>() < 24_000);
     }
 
     #[test]
     fn when_the_table_doubles_about_half_of_the_clients_stay() {
         let (small, large) = (Urn::of(balls(&[3; 32])), Urn::of(balls(&[3; 33])));
-        assert_eq!((small.seats.len(), large.seats.len()), (256, 512));
+        assert_eq!((shape(&small)[0].1, shape(&large)[0].1), (256, 512));
         let stay = (0..4000).filter(|client| first(&small, *client) == first(&large, *client)).count();
         assert!(stay > 1600, "{stay} of 4000");
     }
 
+    /// What decides everybody's seats and chances at the tables, beside who sits there.
+    fn shape(urn: &Urn) -> Vec<(u32, u32, u64)> {
+        urn.tables.iter().map(|table| (table.rank, table.count, table.pace.to_bits())).collect()
+    }
+
+    /// Who sits where.
+    fn sitting(urn: &Urn) -> BTreeMap<(u32, usize), u32> {
+        let at_table = |table: &Table| {
+            let words = (0..).zip(&table.taken);
+            let bits = words.flat_map(|(at, (bits, _))| {
+                (0..64).filter(move |bit| bits >> bit & 1 == 1).map(move |bit| at * 64 + bit)
+            });
+            let (rank, seats) = (table.rank, table.seats.iter().map(|seat| seat.relay));
+            bits.map(move |at| (rank, at)).zip(seats).collect::<Vec<_>>()
+        };
+        urn.tables.iter().flat_map(at_table).collect()
+    }
+
     /// How many relays sit elsewhere than before.
     fn seats_moved(before: &Urn, after: &Urn) -> usize {
-        let pairs = before.seats.iter().zip(&after.seats);
-        pairs.filter(|(was, is)| is.chance > 0 && was.relay != is.relay).count()
+        let (before, after) = (sitting(before), sitting(after));
+        after.iter().filter(|(seat, relay)| before.get(seat) != Some(relay)).count()
     }
 
     #[test]
@@ -282,11 +402,28 @@ mod tests {
                 let mut rest = all.clone();
                 rest.remove(gone);
                 let after = Urn::of(rest);
-                assert_eq!(before.seats.len(), after.seats.len());
+                assert_eq!(shape(&before), shape(&after));
                 seats_moved(&before, &after)
             })
             .sum();
         assert!(moved < 75, "{moved} for 500 that went");
+    }
+
+    #[test]
+    fn what_the_balance_corrects_moves_as_many_clients_as_it_is_about() {
+        let rates: Vec<u64> = (0..101).map(|relay| [125_000_000, 50_000_000][relay % 2]).collect();
+        let all = balls(&[rates, vec![1_250_000_000]].concat());
+        let before = Urn::of(all.clone());
+        for (which, at_most) in [(0..1, 20), (0..101, 800)] {
+            let mut after = all.clone();
+            for ball in after.get_mut(which).unwrap() {
+                ball.weight += ball.weight * 8 / 100;
+            }
+            let after = Urn::of(after);
+            let moved =
+                (0..10_000).filter(|client| first(&before, *client) != first(&after, *client)).count();
+            assert!(moved < at_most, "{moved} of 10000");
+        }
     }
 
     proptest! {
@@ -302,7 +439,7 @@ mod tests {
             let mut rest = all.clone();
             let lost = rest.remove(gone).relay;
             let (before, after) = (Urn::of(all), Urn::of(rest));
-            prop_assume!(before.seats.len() == after.seats.len() && before.top == after.top);
+            prop_assume!(shape(&before) == shape(&after));
             let moved = seats_moved(&before, &after);
             for client in 0..500 {
                 let was = first(&before, client);
@@ -316,7 +453,7 @@ mod tests {
             key in any::<u64>(),
         ) {
             let urn = Urn::of(balls(&weights));
-            let drawn = Row::of([&urn, const { &Urn::EMPTY }], key).take(100);
+            let drawn = Row::of([Some(&urn), None], key).take(100);
             prop_assert!(drawn.map(|drawn| drawn.relay as usize).all(|relay| relay < weights.len()));
         }
     }

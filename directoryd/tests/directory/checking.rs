@@ -77,9 +77,14 @@ async fn what_would_fail_is_said_in_words() {
          [[catalog]]\nname = \"world\"\nid = \"{id}\"\norigin = \"{}\"\n\
          [[catalog]]\nname = \"unpublished\"\nid = \"{unpublished}\"\norigin = \"{}\"\n\
          [[catalog]]\nname = \"away\"\nid = \"{away}\"\norigin = \"http://127.0.0.1:{closed}\"\n\
+         [[mirror]]\ncatalog = \"away\"\nurl = \"http://127.0.0.1:{closed}/pub/\"\n\
+         [[mirror]]\ncatalog = \"away\"\nurl = \"{}\"\nredirect = true\n\
+         [[mirror]]\ncatalog = \"away\"\nurl = \"{}pub\"\n\
          [[peer]]\nurl = \"http://127.0.0.1:{closed}\"\n",
         folder.path().display(),
         origin.url(),
+        empty.url(),
+        empty.url(),
         empty.url(),
     );
     let findings = judged(&text).await;
@@ -100,6 +105,9 @@ warning  [[peer]] http://127.0.0.1:CLOSED/: Connection refused (os error 111).
 FAILS    catalog world: ORIGIN/ publishes WORLD, and the configuration says odi15nyvk5admh4xit7i6rmpxodtxv3a2vb7jzqtam44qhq53xvbnz3a.
 warning  catalog unpublished: EMPTY/ answers 404 Not Found for its first root: has it been published?
 warning  catalog away: http://127.0.0.1:CLOSED/ cannot be asked: Connection refused (os error 111).
+warning  [[mirror]] http://127.0.0.1:CLOSED/pub/ of catalog away: Connection refused (os error 111).
+warning  [[mirror]] EMPTY/ of catalog away: it is plain HTTP: who asks by https is never sent there.
+ok       [[mirror]] EMPTY/pub/ of catalog away: it answers.
 "#);
 }
 

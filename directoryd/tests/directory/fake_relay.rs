@@ -1,6 +1,7 @@
 //! A relay of any honesty, in the self-test and afterwards.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,13 +12,15 @@ use odi_wire::http::header::HeaderMap;
 use odi_wire::http::{HeaderValue, Method, StatusCode};
 use odi_wire::media_type::MediaType;
 use odi_wire::message::{
-    CBOR, CatalogInventory, CatalogPattern, CatalogSummary, Challenge, IdRanges, Inventory, LeaseReply,
-    PreSharedKey, PublicUrl, RelayPlace, RelayReg, RelayState, state,
+    CBOR, CatalogInventory, CatalogPattern, CatalogSummary, Challenge, IdRanges, Inventory, LeaseReply, Look,
+    Looked, PreSharedKey, PublicUrl, RelayPlace, RelayReg, RelayState, state,
 };
 use odi_wire::refusal::Refusal;
 use odi_wire::selftest::SELFTEST_NAME;
 use odi_wire::serve;
 use odi_wire::serve::{Body, Request, Response, Running, Service};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpSocket;
 
 use crate::publisher::entry;
 use crate::world::World;
@@ -35,6 +38,20 @@ pub(crate) enum Conduct {
     LiesEvery(usize),
     /// Answers the challenge with keys of its own.
     Impostor,
+    /// Is honest to relays, which say that they pull, and gives wrong bytes to everybody else.
+    LiesToClients,
+    /// Is honest to that address alone.
+    HonestTo(IpAddr),
+    /// Never answers.
+    Hangs,
+}
+
+/// How a relay looks at others for a directory: from 127.0.0.2, which nobody else has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Vantage {
+    Honest,
+    /// Says that it got other bytes than it did.
+    Frames,
 }
 
 /// What a relay gets wrong in the self-test.
@@ -80,6 +97,9 @@ struct Shared {
     /// By `/{pin}/{path}`, escaped.
     files: Mutex<BTreeMap<String, Served>>,
     asked: Mutex<Vec<String>>,
+    /// Who asked for what is no self-test, in their own words.
+    agents: Mutex<BTreeSet<String>>,
+    vantage: Mutex<Option<Vantage>>,
     /// Header and body of each notice that there is news.
     notices: Mutex<Vec<(HeaderMap, Bytes)>>,
     /// Where [`Conduct::RedirectsOn`] leads.
@@ -97,6 +117,8 @@ impl FakeRelay {
             flaw: Mutex::default(),
             files: Mutex::default(),
             asked: Mutex::default(),
+            agents: Mutex::default(),
+            vantage: Mutex::default(),
             notices: Mutex::default(),
             elsewhere: Mutex::new("http://127.0.0.1:1/evil".to_owned()),
         });
@@ -129,6 +151,16 @@ impl FakeRelay {
 
     pub(crate) fn behave(&self, conduct: Conduct) {
         *self.shared.conduct.lock().unwrap() = conduct;
+    }
+
+    /// Lets it look at others, and say so.
+    pub(crate) fn look_at_others(&self, vantage: Vantage) {
+        *self.shared.vantage.lock().unwrap() = Some(vantage);
+    }
+
+    /// In what words it was asked for what is no self-test.
+    pub(crate) fn agents(&self) -> BTreeSet<String> {
+        self.shared.agents.lock().unwrap().clone()
     }
 
     /// Lets it hold the artifacts of a state.
@@ -220,7 +252,7 @@ impl FakeRelay {
             exp: now.plus(Duration::from_secs(3000)),
             bans: Vec::new(),
             urls: vec![self.url.clone()],
-            caps: vec![],
+            caps: self.shared.vantage.lock().unwrap().map(|_| "vantage".to_owned()).into_iter().collect(),
             catalogs,
         }
     }
@@ -287,6 +319,15 @@ impl Service for RelayService {
             self.0.notices.lock().unwrap().push((std::mem::take(&mut request.headers), body));
             return Response::new(StatusCode::NO_CONTENT);
         }
+        if request.method == Method::POST && target == "/odi/v1/look" {
+            let look = Look::decode(&request.read_body(1 << 20).await.unwrap()).unwrap();
+            let vantage = self.0.vantage.lock().unwrap().unwrap();
+            let mut looked = from_elsewhere(&look).await;
+            if vantage == Vantage::Frames {
+                looked.bytes.iter_mut().for_each(|byte| *byte ^= 1);
+            }
+            return Response::ok(CBOR, looked.encode().unwrap());
+        }
         if target.ends_with('/') {
             return Response::ok("text/html", "a folder");
         }
@@ -297,8 +338,21 @@ impl Service for RelayService {
             let flaw = *self.0.flaw.lock().unwrap();
             return tested(&mut request, &target, &file, flaw);
         }
+        let agent = request.headers.get("user-agent").map(|agent| agent.to_str().unwrap().to_owned());
+        self.0.agents.lock().unwrap().extend(agent);
         let conduct = *self.0.conduct.lock().unwrap();
+        let honest = match conduct {
+            Conduct::LiesToClients => request.headers.contains_key("odi-pull"),
+            Conduct::HonestTo(only) => request.peer.ip() == only,
+            _ => true,
+        };
         match conduct {
+            Conduct::LiesToClients | Conduct::HonestTo(_) => {
+                let flip = u8::from(!honest);
+                let bytes: Bytes = file.bytes.iter().map(|byte| byte ^ flip).collect();
+                proper(&request, &target, &file, &bytes)
+            }
+            Conduct::Hangs => std::future::pending().await,
             Conduct::RedirectsOn => {
                 let elsewhere = self.0.elsewhere.lock().unwrap().clone();
                 Response::redirect(StatusCode::FOUND, &elsewhere).unwrap()
@@ -324,6 +378,24 @@ impl Service for RelayService {
             Conduct::Absent => Refusal::NotFound.into_response(),
         }
     }
+}
+
+/// What somebody at 127.0.0.2 gets, as any client asks.
+async fn from_elsewhere(look: &Look) -> Looked {
+    let url: url::Url = look.url.parse().unwrap();
+    let (host, port) = (url.host_str().unwrap(), url.port().unwrap());
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let mut stream = socket.connect(format!("{host}:{port}").parse().unwrap()).await.unwrap();
+    let range = look.range().map(|range| format!("Range: bytes={}-{}\r\n", range.start, range.end - 1));
+    let (path, range) = (url.path(), range.unwrap_or_default());
+    let head = format!("GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n{range}\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+    let status = std::str::from_utf8(&answer[9..12]).unwrap().parse().unwrap();
+    Looked { v: 1, status, bytes: answer.split_off(end + 4) }
 }
 
 /// As a relay should.

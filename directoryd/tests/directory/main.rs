@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that is surprised ends")]
 
 mod answers;
+mod audits;
 mod backups;
 mod checking;
 mod divided;
@@ -17,6 +18,7 @@ mod lies;
 mod lifetimes;
 mod mending;
 mod metrics;
+mod mirrors;
 mod notices;
 mod operating;
 mod outputs;

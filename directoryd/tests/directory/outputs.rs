@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use odi_fixtures::ScriptedServer;
 use odi_manifest::{BlobId, CatalogId, Pin, Sha256};
-use odi_wire::http::StatusCode;
+use odi_wire::client::Ask;
+use odi_wire::http::{HeaderValue, StatusCode};
 use odi_wire::message::state;
 
 use crate::fake_relay::FakeRelay;
@@ -215,4 +216,37 @@ async fn whoever_asks_again_at_once_is_sent_to_the_next_relay() {
     assert_eq!(scene.world.sent(path).await.1, first, "there are two");
     scene.world.clock.advance(Duration::from_secs(50));
     assert_eq!(scene.world.sent(path).await.1, second, "still the same minute");
+}
+
+#[tokio::test]
+async fn who_reads_links_is_told_of_the_other_relays_and_nobody_else() {
+    let scene = Scene::start().await;
+    let mut third = FakeRelay::start(13).await;
+    third.hold(
+        &scene.pin,
+        &[
+            ("pool/a+b.deb", &scene.big),
+            ("pool/a+b.deb.sha256", b"the catalog's own"),
+            ("repodata/repomd.xml", b"<repomd/>"),
+        ],
+    );
+    third.join(&scene.world, &scene.publisher.id, &[scene.publisher.newest().id()]).await;
+    let at_pin = format!("/{}/pool/a+b.deb", scene.pin);
+    let url = scene.world.at("/world/pool/a+b.deb");
+    let plain = scene.world.get("/world/pool/a+b.deb").await;
+    assert!(!plain.headers.contains_key("link"));
+    let wants = HeaderValue::from_static("SHA-512;q=1, SHA-256;q=1, SHA;q=0.1");
+    let ask = Ask::get(&url).header("want-digest", wants);
+    let told = scene.world.client.send(ask).await.unwrap();
+    assert_eq!(told.status, StatusCode::FOUND);
+    assert!(told.headers.contains_key("digest"), "without it a link means nothing");
+    let links: Vec<&str> = told.headers.get_all("link").iter().map(|link| link.to_str().unwrap()).collect();
+    let location = told.headers["location"].to_str().unwrap();
+    let relays = scene.relays.iter().chain([&third]).map(|relay| format!("{}{at_pin}", relay.url));
+    let others: Vec<String> = relays.filter(|url| url != location).collect();
+    let [a, b] = others.as_slice() else { panic!("{location} is none of them") };
+    let in_order = |first: &str, second: &str| {
+        [(first, 2), (second, 3)].map(|(url, at)| format!("<{url}>; rel=duplicate; pri={at}"))
+    };
+    assert!(links == in_order(a, b) || links == in_order(b, a), "{links:?}");
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use odi_fixtures::ScriptedServer;
-use odi_manifest::{Pin, SigningKey, Timestamp};
+use odi_manifest::{BlobId, CatalogId, HeadId, Pin, SigningKey, Timestamp};
 use odi_wire::http::StatusCode;
 use odi_wire::message::{
-    CBOR, DOCUMENT_VERSION, DaemonKind, DeniedRelay, Deny, Inventory, JSON, Leave, PASSED_BYTES_MAX,
+    Audit, CBOR, DOCUMENT_VERSION, DaemonKind, DeniedRelay, Deny, Inventory, JSON, Leave, PASSED_BYTES_MAX,
     WellKnown, decode_wanted, encode_passed, open, split_passed, state, to_json,
 };
 use odi_wire::refusal::Refusal;
@@ -274,4 +274,47 @@ async fn reports_of_strangers_old_ones_and_forged_ones_count_for_nothing() {
     let fault = async || world.json("/odi/v1/status").await["peers"][0]["passing_fault"].is_string();
     world.until(fault).await;
     assert_eq!(said().await, "newer");
+}
+
+#[tokio::test]
+async fn what_another_directory_saw_is_a_reason_to_look_and_no_order() {
+    let (_publisher, _origin, world, relay, passer) = beside_a_passer().await;
+    let page = format!("/odi/relays/{}?json", relay.key.public_key().to_hex());
+    let probes = || relay.asked().iter().filter(|target| target.ends_with("/big")).count();
+    let before = probes();
+    let audit = |key: &SigningKey, t| Audit {
+        v: 1,
+        by: key.public_key(),
+        relay: relay.key.public_key(),
+        t,
+        url: format!("{}/@1-x/big", relay.url),
+        cat: CatalogId::from_bytes([1; 32]),
+        head: HeadId::from_bytes([1; 32]),
+        blob: BlobId::of(b"right"),
+        off: 0,
+        len: 5,
+        got: BlobId::of(b"wrong"),
+        own: true,
+        seen: vec![],
+    };
+    let stranger = SigningKey::from_seed(&[55; 32]);
+    let said =
+        [audit(&stranger, now(&world)), audit(&passer.key, Timestamp(5)), audit(&passer.key, now(&world))];
+    let said = said.map(|audit| {
+        let key = if audit.by == stranger.public_key() { &stranger } else { &passer.key };
+        state(audit, key).unwrap()
+    });
+    passer.report(&said.each_ref().map(Vec::as_slice));
+    world
+        .until(async || world.json(&page).await["audits"][0]["by"] == passer.key.public_key().to_string())
+        .await;
+    // The clock stands still: no look would be due without it.
+    world.until(async || probes() > before).await;
+    world.until(async || world.json(&page).await["reason"].is_null()).await;
+    let shown = world.json(&page).await;
+    assert_eq!((&shown["state"], shown["audits"].as_array().unwrap().len()), (&"ready".into(), 1), "{shown}");
+    assert!(world.sent("/world/big").await.1.starts_with(relay.url.as_str()));
+    // It is passed on as it came.
+    let passed = world.body("/odi/v1/relays/reports").await;
+    assert!(split_passed(&passed).unwrap().contains(&said[2].as_slice()));
 }

@@ -22,6 +22,7 @@ fn catalog(name: &str, publisher: &Publisher, origin: &str) -> CatalogConfig {
         id: publisher.id,
         origin: Some(format!("{origin}/").parse().unwrap()),
         poll: Duration::from_secs(86_400),
+        mirrors: Vec::new(),
         file: Some(PathBuf::from("/etc/odi/catalogs.d/other.toml")),
     }
 }

@@ -12,6 +12,7 @@ use crate::network::Network;
 use crate::pages::Verdict;
 use crate::roster::Member;
 use crate::select::among_neighbours;
+use crate::whereabouts::Site;
 
 /// One relay.
 pub(super) struct Seen {
@@ -21,6 +22,8 @@ pub(super) struct Seen {
     pub(super) shut: Option<Verdict>,
     /// Its share of clients; 0 if it is shut out.
     pub(super) weight: u64,
+    /// Where it is, if that is known.
+    pub(super) at: Option<(i16, i16)>,
     pub(super) probed: Option<Timestamp>,
     /// What it said last.
     pub(super) said: Option<Arc<Inventory>>,
@@ -44,7 +47,7 @@ impl Census {
             let roster = directory.relays.roster();
             roster
                 .members()
-                .map(|member| seen(member, roster.shut_out(member, now).map(Verdict::from), now))
+                .map(|member| seen(directory, member, roster.shut_out(member, now).map(Verdict::from), now))
                 .collect()
         };
         let mut of_network: HashMap<Network, u64> = HashMap::new();
@@ -67,7 +70,9 @@ impl Census {
     }
 }
 
-fn seen(member: &Member, shut: Option<Verdict>, now: Timestamp) -> Seen {
+fn seen(directory: &Directory, member: &Member, shut: Option<Verdict>, now: Timestamp) -> Seen {
+    let place = member.registration().and_then(|registration| registration.place.as_ref());
+    let site = Site::of(place, directory.geography.of(member.network()));
     let lives = member.is_proved() && member.is_alive(now);
     Seen {
         relay: member.relay(),
@@ -75,6 +80,7 @@ fn seen(member: &Member, shut: Option<Verdict>, now: Timestamp) -> Seen {
         state: relay_state(member.standing(now)),
         weight: if shut.is_none() { member.weight().unwrap_or(0) } else { 0 },
         shut,
+        at: site.whereabouts.point.map(|point| (point.lat, point.lon)),
         probed: member.trial().probed(),
         said: member.announced().map(|said| Arc::clone(&said.inventory)),
         lives,

@@ -15,6 +15,10 @@ use crate::statistics::Subject;
 pub(super) fn gather(directory: &Directory) -> NetworkPage {
     let now = directory.clock.now();
     let census = Census::take(directory, now);
+    let configured = directory.configured.now();
+    let mut catalogs: Vec<CatalogLine> =
+        configured.values().map(|catalog| of_catalog(catalog, &census, now)).collect();
+    catalogs.sort_by(|one, other| one.name.cmp(&other.name));
     NetworkPage {
         v: DOCUMENT_VERSION,
         id: directory.id,
@@ -23,12 +27,7 @@ pub(super) fn gather(directory: &Directory) -> NetworkPage {
         started: directory.started,
         now,
         counts: count_relays(directory, now),
-        catalogs: directory
-            .configured
-            .now()
-            .values()
-            .map(|catalog| of_catalog(catalog, &census, now))
-            .collect(),
+        catalogs,
         relays: census.relays.iter().take(LINES_MAX).map(|relay| of_relay(directory, relay)).collect(),
         weights: census.weights,
         traffic: traffic::of(directory, Subject::All),
@@ -69,6 +68,7 @@ fn of_relay(directory: &Directory, seen: &Seen) -> RelayLine {
         state: seen.state,
         shut_out: seen.shut,
         weight: seen.weight,
+        at: seen.at,
         probed: seen.probed,
         catalogs: holdings.collect(),
     }

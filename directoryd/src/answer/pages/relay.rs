@@ -7,6 +7,7 @@ use odi_wire::message::{CatalogInventory, DOCUMENT_VERSION, Inventory, RelayStat
 
 use super::census::Census;
 use super::traffic;
+use crate::audit::odds;
 use crate::directory::Directory;
 use crate::pages::{HoldingLine, LINES_MAX, RelayPage, Step};
 use crate::roster::{Member, Registration, RosterLimits, Stage, Standing};
@@ -47,6 +48,9 @@ pub(super) fn gather(directory: &Directory, relay: &PublicKey) -> Option<RelayPa
             catalogs: Vec::new(),
             traffic,
             reported_by: reporters(&census, relay),
+            looks: member.looks(),
+            lies_less_than_one_in: odds::one_in(member.looks().matched),
+            audits: directory.reports.audits_of(relay).into_iter().take(LINES_MAX).collect(),
             reports: directory.reports.of(relay),
             bans: said.map(|said| said.bans.clone()).unwrap_or_default(),
         }

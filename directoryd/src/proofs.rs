@@ -1,0 +1,76 @@
+//! What others' web servers were seen to have, for as long as that counts: a table of bounded size.
+//!
+//! A proof ends with its time, and with the next head: that may say that other bytes are meant.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use odi_manifest::{HeadId, Timestamp};
+
+/// The most proofs remembered.
+const PROOFS_MAX: usize = 10_000;
+
+/// What was seen of each key.
+#[derive(Debug)]
+pub(crate) struct Proofs<K, V>(Mutex<HashMap<K, Proof<V>>>);
+
+#[derive(Clone, Debug)]
+struct Proof<V> {
+    seen: V,
+    until: Timestamp,
+    /// The newest head then.
+    newest: Option<HeadId>,
+}
+
+impl<K, V> Default for Proofs<K, V> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: Eq + Hash, V: Clone> Proofs<K, V> {
+    /// What was seen, if that still counts at this time and under this newest head.
+    pub(crate) fn known(&self, key: &K, now: Timestamp, newest: Option<HeadId>) -> Option<V> {
+        let proofs = self.proofs();
+        let proof = proofs.get(key).filter(|proof| now < proof.until && proof.newest == newest)?;
+        Some(proof.seen.clone())
+    }
+
+    /// Remembers what was seen just now.
+    pub(crate) fn note(&self, key: K, seen: V, now: Timestamp, until: Timestamp, newest: Option<HeadId>) {
+        let mut proofs = self.proofs();
+        if proofs.len() >= PROOFS_MAX {
+            proofs.retain(|_, proof| now < proof.until);
+        }
+        if proofs.len() >= PROOFS_MAX {
+            proofs.clear();
+        }
+        proofs.insert(key, Proof { seen, until, newest });
+    }
+
+    fn proofs(&self) -> MutexGuard<'_, HashMap<K, Proof<V>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proof_ends_with_its_time_and_with_the_next_head_and_they_are_bounded() {
+        let proofs = Proofs::<usize, bool>::default();
+        let (first, next) = (Some(HeadId::of(b"first")), Some(HeadId::of(b"next")));
+        let at = Timestamp;
+        proofs.note(1, true, at(0), at(60), first);
+        assert_eq!(proofs.known(&1, at(59), first), Some(true));
+        assert_eq!(proofs.known(&1, at(60), first), None);
+        assert_eq!(proofs.known(&1, at(59), next), None);
+        assert_eq!(proofs.known(&2, at(0), first), None);
+        for key in 0..3 * PROOFS_MAX {
+            proofs.note(key, true, at(100), at(200), first);
+            assert!(proofs.proofs().len() <= PROOFS_MAX);
+        }
+    }
+}

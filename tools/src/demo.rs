@@ -10,11 +10,11 @@ mod origin;
 mod ports;
 mod run;
 mod sample;
+mod seed;
 
 pub use catalog::{DemoCatalog, shadow};
 pub use downloads::{Downloads, download_all, paths};
-pub use network::{Listed, Network, Progress};
+pub use network::{Listed, Network, Progress, Volunteer};
 pub use origin::Origin;
 pub(crate) use ports::free as free_ports;
 pub use run::{DemoOptions, run};
-pub use sample::write as write_sample_tree;

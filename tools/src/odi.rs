@@ -56,6 +56,7 @@ fn measure(what: &Bench, runtime: &tokio::runtime::Runtime) -> anyhow::Result<()
     match what {
         Bench::Manifest(args) => bench::manifest::run(args),
         Bench::Publish(args) => bench::publish::run(args),
+        Bench::Redirect(args) => bench::redirect::run(args),
         Bench::Serve(args) => bench::serve::run(args),
         Bench::Soak(args) => runtime.block_on(bench::soak::run(args)),
         Bench::Store(args) => bench::store::run(args),

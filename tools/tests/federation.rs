@@ -142,7 +142,10 @@ async fn a_quorum_satisfies_odi_get_and_48_hours_after_one_of_two_died_it_says_s
     let (out, state) = (out.to_str().unwrap(), state.to_str().unwrap());
     let words = "1 of 2 witnesses vouch for it, and 2 must";
     let (took, _) = until(5, words, &["status", &first.url]).await;
-    println!("a witness that is silent for 48 hours: shown as stale {} ms after that time", took.as_millis());
+    odi_fixtures::tell!(
+        "a witness that is silent for 48 hours: shown as stale {} ms after that time",
+        took.as_millis()
+    );
     let words = "1 of its witnesses have confirmed it lately, and 2 must";
     until(5, words, &get(&url, &id, state, out)).await;
     assert!(!Path::new(out).exists());
@@ -151,7 +154,7 @@ async fn a_quorum_satisfies_odi_get_and_48_hours_after_one_of_two_died_it_says_s
     clocks[1].set(now);
     second.start().await;
     let (took, _) = until(0, "", &get(&url, &id, state, out)).await;
-    println!("the witness is back: `odi get` is content {} ms later", took.as_millis());
+    odi_fixtures::tell!("the witness is back: `odi get` is content {} ms later", took.as_millis());
     assert_eq!(fs::read(out).unwrap(), b"one");
     let (_, words) = until(0, "", &["status", &first.url, &second.url]).await;
     assert!(words.contains("fresh: 2 of 2 witnesses"), "{words}");
@@ -179,7 +182,7 @@ async fn whoever_knows_two_directories_gets_the_newest_and_sees_which_one_keeps_
     let words = format!("{} is behind: it shows 1, and {} shows 2", frozen.url, honest.url);
     let (took, all) = until(4, &words, &["status", &frozen.url, &honest.url]).await;
     assert!(all.contains("BEHIND in demo since "), "the honest one says so itself: {all}");
-    println!(
+    odi_fixtures::tell!(
         "a directory that withholds heads: `odi status` names it {} ms after the publish",
         took.as_millis()
     );
@@ -290,7 +293,7 @@ async fn with_all_directories_dead_but_one_downloads_and_updates_go_on_and_it_as
     tokio::task::block_in_place(|| m.ok(&["publish", "TREE", "--key", "REL"]));
     let url = format!("{}demo/big", second.url);
     let took = client.until(&url, large("2").as_bytes(), &bases).await;
-    println!(
+    odi_fixtures::tell!(
         "one directory of two dead: the next state comes from relays {} ms after the publish",
         took.as_millis()
     );
@@ -306,7 +309,10 @@ async fn with_all_directories_dead_but_one_downloads_and_updates_go_on_and_it_as
         assert!(begun.elapsed() < PATIENCE, "the dead directory still assigns");
         looks.tick().await;
     }
-    println!("the other directory assigns {} ms after the lease has ended", begun.elapsed().as_millis());
+    odi_fixtures::tell!(
+        "the other directory assigns {} ms after the lease has ended",
+        begun.elapsed().as_millis()
+    );
     m.write("more", &large("3"));
     tokio::task::block_in_place(|| m.ok(&["publish", "TREE", "--key", "REL"]));
     client.until(&format!("{}demo/more", second.url), large("3").as_bytes(), &bases).await;

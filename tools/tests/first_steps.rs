@@ -108,5 +108,5 @@ fn the_relay_guide_leads_from_nothing_to_a_verified_byte() {
     let relay = format!("as signed at sequence 1, from 127.0.0.1:{}", ports.last().unwrap());
     assert!(out.contains(&relay), "odi get did not verify what the relay sent:\n{said}");
     let time = out.lines().find(|line| line.starts_with("first verified byte after "));
-    eprintln!("the relay guide: {}", time.expect("the guide ends with the time"));
+    odi_fixtures::tell!("the relay guide: {}", time.expect("the guide ends with the time"));
 }

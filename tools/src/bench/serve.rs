@@ -10,17 +10,17 @@ mod connections;
 mod lab;
 mod latency;
 mod nginx;
-mod process;
 mod rows;
 mod sites;
 mod throughput;
 mod tls;
-mod wrk;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use super::figures::{load, median, say};
+use super::{process, wrk};
 use bodies::Bodies;
 use lab::Lab;
 use nginx::Nginx;
@@ -105,36 +105,4 @@ fn relayd(given: Option<&Path>) -> Result<PathBuf> {
     };
     let found = path.canonicalize();
     found.with_context(|| format!("find {}: build it, or name it with --relayd", path.display()))
-}
-
-/// What else runs: the mean number of runnable threads of the last minute.
-fn load() -> String {
-    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    text.split_ascii_whitespace().next().unwrap_or("unknown").to_owned()
-}
-
-#[expect(clippy::print_stdout, reason = "a bench is read on the terminal")]
-fn say(line: &str) {
-    println!("{line}");
-}
-
-/// The middle of some figures; of an even number, the mean of the two in the middle.
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    let middle = figures.len() / 2;
-    let at = |index: usize| figures.get(index).copied().unwrap_or(f64::NAN);
-    if figures.len() % 2 == 1 { at(middle) } else { f64::midpoint(at(middle.saturating_sub(1)), at(middle)) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::median;
-
-    #[test]
-    fn the_median_is_the_middle() {
-        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
-        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), 2.5);
-        assert_eq!(median(vec![7.0]), 7.0);
-        assert!(median(Vec::new()).is_nan());
-    }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use std::{fs, io};
 
 use anyhow::{Context as _, bail};
-use odi_manifest::{CatalogId, Clock as _, SigningKey, SystemClock};
+use odi_manifest::{CatalogId, Clock as _, KeyLine, SigningKey, SystemClock};
 use url::Url;
 
 use crate::sign::{
@@ -34,6 +34,19 @@ impl DemoCatalog {
     /// # Errors
     /// Whatever `odi-sign init` or `publish` refuse.
     pub fn begin(tree: PathBuf, name: &str, origin: &Url) -> anyhow::Result<Self> {
+        Self::begin_witnessed(tree, name, origin, Vec::new())
+    }
+
+    /// The same, with directories that are to vouch for its heads, and as many of them as is usual.
+    ///
+    /// # Errors
+    /// As [`begin`](Self::begin).
+    pub fn begin_witnessed(
+        tree: PathBuf,
+        name: &str,
+        origin: &Url,
+        witnesses: Vec<KeyLine>,
+    ) -> anyhow::Result<Self> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(|error| anyhow::anyhow!("draw a key: {error}"))?;
         let key = SigningKey::from_seed(&seed);
@@ -47,7 +60,7 @@ impl DemoCatalog {
             release_keys: vec![public],
             release_threshold: 1,
             revoke_keys: Vec::new(),
-            witnesses: Vec::new(),
+            witnesses,
             witness_quorum: None,
             expires: ROOT_LIFE,
             description,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use odi_manifest::{CatalogId, Clock, SystemClock};
 use odi_wire::client::{Ask, Client, ClientPolicy};
-use odi_wire::message::{DirectoryStatus, RelayStatus};
+use odi_wire::message::{DirectoryCatalog, DirectoryStatus, FreshnessState, RelayStatus};
 use tokio::time::Instant;
 use url::Url;
 
@@ -28,6 +28,15 @@ pub struct Listed {
     pub id: CatalogId,
     /// Where it is published.
     pub origin: Url,
+}
+
+/// What a relay's operator wants, and says.
+#[derive(Clone, Copy, Debug)]
+pub struct Volunteer<'a> {
+    /// The catalogs, by names with `*`.
+    pub wants: &'a [&'a str],
+    /// Where the relay is, in degrees.
+    pub coordinates: Option<(f64, f64)>,
 }
 
 /// A running network. [`stop`](Network::stop) ends it in order.
@@ -49,7 +58,7 @@ pub struct Progress {
 }
 
 impl Network {
-    /// Starts so many directories and relays, with their data under `folder`.
+    /// Starts so many directories, and so many relays that want everything, with their data under `folder`.
     ///
     /// # Errors
     /// A daemon that does not start.
@@ -59,8 +68,22 @@ impl Network {
         directories: usize,
         relays: usize,
     ) -> anyhow::Result<Self> {
+        let anybody = Volunteer { wants: &["*"], coordinates: None };
+        Self::start_with(folder, catalogs, directories, &vec![anybody; relays]).await
+    }
+
+    /// The same, with a relay for each of these.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_with(
+        folder: &Path,
+        catalogs: &[Listed],
+        directories: usize,
+        volunteers: &[Volunteer<'_>],
+    ) -> anyhow::Result<Self> {
         let client = Client::new(ClientPolicy { allow_private_addresses: true, ..ClientPolicy::default() })?;
-        let addrs = ports::free(directories + relays).context("find free ports")?;
+        let addrs = ports::free(directories + volunteers.len()).context("find free ports")?;
         let (directory_addrs, relay_addrs) = addrs.split_at(directories);
         let mut network = Self { directories: Vec::new(), relays: Vec::new(), client };
         for (number, addr) in (1..).zip(directory_addrs) {
@@ -69,8 +92,8 @@ impl Network {
             let data = folder.join(format!("directory-{number}"));
             network.start_directory(&data, *addr, catalogs, &peers).await?;
         }
-        for (number, addr) in (1..).zip(relay_addrs) {
-            network.start_relay(&folder.join(format!("relay-{number}")), *addr).await?;
+        for ((number, addr), volunteer) in (1..).zip(relay_addrs).zip(volunteers) {
+            network.start_relay(&folder.join(format!("relay-{number}")), *addr, volunteer).await?;
         }
         Ok(network)
     }
@@ -90,9 +113,14 @@ impl Network {
         Ok(())
     }
 
-    async fn start_relay(&mut self, data: &Path, addr: SocketAddr) -> anyhow::Result<()> {
+    async fn start_relay(
+        &mut self,
+        data: &Path,
+        addr: SocketAddr,
+        volunteer: &Volunteer<'_>,
+    ) -> anyhow::Result<()> {
         let directories: Vec<&Url> = self.directories.iter().map(|(url, _)| url).collect();
-        let text = relay_config(data, addr, &directories);
+        let text = relay_config(data, addr, &directories, volunteer);
         let config = odi_relayd::config::Config::parse(&text, odi_relayd::config::PrivateAddresses::Allowed)?;
         let server = odi_relayd::Server::bind(config, clock()).await.context("start a relay")?;
         self.relays.push((base_url(addr)?, server));
@@ -115,7 +143,8 @@ impl Network {
         &self.client
     }
 
-    /// Waits until every relay holds all it was assigned and every directory would send clients to it.
+    /// Waits until every relay holds all it was assigned, every directory would send clients to it, and as many witnesses as
+    /// each catalog wants have vouched for it.
     ///
     /// # Errors
     /// When that takes longer than `patience`; the error says how far they are.
@@ -152,10 +181,14 @@ impl Network {
 
     async fn directories_count_on(&self, relays: usize) -> bool {
         for (url, _) in &self.directories {
-            let counted = self.status::<DirectoryStatus>(url).await.map_or(0, |status| {
-                usize::try_from(status.relays.ready + status.relays.probation).unwrap_or(usize::MAX)
-            });
-            if counted < relays {
+            let Ok(status) = self.status::<DirectoryStatus>(url).await else { return false };
+            let counted = status.relays.ready + status.relays.probation;
+            let is_stale = |catalog: &DirectoryCatalog| {
+                catalog.freshness.as_ref().is_some_and(|freshness| freshness.state == FreshnessState::Stale)
+            };
+            if usize::try_from(counted).is_ok_and(|counted| counted < relays)
+                || status.catalogs.iter().any(is_stale)
+            {
                 return false;
             }
         }
@@ -226,12 +259,16 @@ fn directory_config(data: &Path, addr: SocketAddr, catalogs: &[Listed], peers: &
     text
 }
 
-fn relay_config(data: &Path, addr: SocketAddr, directories: &[&Url]) -> String {
+fn relay_config(data: &Path, addr: SocketAddr, directories: &[&Url], volunteer: &Volunteer<'_>) -> String {
+    let Volunteer { wants, coordinates } = volunteer;
     let mut text = format!(
         "data_dir = {data:?}\nlisten = [\"{addr}\"]\npublic_urls = [\"http://{addr}\"]\ndisk = \"20 GB\"\n"
     );
+    if let Some((lat, lon)) = coordinates {
+        let _ = write!(text, "[place]\ncoordinates = [{lat:?}, {lon:?}]\n");
+    }
     for url in directories {
-        let _ = write!(text, "[[directory]]\nurl = \"{url}\"\ncatalogs = [\"*\"]\n");
+        let _ = write!(text, "[[directory]]\nurl = \"{url}\"\ncatalogs = {wants:?}\n");
     }
     text
 }

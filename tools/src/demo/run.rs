@@ -9,16 +9,14 @@ use anyhow::{Context as _, anyhow, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use odi_manifest::CatalogId;
 use odi_wire::daemon::StopSignals;
-use odi_wire::off_worker::off_worker;
 use odi_wire::route::encode_path_plainly;
 use url::Url;
 
+use super::download_all;
+use super::downloads::Downloads;
 use super::network::{Listed, Network, Progress};
-use super::{DemoCatalog, Origin, download_all, paths, shadow, write_sample_tree};
+use super::seed::{self, DIRECTORIES, Published, RELAYS};
 
-const NAME: &str = "demo";
-const DIRECTORIES: usize = 2;
-const RELAYS: usize = 3;
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What to show.
@@ -37,81 +35,89 @@ pub struct DemoOptions {
 pub async fn run(options: &DemoOptions) -> anyhow::Result<()> {
     let mut stop = StopSignals::listen().context("listen for SIGTERM and SIGINT")?;
     let folder = tempfile::Builder::new().prefix("odi-demo-").tempdir().context("make a temporary folder")?;
-    let tree = folder.path().join("origin");
-    match &options.tree {
-        Some(from) => shadow(from, &tree)?,
-        None => write_sample_tree(&tree).context("write the sample tree")?,
+    let witnesses = seed::witnesses(folder.path())?;
+    say("1. maintainers with a tree, a key and a web server: odi-sign init, odi-sign publish")?;
+    let published = seed::publish(folder.path(), options.tree.as_deref(), &witnesses).await?;
+    for Published { catalog, artifacts, .. } in &published {
+        let count = artifacts.len();
+        let plural = if count == 1 { "" } else { "s" };
+        say(&format!("   {:8} {count:3} artifact{plural} under {}", catalog.name, catalog.id))?;
     }
-    say("1. a web server for the tree, the origin")?;
-    let origin = Origin::start(tree.clone()).await?;
-    let origin_url = Url::parse(&origin.url())?;
 
-    say("2. a maintainer signs it: odi-sign init, odi-sign publish")?;
-    let signing = origin_url.clone();
-    let catalog = off_worker(move || DemoCatalog::begin(tree, NAME, &signing)).await?;
-    let artifacts = paths(&catalog.tree)?;
-    let count = artifacts.len();
-    say(&format!("   {count} artifact{} under {}", if count == 1 { "" } else { "s" }, catalog.id))?;
-
-    say(&format!("3. {DIRECTORIES} directories and {RELAYS} relays"))?;
-    let listed = [Listed { name: NAME.to_owned(), id: catalog.id, origin: origin_url }];
-    let mut network = Network::start(folder.path(), &listed, DIRECTORIES, RELAYS).await?;
+    say(&format!("2. {DIRECTORIES} directories that follow each other and vouch for what they see"))?;
+    say(&format!("3. {} relays", RELAYS.len()))?;
+    for (number, volunteer) in (1..).zip(RELAYS) {
+        say(&format!("   relay-{number} wants {}", volunteer.wants.join(", ")))?;
+    }
+    let listed: Vec<Listed> = published.iter().map(Published::listed).collect();
+    let mut network = Network::start_with(folder.path(), &listed, DIRECTORIES, &RELAYS).await?;
     let end = tokio::select! {
-        end = show_it(&mut network, &catalog, &artifacts, options) => end,
+        end = show_it(&mut network, &published, options) => end,
         () = stop.received() => if options.once { Err(anyhow!("interrupted")) } else { Ok(()) },
     };
     let stopped = network.stop().await;
-    origin.stop().await;
+    for one in published {
+        one.stop().await;
+    }
     end.and(stopped)
 }
 
 /// Everything from the start of the network on; without `once` it ends only when something fails.
 async fn show_it(
     network: &mut Network,
-    catalog: &DemoCatalog,
-    artifacts: &[String],
+    published: &[Published],
     options: &DemoOptions,
 ) -> anyhow::Result<()> {
     let bar = progress_bar();
     network.ready(PATIENCE, |progress| show(&bar, progress)).await.context("wait for the relays")?;
     bar.finish_and_clear();
     if options.once {
-        return once(network, catalog, artifacts).await;
+        return once(network, published).await;
     }
     let bases: Bases = Bases {
         directories: network.directory_urls().cloned().collect(),
         relays: network.relay_urls().cloned().collect(),
     };
+    let Published { catalog, artifacts, .. } = published.first().context("something is published")?;
     let largest = largest(&catalog.tree, artifacts)?;
-    for line in invitation(&bases, &catalog.name, &catalog.id, largest) {
+    let others: Vec<&str> = published.iter().skip(1).map(|other| other.catalog.name.as_str()).collect();
+    for line in invitation(&bases, &catalog.name, &others, &catalog.id, largest) {
         say(&line)?;
     }
     Err(network.failed().await)
 }
 
 /// Downloads everything through each directory.
-async fn once(network: &Network, catalog: &DemoCatalog, artifacts: &[String]) -> anyhow::Result<()> {
+async fn once(network: &Network, published: &[Published]) -> anyhow::Result<()> {
     say("4. an ordinary client gets every artifact through each directory")?;
     let mut failures = 0;
     for directory in network.directory_urls() {
-        let base = directory.join(&format!("{}/", catalog.name))?;
-        let downloads = download_all(network.client(), &base, &catalog.tree, artifacts).await;
-        let (right, all, bytes) = (downloads.right, artifacts.len(), downloads.bytes);
-        let seconds = downloads.took.as_secs_f64();
-        say(&format!("   {base}: {right} of {all} artifacts right, {bytes} bytes, {seconds:.2} s"))?;
-        for (server, count) in &downloads.servers {
-            let relay = network.relay_urls().any(|url| url.authority() == server);
-            say(&format!("     {count:4} from {} {server}", if relay { "relay" } else { "directory" }))?;
+        for Published { catalog, artifacts, .. } in published {
+            let base = directory.join(&format!("{}/", catalog.name))?;
+            let downloads = download_all(network.client(), &base, &catalog.tree, artifacts).await;
+            tell(network, &base, artifacts.len(), &downloads)?;
+            failures += downloads.failures.len();
         }
-        for failure in &downloads.failures {
-            say(&format!("     FAILED {failure}"))?;
-        }
-        failures += downloads.failures.len();
     }
     if failures > 0 {
         bail!("{failures} downloads failed");
     }
     say("every download had the SHA-256 that it should have")
+}
+
+fn tell(network: &Network, base: &Url, all: usize, downloads: &Downloads) -> anyhow::Result<()> {
+    let (right, bytes, seconds) = (downloads.right, downloads.bytes, downloads.took.as_secs_f64());
+    say(&format!("   {base}: {right} of {all} artifacts right, {bytes} bytes, {seconds:.2} s"))?;
+    for (server, count) in &downloads.servers {
+        let relay = network.relay_urls().position(|url| url.authority() == server);
+        let server_name =
+            relay.map_or_else(|| "directory".to_owned(), |position| format!("relay-{}", position + 1));
+        say(&format!("     {count:4} from {server_name} {server}"))?;
+    }
+    for failure in &downloads.failures {
+        say(&format!("     FAILED {failure}"))?;
+    }
+    Ok(())
 }
 
 /// Where the daemons are.
@@ -127,14 +133,15 @@ fn largest<'a>(tree: &Path, artifacts: &'a [String]) -> anyhow::Result<&'a str> 
 }
 
 /// What to try, ready to be pasted into a shell: whatever a file is called, its URL is one quoted word.
-fn invitation(bases: &Bases, name: &str, id: &CatalogId, path: &str) -> Vec<String> {
+fn invitation(bases: &Bases, name: &str, others: &[&str], id: &CatalogId, path: &str) -> Vec<String> {
     let directory = bases.directories.first().map_or("", Url::as_str);
     let url = format!("'{directory}{name}/{}'", encode_path_plainly(path));
     let mut lines = vec!["\nReady. From another shell:\n".to_owned()];
     lines.push(format!("  curl -LO {url}"));
     lines.push(format!("  curl -sI {url}     # where it sends you"));
     lines.push(format!("  curl -H 'Accept: application/json' '{directory}{name}/'"));
-    lines.push(format!("\nIn a browser: {directory} and {directory}{name}/\n"));
+    let pages: String = others.iter().map(|other| format!(", {directory}{other}/")).collect();
+    lines.push(format!("\nIn a browser: {directory} and {directory}{name}/{pages}\n"));
     lines.extend(bases.directories.iter().map(|url| format!("  odi status '{url}'     # a directory")));
     lines.extend(bases.relays.iter().map(|url| format!("  odi status '{url}'     # a relay")));
     lines.push("\nTo check bytes against the maintainer's key, whoever sends them:\n".to_owned());
@@ -167,10 +174,11 @@ mod tests {
     fn a_file_name_cannot_become_a_command() {
         let bases = Bases { directories: vec![Url::parse("http://127.0.0.1:1/").unwrap()], relays: vec![] };
         let evil = "a'$(touch owned)'b`id`;c";
-        let lines = invitation(&bases, "demo", &CatalogId::of(b"x"), evil).join("\n");
+        let lines = invitation(&bases, "demo", &["packages"], &CatalogId::of(b"x"), evil).join("\n");
         let url = "'http://127.0.0.1:1/demo/a%27%24%28touch%20owned%29%27b%60id%60%3Bc'";
         assert!(lines.contains(&format!("curl -LO {url}\n")), "{lines}");
         assert!(lines.contains(&format!("odi get {url} --catalog")), "{lines}");
         assert!(!lines.contains("touch owned"), "{lines}");
+        assert!(lines.contains("http://127.0.0.1:1/demo/, http://127.0.0.1:1/packages/\n"), "{lines}");
     }
 }

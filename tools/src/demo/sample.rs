@@ -1,4 +1,5 @@
-//! A small tree that looks like a release: every size that is an edge somewhere in ODI, and names that clients quote.
+//! Small trees that look like what people publish: a release with every size that is an edge somewhere in ODI and names that
+//! clients quote, a folder of packages, and a handbook of pages so small that directories carry them themselves.
 
 use std::fs;
 use std::io;
@@ -26,8 +27,8 @@ const NAMES: [&str; 6] = [
     "docs/Grüße.txt",
 ];
 
-/// Writes the sample tree under `folder`; the same bytes every time.
-pub fn write(folder: &Path) -> io::Result<()> {
+/// Writes a release under `folder`; the same bytes every time.
+pub(super) fn write(folder: &Path) -> io::Result<()> {
     for (name, size) in EDGES {
         artifact(folder, name, &noise(name, size))?;
     }
@@ -40,6 +41,28 @@ pub fn write(folder: &Path) -> io::Result<()> {
         artifact(folder, &name, &noise(&name, size))?;
     }
     artifact(folder, "README.txt", b"A sample tree, made by `odi demo`. Everything in it is noise.\n")
+}
+
+/// Writes packages of two versions each under `folder`. One of them is an artifact of the release too: relays keep it once.
+pub(super) fn write_packages(folder: &Path) -> io::Result<()> {
+    for number in 0..24_usize {
+        for version in ["1.0-1", "1.1-1"] {
+            let name = format!("pool/lib{number:02}/lib{number:02}_{version}_amd64.deb");
+            artifact(folder, &name, &noise(&name, 40_000 + number * 31_013))?;
+        }
+    }
+    artifact(folder, "pool/edge/two-chunks", &noise("edge/two-chunks", 524_288))
+}
+
+/// Writes the pages of a handbook under `folder`.
+pub(super) fn write_handbook(folder: &Path) -> io::Result<()> {
+    for chapter in 1..=12_usize {
+        let name = format!("chapter-{chapter:02}.html");
+        let sections: String =
+            (1..=chapter * 6).map(|section| format!("<h2>{chapter}.{section}</h2><p>Noise.</p>\n")).collect();
+        artifact(folder, &name, format!("<!doctype html><title>{name}</title>\n{sections}").as_bytes())?;
+    }
+    artifact(folder, "handbook.pdf", &noise("handbook.pdf", 1_234_567))
 }
 
 fn artifact(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {

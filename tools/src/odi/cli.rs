@@ -73,6 +73,8 @@ pub enum Bench {
     Manifest(bench::manifest::Args),
     /// How fast trees are hashed and published.
     Publish(bench::publish::Args),
+    /// What a directory's redirects cost beside nginx's.
+    Redirect(bench::redirect::Args),
     /// What a relay's bytes and requests cost beside nginx's.
     Serve(bench::serve::Args),
     /// Mixed load for a while, with everything around going wrong: nothing wrong, nothing lost, no budget exceeded.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use odi_directoryd::Network as ClientNetwork;
 use odi_directoryd::balance::Balance;
 use odi_directoryd::heat::Hot;
-use odi_directoryd::placement::{Bearer, place};
+use odi_directoryd::placement::{Bearer, Drawn, place_again};
 use odi_directoryd::select::{Ask, Choice, Field, Wanted, choose};
 use odi_directoryd::whereabouts::Whereabouts;
 use odi_manifest::{BlobId, PublicKey};
@@ -31,6 +31,7 @@ pub(super) struct Network {
     at: HashMap<PublicKey, usize>,
     fields: Vec<Field>,
     pub(super) balance: Balance,
+    drawn: Drawn,
     born: u32,
     copies: usize,
     /// Sizes of what has been asked for by name.
@@ -55,6 +56,7 @@ impl Network {
             at: HashMap::new(),
             fields: Vec::new(),
             balance: Balance::default(),
+            drawn: Drawn::default(),
             born: 0,
             copies,
             sizes: HashMap::new(),
@@ -91,7 +93,7 @@ impl Network {
             self.relays.iter().filter(counted_on).map(|relay| relay.bearer(&offers)).collect();
         let lacking = self.lacking(counted_on);
         let begun = Instant::now();
-        let placed = place(&bearers, self.copies, hot);
+        let placed = place_again(&mut self.drawn, &bearers, self.copies, hot);
         let took = begun.elapsed();
         self.sizes.extend(hot.iter().map(|hot| (hot.blob, hot.size)));
         let sizes = |blob: &BlobId| self.sizes.get(blob).copied().unwrap_or(0);
@@ -191,7 +193,7 @@ impl Network {
         };
         let find = |relay: &PublicKey| {
             let relay = self.relays.get(*self.at.get(relay)?)?;
-            Some(relay.candidate(artifact.catalog))
+            Some(relay.candidate(artifact.catalog, self.balance.late(&relay.key, artifact.size)))
         };
         let field = self.fields.get(artifact.catalog)?;
         let Choice { relay, .. } = choose(&ask, &SEED, field, 1, find).into_iter().next()?;

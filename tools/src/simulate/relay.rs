@@ -106,6 +106,8 @@ impl Relay {
         Bearer {
             relay: self.key,
             network: self.network,
+            operator: None,
+            country: None,
             room: room(self.disk, Stage::Ready),
             hot_room: hot_room(self.disk, Stage::Ready),
             wanted: offers.iter().collect(),
@@ -113,13 +115,14 @@ impl Relay {
     }
 
     /// As selection sees it, for a catalog.
-    pub(super) fn candidate(&self, catalog: usize) -> Candidate<'_> {
+    pub(super) fn candidate(&self, catalog: usize, late: u64) -> Candidate<'_> {
         Candidate {
             relay: self.key,
             urls: &self.urls,
             reach: const { &Reach::NOTHING },
             shut: (!self.is_up()).then_some(Why::Silent),
             holding: self.holdings.get(catalog),
+            late,
         }
     }
 

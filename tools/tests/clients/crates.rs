@@ -40,7 +40,7 @@ fn version(user: &User) -> String {
 
 #[test]
 fn cargo_fetches_and_updates() {
-    let Some(mut scenario) = Scenario::begin("crates", &["python3"]) else { return };
+    let Some(mut scenario) = Scenario::begin_over_tls("crates", &["python3"]) else { return };
     package(scenario.maintainer(), "1.0.0");
     scenario.swap("SOME-CRATE", "odi-hello");
     let client = Client {

@@ -66,7 +66,18 @@ fn installed(user: &User, package: &str) -> String {
 
 #[test]
 fn apt_installs_and_upgrades() {
-    let Some(mut scenario) = Scenario::begin("debian", &TOOLS) else { return };
+    let Some(scenario) = Scenario::begin("debian", &TOOLS) else { return };
+    play(scenario, ["apt, http", "apt, `mirror+http`"]);
+}
+
+#[test]
+fn apt_installs_and_upgrades_over_https() {
+    let Some(scenario) = Scenario::begin_over_tls_to_addresses("debian", &TOOLS) else { return };
+    play(scenario, ["apt, https", "apt, `mirror+https`"]);
+}
+
+/// The page, with a source that is a directory, and with one that is a list.
+fn play(mut scenario: Scenario, rows: [&'static str; 2]) {
     let Some(folder) = real_packages() else { return skip("ODI_REAL_PACKAGES is not set") };
     let packages = packages(&folder, 3);
     let [first, ..] = packages.as_slice() else { panic!("no package without needs in {}", folder.display()) };
@@ -82,7 +93,8 @@ fn apt_installs_and_upgrades() {
     let version_of = |user: &User| installed(user, &name);
     let client =
         |row, install| Client { row, install, update: "upgrade", fatal: FATAL, version: &version_of };
-    let clients = [client("apt", "use"), client("apt, `mirror+http`", "use a list")];
+    let [plain, list] = rows;
+    let clients = [client(plain, "use"), client(list, "use a list")];
     let next = format!("{version}+new");
     scenario.play(&clients, [&version, &next], root, |_| rebuilt(first, &incoming, &next));
 }

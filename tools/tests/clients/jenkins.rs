@@ -23,7 +23,9 @@ fn version(user: &User) -> String {
 
 #[test]
 fn an_update_centre_and_its_plugins() {
-    let Some(mut scenario) = Scenario::begin("jenkins", &["curl", "python3", "sha256sum"]) else { return };
+    let Some(mut scenario) = Scenario::begin_over_tls("jenkins", &["curl", "python3", "sha256sum"]) else {
+        return;
+    };
     plugin(scenario.maintainer(), "1.0");
     let client = Client { row: "curl", install: "use", update: "use", fatal: FATAL, version: &version };
     scenario.play(&[client], ["1.0", "1.1"], |_| {}, |folder| plugin(folder, "1.1"));

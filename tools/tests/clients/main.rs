@@ -5,8 +5,11 @@
 
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../support/callers.rs"]
+mod callers;
 mod crates;
 mod debian;
+mod flatpak;
 #[path = "../support/gate.rs"]
 mod gate;
 mod images;
@@ -29,3 +32,6 @@ mod rubygems;
 mod scenario;
 #[path = "../support/skip.rs"]
 mod skip;
+#[path = "../support/terminator.rs"]
+mod terminator;
+mod trust;

@@ -72,12 +72,25 @@ fn plugin(scenario: &mut Scenario) -> Option<()> {
     Some(())
 }
 
+/// Java has a store of authorities of its own.
+fn trust(home: &Path) {
+    let mut import = Command::new("keytool");
+    import.args(["-importcert", "-noprompt", "-storepass", "nothing", "-file", "../root.pem"]);
+    let imported = import.args(["-keystore", "authorities"]).current_dir(home).output().unwrap();
+    assert!(imported.status.success(), "{imported:?}");
+}
+
 #[test]
 fn maven_resolves_an_artifact() {
-    let Some(mut scenario) = Scenario::begin("maven", &["mvn", "sha1sum"]) else { return };
+    let Some(mut scenario) = Scenario::begin_over_tls("maven", &["keytool", "mvn", "sha1sum"]) else {
+        return;
+    };
     let Some(()) = plugin(&mut scenario) else { return };
     artifact(scenario.maintainer(), "1.0");
     scenario.swap("ARTIFACT", "com.example:odi-hello");
     let client = Client { row: "mvn", install: "use", update: "use", fatal: FATAL, version: &version };
-    scenario.play(&[client], ["1.0", "1.1"], |_| {}, |folder| artifact(folder, "1.1"));
+    let store = |user: &User| trust(&user.folder);
+    let trusting = "mvn -Djavax.net.ssl.trustStore={here}/authorities -Djavax.net.ssl.trustStorePassword=nothing --batch";
+    scenario.swap("mvn --batch", trusting);
+    scenario.play(&[client], ["1.0", "1.1"], store, |folder| artifact(folder, "1.1"));
 }

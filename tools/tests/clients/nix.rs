@@ -36,7 +36,7 @@ fn version(user: &User) -> String {
 
 #[test]
 fn nix_copies_from_a_binary_cache() {
-    let Some(mut scenario) = Scenario::begin("nix", &["nix", "nix-store", "curl"]) else { return };
+    let Some(mut scenario) = Scenario::begin_over_tls("nix", &["nix", "nix-store", "curl"]) else { return };
     path(scenario.maintainer(), "1");
     scenario.swap("nix --extra", "NIX_REMOTE='local?root={here}/store' nix --extra");
     let client = Client { row: "nix", install: "use", update: "use", fatal: FATAL, version: &version };

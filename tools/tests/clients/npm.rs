@@ -16,7 +16,7 @@ fn version(user: &User) -> String {
 
 #[test]
 fn npm_installs_and_updates() {
-    let Some(mut scenario) = Scenario::begin("npm", &["npm", "node"]) else { return };
+    let Some(mut scenario) = Scenario::begin_over_tls("npm", &["npm", "node"]) else { return };
     let incoming = scenario.maintainer().join("incoming");
     let names = VERSIONS.map(|version| format!("lodash-{version}"));
     let Some([_, next]) = copy_packages("npm", names, &incoming) else { return };

@@ -37,7 +37,9 @@ fn version(user: &User) -> String {
 
 #[test]
 fn skopeo_copies_an_image() {
-    let Some(mut scenario) = Scenario::begin_as("oci", "v2", &["skopeo", "umoci", "python3"]) else { return };
+    let Some(mut scenario) = Scenario::begin_over_tls_as("oci", "v2", &["skopeo", "umoci", "python3"]) else {
+        return;
+    };
     image(scenario.maintainer(), "1");
     let client = Client { row: "skopeo", install: "use", update: "use", fatal: FATAL, version: &version };
     scenario.play(&[client], ["1", "2"], |_| {}, |folder| image(folder, "2"));

@@ -26,8 +26,9 @@ fn version(user: &User) -> String {
 
 #[test]
 fn ostree_pulls() {
-    let Some(mut scenario) = Scenario::begin("ostree", &["ostree", "curl", "gpg"]) else { return };
+    let Some(mut scenario) = Scenario::begin_over_tls("ostree", &["ostree", "curl", "gpg"]) else { return };
     content(scenario.maintainer(), "1");
+    scenario.swap("remote add", "remote add --set=tls-ca-path={here}/../root.pem");
     let client = Client { row: "ostree", install: "use", update: "use", fatal: FATAL, version: &version };
     scenario.play(&[client], ["1", "2"], |_| {}, |folder| content(folder, "2"));
 }

@@ -17,7 +17,7 @@ fn version(user: &User) -> String {
 
 #[test]
 fn pip_and_uv_install_and_upgrade() {
-    let Some(mut scenario) = Scenario::begin("pypi", &["pip", "uv", "python3"]) else { return };
+    let Some(mut scenario) = Scenario::begin_over_tls("pypi", &["pip", "uv", "python3"]) else { return };
     let incoming = scenario.maintainer().join("incoming");
     let Some([wheel, next]) =
         copy_packages("clients", VERSIONS.map(|version| format!("pytz-{version}")), &incoming)

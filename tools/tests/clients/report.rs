@@ -32,15 +32,23 @@ impl Recovery {
 
 /// The rows, in the page's order: ecosystem, its page, client, and what that client checks.
 pub(crate) const ROWS: &[(&str, &str, &str, &str)] = &[
-    ("Debian", "debian", "apt", "the archive's signature, and from it each index and package"),
+    ("Debian", "debian", "apt, http", "the archive's signature, and from it each index and package"),
     ("Debian", "debian", "apt, `mirror+http`", "the archive's signature, and from it each index and package"),
+    ("Debian", "debian", "apt, https", "the archive's signature, and from it each index and package"),
+    (
+        "Debian",
+        "debian",
+        "apt, `mirror+https`",
+        "the archive's signature, and from it each index and package",
+    ),
     ("PyPI", "pypi", "pip, HTML index", "the hashes in the index"),
     ("PyPI", "pypi", "pip, JSON index, `--require-hashes`", "the hashes that the user has"),
     ("PyPI", "pypi", "uv", "the hashes that the user has, with `--require-hashes`"),
     ("npm", "npm", "npm", "`integrity`"),
     ("crates.io", "crates", "cargo, sparse index", "the index's check sum"),
     ("Maven", "maven", "mvn", "`.sha1` of every file, with `-C`"),
-    ("RubyGems", "rubygems", "gem", "the check sums in the gem"),
+    ("RubyGems", "rubygems", "gem, http", "the check sums in the gem"),
+    ("RubyGems", "rubygems", "gem, https", "the check sums in the gem"),
     ("Fedora", "rpm", "dnf, `baseurl`", "`repomd.xml`, and each package's signature"),
     ("Fedora", "rpm", "dnf, `mirrorlist`", "`repomd.xml`, and each package's signature"),
     ("Fedora", "rpm", "dnf, `metalink`", "the metalink's hash of `repomd.xml`, and each package's signature"),
@@ -49,11 +57,18 @@ pub(crate) const ROWS: &[(&str, &str, &str, &str)] = &[
     ("Releases", "releases", "wget", "SHA-256"),
     ("Releases", "releases", "wget2", "SHA-256"),
     ("Releases", "releases", "aria2, metalink", "SHA-256, by itself"),
+    ("Releases", "releases", "a browser", "nothing by itself; SHA-256, and the maintainers' signature"),
     ("Jenkins", "jenkins", "curl", "the SHA-256 in `update-center.json`"),
     ("Images", "images", "`curl -C -`", "SHA-256"),
     ("Images", "images", "zsync", "SHA-1 by itself, and SHA-256"),
     ("Containers", "oci", "skopeo", "the manifest's digests"),
     ("OSTree", "ostree", "ostree", "the commit's signature, and each object's name"),
+    (
+        "Flatpak",
+        "flatpak",
+        "flatpak, http",
+        "the signatures of the summary and the commit, and each object's name",
+    ),
     ("Nix", "nix", "nix", "the narinfo's signature and hashes"),
 ];
 
@@ -94,7 +109,7 @@ pub(crate) fn row(page: &str, client: &str, recovery: Recovery) {
             said.is_some_and(|said| recovery <= said),
             "docs/clients/README.md says {said:?}, the scenario saw:\n{line}\nODI_WRITE_DOCS=1 writes it"
         );
-        return eprintln!("{client}: {recovery:?}, where the page says {said:?}");
+        return odi_fixtures::tell!("{client}: {recovery:?}, where the page says {said:?}");
     }
     let (before, rows) = text.split_once(BEGIN).expect("the page has its mark");
     let (rows, after) = rows.split_once(END).expect("the page has its end mark");

@@ -40,24 +40,35 @@ fn version(user: &User) -> String {
     String::from_utf8(ask.output().unwrap().stdout).unwrap()
 }
 
+/// zypper is told of authorities by a folder of them, each under its hash.
+fn authorities(home: &Path) {
+    let folder = home.join("authorities");
+    fs::create_dir(&folder).unwrap();
+    fs::copy(home.join("../root.pem"), folder.join("root.pem")).unwrap();
+    let rehash = Command::new("openssl").arg("rehash").arg(&folder).output().unwrap();
+    assert!(rehash.status.success(), "{rehash:?}");
+}
+
 #[test]
 fn dnf_and_zypper_install_and_upgrade() {
-    let tools = ["dnf", "zypper", "rpm", "rpmbuild", "rpmsign", "createrepo_c", "gpg"];
-    let Some(mut scenario) = Scenario::begin("rpm", &tools) else { return };
+    let tools = ["dnf", "zypper", "openssl", "rpm", "rpmbuild", "rpmsign", "createrepo_c", "gpg"];
+    let Some(mut scenario) = Scenario::begin_over_tls("rpm", &tools) else { return };
     package(scenario.maintainer(), "1.0");
     scenario.swap("PACKAGE", "odi-hello");
     scenario.swap("/etc/yum.repos.d", "{here}/etc/yum.repos.d");
     scenario.swap(
         "sudo dnf",
         "dnf --installroot={here}/root --releasever=1 --setopt=reposdir=/etc/yum.repos.d \
-         --setopt=cachedir={here}/cache --setopt=logdir={here}/log",
+         --setopt=cachedir={here}/cache --setopt=logdir={here}/log --setopt=sslcacert={here}/../root.pem",
     );
+    scenario.swap("/rpm/ example", "/rpm/?ssl_capath={here}/authorities example");
     scenario.swap("sudo zypper", "zypper --root {here}/root");
     scenario.swap("sudo rpm", "rpm --root {here}/root");
     let root = |user: &User| {
         fs::create_dir_all(user.folder.join("etc/yum.repos.d")).unwrap();
         fs::create_dir_all(user.folder.join("root")).unwrap();
         fs::create_dir_all(user.folder.join("log")).unwrap();
+        authorities(&user.folder);
     };
     let client = |row, install, update| Client { row, install, update, fatal: FATAL, version: &version };
     let clients = [

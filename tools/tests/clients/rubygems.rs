@@ -37,12 +37,23 @@ fn version(user: &User) -> String {
 #[test]
 fn gem_installs() {
     let Some(mut scenario) = Scenario::begin("rubygems", &["gem"]) else { return };
+    // The broken file is kept.
+    scenario.mend_with("mend");
+    play(scenario, "gem, http");
+}
+
+#[test]
+fn gem_installs_over_https() {
+    let Some(scenario) = Scenario::begin_over_tls("rubygems", &["gem"]) else { return };
+    play(scenario, "gem, https");
+}
+
+fn play(mut scenario: Scenario, row: &'static str) {
     gem(scenario.maintainer(), "1.0");
     scenario.swap("PACKAGE", "odi_hello");
     // gem asks whether the index has changed since it wrote its own copy: had both the same second, it would hear that it has not.
     let index = "gem generate_index --quiet --directory rubygems";
     scenario.swap(index, &format!("{index}; touch -d '1 minute ago' rubygems/*specs*"));
-    scenario.mend_with("mend");
-    let client = Client { row: "gem", install: "use", update: "use", fatal: FATAL, version: &version };
+    let client = Client { row, install: "use", update: "use", fatal: FATAL, version: &version };
     scenario.play(&[client], ["1.0", "1.1"], |_| {}, |folder| gem(folder, "1.1"));
 }

@@ -1,6 +1,7 @@
 //! One client's story, told by its page: a maintainer publishes, users install, the maintainer publishes again, users go on while that
 //! spreads, and at last a relay dies in the middle of what somebody fetches from it.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,11 +11,12 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::gate::Gate;
-use crate::lab::Lab;
+use crate::lab::{Lab, Scheme};
 use crate::page::Page;
 use crate::programs::PROGRAMS;
 use crate::report::{self, Recovery};
 use crate::skip::skip;
+use crate::trust;
 
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How often a user whose relay died runs the same again before giving up.
@@ -61,6 +63,7 @@ pub(crate) struct Scenario {
     maintainer: User,
     seq: u64,
     users: usize,
+    told: Cell<u64>,
     mend: Option<&'static str>,
     began: Instant,
 }
@@ -68,24 +71,39 @@ pub(crate) struct Scenario {
 impl Scenario {
     /// Opens the page of that name, which speaks of a catalog of the same name; `None`, aloud, if one of its tools is not here.
     pub(crate) fn begin(name: &'static str, tools: &[&str]) -> Option<Self> {
-        Self::begin_as(name, name, tools)
+        Self::open(name, name, Scheme::Http, tools)
     }
 
-    /// The same for a page that gives its catalog another name.
-    pub(crate) fn begin_as(page: &'static str, name: &'static str, tools: &[&str]) -> Option<Self> {
+    /// The same over https, as the pages have it, with clients that trust the laboratory's authority.
+    pub(crate) fn begin_over_tls(name: &'static str, tools: &[&str]) -> Option<Self> {
+        Self::open(name, name, Scheme::Https, tools)
+    }
+
+    /// The same where every server has an address of its own: for clients to whom one that is gone is all that has its address.
+    pub(crate) fn begin_over_tls_to_addresses(name: &'static str, tools: &[&str]) -> Option<Self> {
+        Self::open(name, name, Scheme::HttpsToAddresses, tools)
+    }
+
+    /// As [`begin_over_tls`](Self::begin_over_tls) for a page that gives its catalog another name.
+    pub(crate) fn begin_over_tls_as(page: &'static str, name: &'static str, tools: &[&str]) -> Option<Self> {
+        Self::open(page, name, Scheme::Https, tools)
+    }
+
+    fn open(page: &'static str, name: &'static str, scheme: Scheme, tools: &[&str]) -> Option<Self> {
         let paths: Vec<PathBuf> =
             real_packages().map(|folder| folder.join("tools/bin")).into_iter().collect();
         let path = std::env::var("PATH").unwrap();
         let folders: Vec<PathBuf> = paths.iter().cloned().chain(std::env::split_paths(&path)).collect();
         let has = |tool: &&str| folders.iter().any(|folder| folder.join(tool).is_file());
-        if let Some(missing) = tools.iter().find(|tool| !has(tool)) {
+        let proxy: &[&str] = if scheme.is_secure() { &["nginx"] } else { &[] };
+        if let Some(missing) = tools.iter().chain(proxy).find(|tool| !has(tool)) {
             skip(&format!("{missing} is not installed"));
             return None;
         }
         let work = tempfile::tempdir().unwrap();
         let maintainer = User { folder: work.path().join("maintainer"), directory: 0 };
         fs::create_dir(&maintainer.folder).unwrap();
-        let lab = Lab::new(work.path(), maintainer.folder.join(name));
+        let lab = Lab::new(work.path(), maintainer.folder.join(name), scheme);
         let page = Page::read(page);
         let swaps = vec![
             (format!("https://ftp.example.org/{name}/"), lab.origin()),
@@ -104,6 +122,7 @@ impl Scenario {
             maintainer,
             seq: 0,
             users: 0,
+            told: Cell::new(0),
             mend: None,
             began: Instant::now(),
         })
@@ -129,6 +148,9 @@ impl Scenario {
         self.users += 1;
         let folder = self.work.path().join(format!("user-{}", self.users));
         fs::create_dir(&folder).unwrap();
+        if let Some(root) = self.lab.root() {
+            trust::by_files(&root, &folder);
+        }
         User { folder, directory }
     }
 
@@ -141,7 +163,7 @@ impl Scenario {
         let everest = self.lab.directory(user.directory);
         let script = script.replace("mirror+https://everest.example.org", &format!("mirror+{everest}"));
         let script = script.replace("https://everest.example.org", &everest);
-        let script = script.replace("//everest.example.org", everest.trim_start_matches("http:"));
+        let script = script.replace("//everest.example.org", everest.split_once(':').unwrap().1);
         let script = script.replace("https://shasta.example.org", &self.lab.directory(1 - user.directory));
         let path = std::env::split_paths(&std::env::var("PATH").unwrap()).collect::<Vec<_>>();
         let path = self.paths.iter().cloned().chain([PROGRAMS.to_path_buf(), toolchain()]).chain(path);
@@ -150,8 +172,11 @@ impl Scenario {
         shell.env_clear().envs(KEPT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
         shell.env("PATH", std::env::join_paths(path).unwrap()).env("HOME", here).env("LC_ALL", "C.UTF-8");
         shell.env("TMPDIR", self.work.path()).env("APT_CONFIG", user.folder.join("apt.conf"));
+        if let Some(root) = self.lab.root() {
+            shell.envs(trust::VARIABLES.map(|name| (name, root.clone())));
+        }
         let ended = shell.stdin(Stdio::null()).output().unwrap();
-        eprintln!(
+        odi_fixtures::tell!(
             "{}, `{block}`: {:?} at {} s",
             self.name,
             ended.status.code(),
@@ -176,7 +201,7 @@ impl Scenario {
         let id = status["id"].as_str().unwrap();
         self.lab.start(self.name, id);
         self.lab.until_settled(self.seq);
-        eprintln!("{}: everybody has it at {} s", self.name, self.began.elapsed().as_secs());
+        odi_fixtures::tell!("{}: everybody has it at {} s", self.name, self.began.elapsed().as_secs());
     }
 
     /// Runs the page's `publish again`, which pushes; what it changed spreads from now on.
@@ -201,7 +226,10 @@ impl Scenario {
             let said = self.must(user, block);
             runs += 1;
             if is_so(user) {
-                break eprintln!("{}: {runs} times `{block}` until the update was there", self.name);
+                break odi_fixtures::tell!(
+                    "{}: {runs} times `{block}` until the update was there",
+                    self.name
+                );
             }
             assert!(began.elapsed() < PATIENCE, "the update never came: {said}\n{}", self.lab.logs());
         }
@@ -211,7 +239,7 @@ impl Scenario {
     pub(crate) fn revive(&mut self) {
         self.lab.revive();
         self.lab.until_settled(self.seq);
-        eprintln!("{}: everybody has it at {} s", self.name, self.began.elapsed().as_secs());
+        odi_fixtures::tell!("{}: everybody has it at {} s", self.name, self.began.elapsed().as_secs());
     }
 
     /// Runs a block while the relay dies that gives the last of these bytes, once the newest state is everywhere, and again if that
@@ -228,7 +256,7 @@ impl Scenario {
         if first.success {
             return Recovery::ByItself;
         }
-        eprintln!("{}: it failed:\n{}", self.name, tail(&first.said));
+        odi_fixtures::tell!("{}: it failed:\n{}", self.name, tail(&first.said));
         if let Some(block) = self.mend {
             assert!(!self.run(user, install).success, "nothing has to be mended");
             self.must(user, block);
@@ -244,9 +272,10 @@ impl Scenario {
 
     /// Prints what clients fetched from which relay since the last time, if anything.
     pub(crate) fn tell(&self, when: &str) {
-        eprintln!("{}, {when}, {} s:", self.name, self.began.elapsed().as_secs());
+        odi_fixtures::tell!("{}, {when}, {} s:", self.name, self.began.elapsed().as_secs());
         for (gate, number) in self.lab.gates.iter().zip(1..) {
             let (visits, bytes) = gate.take_seen();
+            self.told.set(self.told.get() + bytes);
             let mut clients: BTreeMap<String, Vec<String>> = BTreeMap::new();
             for visit in visits {
                 let target = visit.target.split_once('/').map_or("", |(_, rest)| rest);
@@ -255,12 +284,22 @@ impl Scenario {
             }
             for (client, paths) in clients {
                 let some = paths.iter().take(4).cloned().collect::<Vec<_>>().join(" ");
-                eprintln!(
+                odi_fixtures::tell!(
                     "  relay {number}, {} requests, {bytes} bytes in all, {client}: {some}",
                     paths.len()
                 );
             }
         }
+    }
+
+    /// Waits until whoever wants this file is sent to a relay.
+    pub(crate) fn until_relays_give(&self, path: &str) {
+        self.lab.until_relays_give(self.name, path);
+    }
+
+    /// How many bytes all relays gave to clients, as far as was told.
+    pub(crate) const fn bytes_told(&self) -> u64 {
+        self.told.get()
     }
 
     /// The whole story: the first version for everybody, the second, which `change` makes for the maintainer, while it spreads, and
@@ -295,7 +334,11 @@ impl Scenario {
                 version == versions[1]
             };
             self.until(former, client.update, is_new);
-            self.until(&late, client.install, is_new);
+            self.must(&late, client.install);
+            // Nobody updates by installing again: a lock file, a cache or a list of repositories stands in the way.
+            if !is_new(&late) {
+                self.until(&late, client.update, is_new);
+            }
         }
         for client in clients {
             let mut best: Option<Recovery> = None;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use url::Url;
 
-use crate::lab::Lab;
+use crate::lab::{Lab, Scheme};
 use crate::maintainer::Maintainer;
 use crate::visitor::Visitor;
 
@@ -64,7 +64,7 @@ async fn watch(lab: &Lab, dead: &[usize], long: Duration) -> Watched {
             };
             let after = began.elapsed();
             if !dead.contains(&directory) {
-                eprintln!("  {:.1} s: {url}: {failed}", after.as_secs_f64());
+                odi_fixtures::tell!("  {:.1} s: {url}: {failed}", after.as_secs_f64());
                 watched.failures += 1;
                 watched.last_failure = Some(after);
             }
@@ -85,7 +85,7 @@ async fn watch(lab: &Lab, dead: &[usize], long: Duration) -> Watched {
 fn whoever_dies_no_download_fails_after_the_lease_and_none_is_ever_wrong() {
     let m = Maintainer::new();
     SIZES.into_iter().for_each(|size| m.write(&path(size), &content(size)));
-    let mut lab = Lab::new(m.path(), m.tree());
+    let mut lab = Lab::new(m.path(), m.tree(), Scheme::Http);
     let init = ["init", "TREE", "--name", "demo", "--root-key", "ROOT", "--release-key", "RELPUB"];
     let id =
         m.json(&[init.as_slice(), &["--origin", &lab.origin()]].concat())["id"].as_str().unwrap().to_owned();
@@ -114,7 +114,7 @@ fn whoever_dies_no_download_fails_after_the_lease_and_none_is_ever_wrong() {
             }
         }
         let Watched { right, failures, last_failure } = runtime.block_on(watch(&lab, &dead, long));
-        println!(
+        odi_fixtures::tell!(
             "{victims:?}: {right} downloads right, {failures} failed at first, the last of them {:.1} s after the death",
             last_failure.unwrap_or_default().as_secs_f64()
         );

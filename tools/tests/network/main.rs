@@ -3,6 +3,8 @@
 
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../support/callers.rs"]
+mod callers;
 mod deaths;
 #[path = "../support/gate.rs"]
 mod gate;
@@ -13,4 +15,6 @@ mod maintainer;
 #[path = "../support/programs.rs"]
 mod programs;
 mod publishing;
+#[path = "../support/terminator.rs"]
+mod terminator;
 mod visitor;

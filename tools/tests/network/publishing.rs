@@ -9,7 +9,7 @@ use odi_manifest::Sha256;
 use odi_wire::http::StatusCode;
 use url::Url;
 
-use crate::lab::Lab;
+use crate::lab::{Lab, Scheme};
 use crate::maintainer::Maintainer;
 use crate::visitor::{Failed, Visitor};
 
@@ -117,7 +117,7 @@ async fn download(base: &Url, first: usize, tally: &Tally) {
 #[test]
 fn with_a_publication_every_second_ten_thousand_downloads_are_all_right() {
     let m = Maintainer::new();
-    let mut lab = Lab::new(m.path(), m.tree());
+    let mut lab = Lab::new(m.path(), m.tree(), Scheme::Http);
     let mut tree = Tree { maintainer: &m, versions: BTreeMap::new() };
     (0..PACKAGES).for_each(|package| tree.put(package, 1));
     tree.index();
@@ -160,7 +160,7 @@ fn with_a_publication_every_second_ten_thousand_downloads_are_all_right() {
         version - 2
     });
     let (right, unavailable) = (tally.right.into_inner(), tally.unavailable.into_inner());
-    println!(
+    odi_fixtures::tell!(
         "{right} downloads right, none wrong, none missing, {unavailable} asked to come again, beside {published} publications in {:.0} s",
         began.elapsed().as_secs_f64()
     );

@@ -1,30 +1,88 @@
-//! Two directories and three relays, the real programs on loopback, and the maintainer's web server. Each relay stands behind a [`Gate`].
+//! Two directories and three relays, the real programs on loopback, and the maintainer's web server. Each relay stands behind a [`Gate`];
+//! where all of it speaks https, what ends TLS stands behind that.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use odi_fixtures::free_port;
+use odi_fixtures::{TestAuthority, free_port};
 use odi_tools::demo::Origin;
 use odi_wire::client::{Ask, Client, ClientPolicy};
 use serde_json::Value;
 use tokio::runtime::Runtime;
+use url::Url;
 
 use crate::gate::{Fuse, Gate};
 use crate::programs::PROGRAMS;
+use crate::terminator;
 
 const DIRECTORIES: usize = 2;
 const RELAYS: usize = 3;
 const PATIENCE: Duration = Duration::from_secs(150);
+/// As the test authority calls it.
+const ROOT: &str = "root.pem";
 const LOOK: Duration = Duration::from_millis(100);
 
 /// An address in a network of its own: a client that gives up an address must not give up everybody.
 fn address(number: usize) -> SocketAddr {
     (Ipv4Addr::new(127, 0, u8::try_from(number).unwrap() + 1, 1), free_port()).into()
+}
+
+/// The one name that every machine has.
+const NAME: &str = "localhost";
+
+/// A port at all addresses of the name: whoever is called so has to answer at each.
+fn named() -> Vec<SocketAddr> {
+    loop {
+        let addrs: Vec<SocketAddr> = (NAME, free_port()).to_socket_addrs().unwrap().collect();
+        let tried: Vec<_> = addrs.iter().map(|addr| (*addr, TcpListener::bind(addr))).collect();
+        let is_in_use = |error: &std::io::Error| error.kind() == ErrorKind::AddrInUse;
+        if !tried.iter().any(|(_, bound)| bound.as_ref().is_err_and(is_in_use)) {
+            // Where there is no IPv6 nobody can come by it.
+            return tried.into_iter().filter_map(|(addr, bound)| bound.ok().map(|_| addr)).collect();
+        }
+    }
+}
+
+/// What people type before `://`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "each test binary uses some of it")]
+pub(crate) enum Scheme {
+    Http,
+    /// Under an authority of the laboratory's own, [`Lab::root`], by the one name that there is; servers differ in their ports.
+    Https,
+    /// The same by addresses, which differ. Most clients take no certificate of an address.
+    HttpsToAddresses,
+}
+
+impl Scheme {
+    /// Where somebody with a public URL listens.
+    fn public(self, number: usize) -> Vec<SocketAddr> {
+        match self {
+            Self::Https => named(),
+            Self::Http | Self::HttpsToAddresses => vec![address(number)],
+        }
+    }
+
+    /// The URL of that place, without a slash.
+    fn url(self, at: &[SocketAddr]) -> String {
+        let at = at[0];
+        match self {
+            Self::Http => format!("http://{at}"),
+            Self::Https => format!("https://{NAME}:{}", at.port()),
+            Self::HttpsToAddresses => format!("https://{at}"),
+        }
+    }
+
+    /// Whether something has to end TLS.
+    pub(crate) fn is_secure(self) -> bool {
+        self != Self::Http
+    }
 }
 
 /// The network, which ends with it.
@@ -34,7 +92,10 @@ pub(crate) struct Lab {
     runtime: Runtime,
     client: Client,
     origin: Origin,
-    directories: Vec<(SocketAddr, Option<Child>)>,
+    scheme: Scheme,
+    directories: Vec<(Vec<SocketAddr>, Option<Child>)>,
+    /// Where each relay's TLS ends, and to where it is passed on.
+    terminators: Vec<(SocketAddr, SocketAddr)>,
     pub(crate) gates: Vec<Gate>,
     pub(crate) fuse: Arc<Fuse>,
 }
@@ -42,15 +103,28 @@ pub(crate) struct Lab {
 #[allow(dead_code, reason = "each test binary uses some of it")]
 impl Lab {
     /// Serves `tree`, which need not be there yet, and reserves what addresses the network will have.
-    pub(crate) fn new(folder: &Path, tree: PathBuf) -> Self {
+    pub(crate) fn new(folder: &Path, tree: PathBuf, scheme: Scheme) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let policy = ClientPolicy { allow_private_addresses: true, ..ClientPolicy::default() };
+        let mut extra_roots = Vec::new();
+        if scheme.is_secure() {
+            let addresses = (0..DIRECTORIES + RELAYS).map(|number| address(number).ip().to_string());
+            let hosts: Vec<String> = addresses.chain([NAME.to_owned()]).collect();
+            let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
+            TestAuthority::new().issue_into(folder, &hosts).unwrap();
+            extra_roots.push(folder.join(ROOT));
+        }
+        let policy = ClientPolicy { allow_private_addresses: true, extra_roots, ..ClientPolicy::default() };
         let client = Client::new(policy).unwrap();
         let origin = runtime.block_on(Origin::start(tree)).unwrap();
-        let directories = (0..DIRECTORIES).map(|number| (address(number), None)).collect();
-        let (folder, gates, fuse) = (folder.to_owned(), Vec::new(), Arc::default());
-        Self { folder, runtime, client, origin, directories, gates, fuse }
+        let directories = (0..DIRECTORIES).map(|number| (scheme.public(number), None)).collect();
+        let (folder, terminators, gates, fuse) = (folder.to_owned(), Vec::new(), Vec::new(), Arc::default());
+        Self { folder, runtime, client, origin, scheme, directories, terminators, gates, fuse }
+    }
+
+    /// The certificate that whoever comes by https has to trust.
+    pub(crate) fn root(&self) -> Option<PathBuf> {
+        self.scheme.is_secure().then(|| self.folder.join(ROOT))
     }
 
     /// The maintainer's web server, with a slash at its end.
@@ -60,43 +134,70 @@ impl Lab {
 
     /// A directory, without a slash.
     pub(crate) fn directory(&self, number: usize) -> String {
-        format!("http://{}", self.directories[number].0)
+        self.scheme.url(&self.directories[number].0)
     }
 
     /// Starts everything for one catalog, and waits until clients are sent to all relays.
     pub(crate) fn start(&mut self, name: &str, id: &str) {
+        let tls = match self.root() {
+            Some(_) => format!(
+                "[tls]\ncertificate = {:?}\nkey = {:?}\n",
+                self.folder.join("server.pem"),
+                self.folder.join("server.key")
+            ),
+            None => String::new(),
+        };
         for number in 0..DIRECTORIES {
             let (own, peer) = (self.directory(number), self.directory(1 - number));
             let config = format!(
-                "[[catalog]]\nname = \"{name}\"\nid = \"{id}\"\norigin = \"{}\"\npoll = \"2s\"\n[[peer]]\nurl = \"{peer}\"\n",
+                "{tls}[[catalog]]\nname = \"{name}\"\nid = \"{id}\"\norigin = \"{}\"\npoll = \"2s\"\n[[peer]]\nurl = \"{peer}\"\n",
                 self.origin()
             );
             let name = format!("directory-{number}");
-            self.write_config(&name, &own, &own, &config);
+            self.write_config(&name, &own, &self.directories[number].0, &config);
             self.directories[number].1 = Some(self.daemon("odi-directoryd", &name));
         }
         // A relay looks at what is offered when it comes, and then once a minute.
         self.until_nobody_is_late(async |lab| lab.directory_late(1, 0).await);
-        let mut config = "disk = \"4 GB\"\n".to_owned();
+        // The gate and what ends TLS are proxies of this machine.
+        let mut config = "disk = \"4 GB\"\nproxies = [\"127.0.0.0/8\"]\n".to_owned();
         for number in 0..DIRECTORIES {
             let url = self.directory(number);
             writeln!(config, "[[directory]]\nurl = \"{url}\"\ncatalogs = [\"*\"]").unwrap();
         }
         for number in 0..RELAYS {
-            let behind = address(DIRECTORIES + number);
-            let gate = Gate::start(address(DIRECTORIES + number), behind, &self.fuse);
-            let (public, listen) = (format!("http://{}", gate.addr), format!("http://{behind}"));
-            let name = format!("relay-{number}");
-            self.write_config(&name, &public, &listen, &config);
-            gate.guard(self.daemon("odi-relayd", &name));
+            let (behind, door) = (address(DIRECTORIES + number), self.scheme.public(DIRECTORIES + number));
+            let to = if self.scheme.is_secure() {
+                let (tls, reader) = (address(DIRECTORIES + number), address(DIRECTORIES + number));
+                Gate::start(vec![reader], behind, &self.fuse);
+                self.terminators.push((tls, reader));
+                tls
+            } else {
+                behind
+            };
+            self.write_config(&format!("relay-{number}"), &self.scheme.url(&door), &[behind], &config);
+            let gate = Gate::start(door, to, &self.fuse);
             self.gates.push(gate);
+            self.start_relay(number);
         }
     }
 
-    fn write_config(&self, name: &str, public: &str, listen: &str, config: &str) {
-        let (data, listen) = (self.folder.join(name), listen.trim_start_matches("http://"));
-        let text =
-            format!("data_dir = {data:?}\nlisten = [\"{listen}\"]\npublic_urls = [\"{public}\"]\n{config}");
+    /// A relay, and what ends TLS before it, which is the first to die: a proxy that outlives its relay would answer in its name.
+    fn start_relay(&self, number: usize) {
+        let (name, gate) = (format!("relay-{number}"), &self.gates[number]);
+        let mut mortal = vec![self.daemon("odi-relayd", &name)];
+        if let Some((at, to)) = self.terminators.get(number) {
+            mortal.insert(0, terminator::start(&self.folder, &name, *at, *to));
+        }
+        gate.guard(mortal);
+    }
+
+    fn write_config(&self, name: &str, public: &str, listen: &[SocketAddr], config: &str) {
+        let (data, roots) = (self.folder.join(name), Vec::from_iter(self.root()));
+        let listen: Vec<String> = listen.iter().map(SocketAddr::to_string).collect();
+        let text = format!(
+            "data_dir = {data:?}\nlisten = {listen:?}\npublic_urls = [\"{public}\"]\nextra_roots = {roots:?}\n{config}"
+        );
         fs::write(self.folder.join(format!("{name}.toml")), text).unwrap();
     }
 
@@ -105,7 +206,9 @@ impl Lab {
         let log = File::options().create(true).append(true).open(log).unwrap();
         let mut command = Command::new(PROGRAMS.join(program));
         command.args(["--allow-private-addresses", "--config"]).arg(self.folder.join(format!("{name}.toml")));
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap()
+        let daemon = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        self.fuse.others.add(daemon.id());
+        daemon
     }
 
     /// `kill -9` of a directory.
@@ -124,8 +227,8 @@ impl Lab {
                     Some(self.daemon("odi-directoryd", &format!("directory-{number}")));
             }
         }
-        for (number, gate) in self.gates.iter().enumerate().filter(|(_, gate)| gate.is_dead()) {
-            gate.guard(self.daemon("odi-relayd", &format!("relay-{number}")));
+        for (number, _) in self.gates.iter().enumerate().filter(|(_, gate)| gate.is_dead()) {
+            self.start_relay(number);
         }
     }
 
@@ -172,14 +275,26 @@ impl Lab {
         let pin = format!("@{seq}-");
         let has = |one: &Value| one["full"].as_str().is_some_and(|full| full.starts_with(&pin));
         for gate in self.gates.iter().filter(|gate| !gate.is_dead()) {
-            let status = self.status(&format!("http://{}", gate.addr)).await;
+            let status = self.status(&self.scheme.url(&gate.addrs)).await;
             if status["ready"] != true
                 || !status["catalogs"].as_array().is_some_and(|all| all.iter().any(has))
             {
-                return Some(format!("relay {} says {status}", gate.addr));
+                return Some(format!("relay {:?} says {status}", gate.addrs));
             }
         }
         None
+    }
+
+    /// Waits until the first directory sends whoever wants this to a relay: what is large may be there before it is known to be.
+    pub(crate) fn until_relays_give(&self, name: &str, path: &str) {
+        let url: Url = format!("{}/{name}/{path}", self.directory(0)).parse().unwrap();
+        self.until_nobody_is_late(async |lab| {
+            let reply = lab.client.send(Ask::get(&url)).await;
+            let location = reply.ok().and_then(|reply| reply.headers.get("location").cloned());
+            let location = location.as_ref().and_then(|location| location.to_str().ok()).unwrap_or("nowhere");
+            let is_relay = lab.gates.iter().any(|gate| location.starts_with(&lab.scheme.url(&gate.addrs)));
+            (!is_relay).then(|| format!("{url} leads to {location}"))
+        });
     }
 
     async fn status(&self, base: &str) -> Value {

@@ -4,5 +4,5 @@
 pub(crate) fn skip(reason: &str) {
     let forbidden = std::env::var("ODI_SKIP").as_deref() == Ok("fail");
     assert!(!forbidden, "skipped, and a skip is a failure here: {reason}");
-    eprintln!("SKIPPED: {reason}");
+    odi_fixtures::tell!("SKIPPED: {reason}");
 }

@@ -8,8 +8,8 @@ use odi_manifest::CHUNK_BYTES;
 
 use super::bodies::{Bodies, SIZES, Size};
 use super::lab::Relay;
-use super::wrk::Load;
 use super::{Args, say};
+use crate::bench::wrk::Load;
 
 const BASE_BYTES_MAX: u64 = 150_000_000;
 const SAMPLE_EVERY: Duration = Duration::from_millis(50);

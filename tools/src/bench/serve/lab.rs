@@ -12,9 +12,9 @@ use odi_wire::route::pinned_path;
 use tokio::time::Instant;
 use url::Url;
 
-use super::process::Pinned;
 use super::sites::Sites;
 use super::tls::Certificate;
+use crate::bench::process::Pinned;
 use crate::demo::{DemoCatalog, Listed, Network, Origin};
 
 const NAME: &str = "bench";

@@ -6,8 +6,8 @@ use anyhow::Result;
 
 use super::bodies::{Bodies, SIZES};
 use super::lab::Relay;
-use super::wrk::Load;
 use super::{Args, median, say};
+use crate::bench::wrk::Load;
 
 const TARGET_MS: f64 = 20.0;
 /// Downloads that together take a whole core.

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use super::process::{self, Pinned};
 use super::sites::Sites;
 use super::tls::Certificate;
+use crate::bench::process::{self, Pinned};
 
 pub(super) const PROGRAM: &str = "nginx";
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -7,10 +7,10 @@ use anyhow::{Context, Result};
 use super::bodies::Bodies;
 use super::lab::Relay;
 use super::nginx::Nginx;
-use super::process::Pinned;
 use super::rows::{Row, Warmth};
-use super::wrk::Load;
 use super::{Args, median, say};
+use crate::bench::process::Pinned;
+use crate::bench::wrk::Load;
 
 /// Bodies that are asked for in turn are out of the relay's memory if they are so many times what it holds.
 const OUTGROWN: u64 = 4;

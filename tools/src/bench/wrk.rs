@@ -12,7 +12,10 @@ pub(super) const PROGRAM: &str = "wrk";
 const SCRIPT: &str = r#"
 local requests, at, pause, calm, calls = {}, 0, 0, 0, 0
 function init(args)
-  for path in io.lines(args[1]) do requests[#requests + 1] = wrk.format("GET", path) end
+  for line in io.lines(args[1]) do
+    local path, from = line:match("([^\t]*)\t?(.*)")
+    requests[#requests + 1] = wrk.format("GET", path, from ~= "" and { ["X-Forwarded-For"] = from } or {})
+  end
   pause, calm = tonumber(args[2]), tonumber(args[3])
 end
 function request()
@@ -38,7 +41,7 @@ end
 pub(super) struct Load<'a> {
     /// Scheme, host and port.
     pub(super) base: &'a str,
-    /// Asked for in turn.
+    /// Asked for in turn; after a tab, on whose behalf.
     pub(super) paths: &'a [String],
     pub(super) connections: u32,
     pub(super) seconds: u32,

@@ -2,8 +2,30 @@
 //! them apart: here the kernel does.
 
 use std::fs;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Mutex;
+
+/// A connection by both of its ends. One end alone names none: the kernel gives the same port to connections that lead elsewhere, and
+/// keeps it for a minute after they have ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Ends {
+    /// Whoever connected.
+    pub(crate) caller: SocketAddr,
+    /// Whoever listened.
+    pub(crate) listener: SocketAddr,
+}
+
+impl Ends {
+    /// Of a connection that was taken here.
+    pub(crate) fn taken(stream: &TcpStream) -> std::io::Result<Self> {
+        Ok(Self { caller: stream.peer_addr()?, listener: stream.local_addr()? })
+    }
+
+    /// Of a connection that was made here.
+    pub(crate) fn made(stream: &TcpStream) -> std::io::Result<Self> {
+        Ok(Self { caller: stream.local_addr()?, listener: stream.peer_addr()? })
+    }
+}
 
 /// Processes that are no ordinary clients.
 #[derive(Debug, Default)]
@@ -14,9 +36,9 @@ impl Callers {
         self.0.lock().unwrap().push(process);
     }
 
-    /// Whether one of them is at the other end of a connection, by the address that it has there.
-    pub(crate) fn hold(&self, peer: SocketAddr) -> bool {
-        let Some(socket) = socket(peer) else { return false };
+    /// Whether one of them made this connection.
+    pub(crate) fn made(&self, ends: Ends) -> bool {
+        let Some(socket) = socket(ends) else { return false };
         self.0.lock().unwrap().iter().any(|process| {
             let files = fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().flatten();
             files
@@ -26,21 +48,26 @@ impl Callers {
     }
 }
 
-/// The name of the socket that has this address, as `/proc` has it.
+/// The name of the caller's socket, as `/proc` has it.
+fn socket(ends: Ends) -> Option<String> {
+    let table = if ends.caller.is_ipv4() { "/proc/net/tcp" } else { "/proc/net/tcp6" };
+    let wanted = [spelled(ends.caller), spelled(ends.listener)];
+    let table = fs::read_to_string(table).ok()?;
+    let mut rows = table.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());
+    let inode = rows.find_map(|row| (row.get(1..3)? == wanted).then(|| row.get(9).copied())?)?;
+    Some(format!("socket:[{inode}]"))
+}
+
+/// An address as those tables spell it.
 #[expect(clippy::host_endian_bytes, reason = "the kernel writes addresses as numbers of this machine")]
-fn socket(addr: SocketAddr) -> Option<String> {
-    let (octets, table) = match addr.ip() {
-        IpAddr::V4(ip) => (ip.octets().to_vec(), "/proc/net/tcp"),
-        IpAddr::V6(ip) => (ip.octets().to_vec(), "/proc/net/tcp6"),
+fn spelled(addr: SocketAddr) -> String {
+    let octets = match addr.ip() {
+        IpAddr::V4(ip) => ip.octets().to_vec(),
+        IpAddr::V6(ip) => ip.octets().to_vec(),
     };
     let (words, _) = octets.as_chunks();
     let words: String = words.iter().map(|word| format!("{:08X}", u32::from_ne_bytes(*word))).collect();
-    let wanted = format!("{words}:{:04X}", addr.port());
-    let table = fs::read_to_string(table).ok()?;
-    let mut rows = table.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());
-    let inode =
-        rows.find_map(|row| (row.get(1) == Some(&wanted.as_str())).then(|| row.get(9).copied())?)?;
-    Some(format!("socket:[{inode}]"))
+    format!("{words}:{:04X}", addr.port())
 }
 
 #[cfg(target_os = "linux")]
@@ -49,13 +76,15 @@ fn a_process_is_known_by_its_connections() {
     for at in ["127.0.0.1:0", "[::1]:0"] {
         // Not every machine has IPv6.
         let Ok(listener) = std::net::TcpListener::bind(at) else { continue };
-        let ours = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let peer = ours.local_addr().unwrap();
+        let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let ends = Ends::made(&ours).unwrap();
         let callers = Callers::default();
-        assert!(!callers.hold(peer));
+        assert!(!callers.made(ends));
         callers.add(std::process::id());
-        assert!(callers.hold(peer));
+        assert!(callers.made(ends));
+        let elsewhere = Ends { listener: SocketAddr::new(ends.listener.ip(), 1), ..ends };
+        assert!(!callers.made(elsewhere), "who has the same port for another connection is somebody else");
         drop(ours);
-        assert!(!callers.hold(peer), "nobody has it any more");
+        assert!(!callers.made(ends), "nobody has it any more");
     }
 }

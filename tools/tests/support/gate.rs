@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
-use crate::callers::Callers;
+use crate::callers::{Callers, Ends};
 
 /// Bytes of answers to clients until the relay that gives the last of them dies; none while nobody shall.
 #[derive(Default)]
@@ -19,23 +19,23 @@ pub(crate) struct Fuse {
     left: Mutex<Option<u64>>,
     /// Who is no client.
     pub(crate) others: Callers,
-    /// The lines of all gates, by the addresses that those have behind them.
-    lines: Mutex<HashMap<SocketAddr, Line>>,
+    /// The lines of all gates, by their parts behind those.
+    lines: Mutex<HashMap<Ends, Line>>,
 }
 
 /// A connection through a gate.
 #[derive(Clone)]
 struct Line {
     gate: Arc<Behind>,
-    /// The other end.
-    peer: SocketAddr,
+    /// Its part before the gate.
+    before: Ends,
     /// Whether an ordinary client has asked for something here.
     is_client: Arc<AtomicBool>,
 }
 
 impl Line {
     fn note(&self, visit: Visit) {
-        if !self.gate.fuse.others.hold(self.peer) {
+        if !self.gate.fuse.others.made(self.before) {
             self.is_client.store(true, Ordering::SeqCst);
             self.gate.seen.lock().unwrap().0.push(visit);
         }
@@ -75,8 +75,8 @@ impl Fuse {
 pub(crate) struct Visit {
     pub(crate) client: String,
     pub(crate) target: String,
-    /// From where it came to what ends TLS, if it did.
-    through: Option<SocketAddr>,
+    /// How it came to what ends TLS, if it did.
+    through: Option<Ends>,
 }
 
 /// See the module. It ends with the process.
@@ -95,8 +95,8 @@ struct Behind {
     addr: SocketAddr,
     mortal: Mutex<Vec<Child>>,
     is_dead: AtomicBool,
-    /// Both ends of what passes, by the address that it has behind the gate.
-    open: Mutex<HashMap<SocketAddr, [TcpStream; 2]>>,
+    /// Both ends of what passes, by its part behind the gate.
+    open: Mutex<HashMap<Ends, [TcpStream; 2]>>,
     seen: Mutex<(Vec<Visit>, u64)>,
     fuse: Arc<Fuse>,
 }
@@ -187,8 +187,8 @@ impl Behind {
     /// Passes one connection on, until it ends.
     fn connect(self: &Arc<Self>, client: &TcpStream) -> std::io::Result<()> {
         let relay = TcpStream::connect(self.addr)?;
-        let (peer, name) = (client.peer_addr()?, relay.local_addr()?);
-        let line = Line { gate: Arc::clone(self), peer, is_client: Arc::default() };
+        let (before, name) = (Ends::taken(client)?, Ends::made(&relay)?);
+        let line = Line { gate: Arc::clone(self), before, is_client: Arc::default() };
         self.open.lock().unwrap().insert(name, [client.try_clone()?, relay.try_clone()?]);
         self.fuse.lines.lock().unwrap().insert(name, line.clone());
         let (asks, to, fuse, is_client) =
@@ -279,7 +279,9 @@ impl Heads {
             self.body = field("content-length").map_or(0, |length| length.parse().unwrap());
             let client = field("user-agent").unwrap_or("nameless").to_owned();
             let target = head.split(' ').nth(1).unwrap_or_default().to_owned();
-            let through = field("odi-lab-peer").map(|peer| peer.parse().unwrap());
+            let end = |name: &str| field(name).map(|addr| addr.parse().unwrap());
+            let through = end("odi-lab-caller").zip(end("odi-lab-listener"));
+            let through = through.map(|(caller, listener)| Ends { caller, listener });
             if !client.starts_with("odi") {
                 visits.push(Visit { client, target, through });
             }

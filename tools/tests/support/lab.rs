@@ -89,6 +89,8 @@ impl Scheme {
 #[allow(dead_code, reason = "each test binary uses some of it")]
 pub(crate) struct Lab {
     folder: PathBuf,
+    /// What directories call the catalog.
+    name: String,
     runtime: Runtime,
     client: Client,
     origin: Origin,
@@ -118,8 +120,9 @@ impl Lab {
         let client = Client::new(policy).unwrap();
         let origin = runtime.block_on(Origin::start(tree)).unwrap();
         let directories = (0..DIRECTORIES).map(|number| (scheme.public(number), None)).collect();
-        let (folder, terminators, gates, fuse) = (folder.to_owned(), Vec::new(), Vec::new(), Arc::default());
-        Self { folder, runtime, client, origin, scheme, directories, terminators, gates, fuse }
+        let (name, terminators, gates, fuse) = Default::default();
+        let folder = folder.to_owned();
+        Self { folder, name, runtime, client, origin, scheme, directories, terminators, gates, fuse }
     }
 
     /// The certificate that whoever comes by https has to trust.
@@ -139,6 +142,7 @@ impl Lab {
 
     /// Starts everything for one catalog, and waits until clients are sent to all relays.
     pub(crate) fn start(&mut self, name: &str, id: &str) {
+        name.clone_into(&mut self.name);
         let tls = match self.root() {
             Some(_) => format!(
                 "[tls]\ncertificate = {:?}\nkey = {:?}\n",
@@ -232,13 +236,17 @@ impl Lab {
         }
     }
 
-    /// Waits until every directory serves this head and sends clients to every living relay, and each of those has all of it.
+    /// Waits until every directory serves this head and sends clients to every living relay, each of those has all of it, and every
+    /// directory knows that: else it sends clients to the origin.
     pub(crate) fn until_settled(&self, seq: u64) {
         self.until_nobody_is_late(async |lab| {
             let relays = lab.gates.iter().filter(|gate| !gate.is_dead()).count() as u64;
             match lab.directory_late(seq, relays).await {
                 Some(late) => Some(late),
-                None => lab.relay_late(seq).await,
+                None => match lab.relay_late(seq).await {
+                    Some(late) => Some(late),
+                    None => lab.knowledge_late(seq, relays).await,
+                },
             }
         });
     }
@@ -285,6 +293,19 @@ impl Lab {
         None
     }
 
+    /// A directory that has not heard yet that so many relays have all of it.
+    async fn knowledge_late(&self, seq: u64, relays: u64) -> Option<String> {
+        for number in 0..DIRECTORIES {
+            let url = format!("{}/odi/catalogs/{}?json", self.directory(number), self.name);
+            let page = self.document(url).await;
+            let knows = |head: &Value| head["seq"] == seq && head["full"].as_u64() >= Some(relays);
+            if !page["heads"].as_array().is_some_and(|heads| heads.iter().any(knows)) {
+                return Some(format!("directory {number} knows {}", page["heads"]));
+            }
+        }
+        None
+    }
+
     /// Waits until the first directory sends whoever wants this to a relay: what is large may be there before it is known to be.
     pub(crate) fn until_relays_give(&self, name: &str, path: &str) {
         let url: Url = format!("{}/{name}/{path}", self.directory(0)).parse().unwrap();
@@ -298,7 +319,11 @@ impl Lab {
     }
 
     async fn status(&self, base: &str) -> Value {
-        let url = format!("{base}/odi/v1/status").parse().unwrap();
+        self.document(format!("{base}/odi/v1/status")).await
+    }
+
+    async fn document(&self, url: String) -> Value {
+        let url = url.parse().unwrap();
         let Ok(reply) = self.client.send(Ask::get(&url)).await else { return Value::Null };
         let body = reply.body.collect().await.unwrap_or_default();
         serde_json::from_slice(&body).unwrap_or_default()

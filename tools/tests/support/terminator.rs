@@ -20,7 +20,8 @@ pub(crate) fn start(folder: &Path, name: &str, at: SocketAddr, to: SocketAddr) -
          location / {{\n      proxy_pass http://{to}; proxy_http_version 1.1; proxy_buffering off; proxy_request_buffering off;\n\
          proxy_read_timeout 120s; proxy_set_header Host $http_host; proxy_set_header Connection \"\";\n\
          proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Forwarded-Proto https;\n\
-         proxy_set_header Odi-Lab-Peer $remote_addr:$remote_port;\n    }}\n  }}\n}}\n",
+         proxy_set_header Odi-Lab-Caller $remote_addr:$remote_port;\n\
+         proxy_set_header Odi-Lab-Listener {at};\n    }}\n  }}\n}}\n",
         own = own.display(),
         folder = folder.display(),
     );

@@ -11,6 +11,7 @@ mod ask;
 mod error;
 mod family;
 mod guise;
+pub(crate) mod hop;
 mod policy;
 mod reply;
 mod resolver;
@@ -19,7 +20,7 @@ mod vet;
 use std::io;
 use std::sync::Arc;
 
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HOST, LOCATION, RANGE};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HOST, RANGE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use url::Url;
 
@@ -176,7 +177,7 @@ fn host_of(url: &Url) -> Option<HeaderValue> {
     HeaderValue::from_str(&named).ok()
 }
 
-/// Where a reply sends us, if the caller wants to be sent. Never from https to http.
+/// Where a reply sends us, if the caller wants to be sent.
 fn redirect_of(ask: &Ask, reply: &Reply) -> Result<Option<Url>, ClientError> {
     let redirects = matches!(
         reply.status,
@@ -190,10 +191,5 @@ fn redirect_of(ask: &Ask, reply: &Reply) -> Result<Option<Url>, ClientError> {
         return Ok(None);
     }
     let bad = || ClientError::BadRedirect { url: named(&reply.url) };
-    let location = reply.headers.get(LOCATION).and_then(|value| value.to_str().ok()).ok_or_else(bad)?;
-    let next = reply.url.join(location).map_err(|_| bad())?;
-    if reply.url.scheme() == "https" && next.scheme() != "https" {
-        return Err(bad());
-    }
-    Ok(Some(next))
+    hop::next(&reply.url, &reply.headers).map(Some).ok_or_else(bad)
 }

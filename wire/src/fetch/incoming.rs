@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, LOCATION, RETRY_AFTER};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 use tokio::time::{Instant, timeout};
-use url::Url;
 
 use super::{Ask, BodyStream, Fetch, FetchLimits, NetworkError, Pull, Reply, Source, SourceFault};
+use crate::client::hop;
 
 /// Whether redirects of a source are followed. An origin may use them; a relay never redirects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub(crate) async fn open(
         let reply = reply.map_err(no_header)?;
         if matches!(reply.status.as_u16(), 301 | 302 | 303 | 307 | 308) {
             hops = hops.checked_sub(1).ok_or(SourceFault::Redirect)?;
-            url = next_hop(&url, &reply.headers).ok_or(SourceFault::Redirect)?;
+            url = hop::next(&url, &reply.headers).ok_or(SourceFault::Redirect)?;
             continue;
         }
         return judge(reply, bytes_max, limits);
@@ -69,12 +69,6 @@ fn no_more(error: NetworkError) -> SourceFault {
         failed @ NetworkError::Failed(_) => SourceFault::Broken(failed),
         other => no_header(other),
     }
-}
-
-fn next_hop(from: &Url, headers: &HeaderMap) -> Option<Url> {
-    let to = from.join(headers.get(LOCATION)?.to_str().ok()?).ok()?;
-    let allowed = to.scheme() == "https" || (to.scheme() == "http" && from.scheme() == "http");
-    allowed.then_some(to)
 }
 
 fn judge(reply: Reply, bytes_max: u64, limits: &FetchLimits) -> Result<Answer, SourceFault> {

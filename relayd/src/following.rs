@@ -24,7 +24,7 @@ use crate::catalog::Catalog;
 use crate::denying::Look;
 use crate::relay::Relay;
 use crate::scan::Scan;
-use crate::{chain, settings};
+use crate::{chain, epochs, settings};
 
 /// How long a directory may hold its answer until there is a newer head.
 const LONG_POLL: Duration = Duration::from_secs(30);
@@ -171,7 +171,8 @@ async fn follow(relay: Arc<Relay>, catalog: Arc<Catalog>, stop: CancellationToke
             follower.follow(),
             follower.compare(),
             follower.heed(),
-            settings::keep(&follower.relay, &follower.catalog)
+            settings::keep(&follower.relay, &follower.catalog),
+            epochs::keep(&follower.relay, &follower.catalog)
         )
     };
     stop.run_until_cancelled(all).await;

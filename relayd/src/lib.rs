@@ -31,6 +31,7 @@ pub mod denying;
 pub mod directories;
 pub mod directory;
 pub mod directory_api;
+pub mod epochs;
 pub mod fill;
 pub mod flight;
 pub mod following;

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use odi_manifest::{
-    ArtifactPath, BlobHasher, CatalogId, DiffHeader, Entry, Head, HeadBuilder, HeadId, MemoryNodes, Op, Pin,
-    Revocation, RevocationList, RootBuilder, SigningKey, Timestamp, Tree, TrustRoot, Unverified, Verified,
-    encode_diff, encode_full,
+    ArtifactPath, BlobHasher, CatalogId, DiffHeader, Entry, Floor, Head, HeadBuilder, HeadId, MemoryNodes,
+    Op, Pin, Revocation, RevocationList, RootBuilder, SigningKey, Timestamp, Tree, TrustRoot, Unverified,
+    Verified, encode_diff, encode_full,
 };
 use odi_wire::layout::{LayoutPath, ORIGIN_FOLDER};
 use odi_wire::message::{CatalogInventory, IdRanges};
@@ -113,6 +113,22 @@ impl Publisher {
         self.files.insert(format!("{ORIGIN_FOLDER}{name}"), self.revocations.encode());
         let tree = self.tree();
         self.sign(tree)
+    }
+
+    /// What is newest now, for [`fall_back`](Self::fall_back).
+    pub(crate) fn snapshot(&self) -> (Verified<Head>, Tree) {
+        self.newest.clone().unwrap()
+    }
+
+    /// Opens an epoch that goes on from `floor` with the number `next`, and voids every state after it.
+    pub(crate) fn fall_back(&mut self, floor: (Verified<Head>, Tree), next: u64) {
+        let epoch = Floor { seq: floor.0.seq, head: floor.0.id(), next };
+        let root = RootBuilder::after(self.trust.root(), self.now, EXPIRES).new_epoch(epoch);
+        let root = root.build().unwrap().signed_by(&self.key).unwrap();
+        self.trust.rotate(&root).unwrap();
+        self.put(LayoutPath::Root(root.claims().version), root.encode());
+        self.put(LayoutPath::Head, floor.0.encode());
+        self.newest = Some(floor);
     }
 
     fn keep(&mut self, bytes: &[u8]) -> Entry {

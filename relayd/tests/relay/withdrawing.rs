@@ -158,3 +158,23 @@ async fn what_no_head_names_any_more_goes_with_the_next_withdrawal() {
     assert_eq!(relay.by_content(&lab, &former).await, 404);
     assert!(relay.contains(b"good"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_thief_published_leaves_the_disk_when_the_maintainers_open_a_new_epoch() {
+    let (bad, good) = (noise(34, BAD), noise(35, BAD));
+    let mut lab = Lab::start(&[("good", &good)]).await;
+    let floor = lab.publisher.snapshot();
+    lab.publish(&[("good", None), ("bad", Some(&bad))]);
+    let relay = lab.relay().await;
+    relay.until_full(2).await;
+    assert_eq!(relay.by_content(&lab, &bad).await, 200);
+    lab.publisher.fall_back(floor, 10);
+    lab.publish(&[("bad", None), ("good", Some(&good)), ("news", Some(b"news"))]);
+    relay.until_full(10).await;
+    relay.until("gone", |_| !relay.contains(&bad)).await;
+    assert_eq!(relay.by_content(&lab, &bad).await, 404);
+    assert!(relay.contains(&good), "the floor and what follows it stay");
+    let relay = relay.restart().await;
+    relay.until_full(10).await;
+    assert!(relay.contains(&good) && !relay.contains(&bad));
+}

@@ -5,9 +5,9 @@ use odi_wire::client::{Ask, Client, ClientError};
 use odi_wire::http::StatusCode;
 use odi_wire::layout::api_base;
 use odi_wire::message::{
-    Assign, CBOR, CatalogSummary, DOCUMENT_BYTES_MAX, DaemonKind, DocumentError, HOLDERS_BYTES_MAX,
-    Inventory, LeaseReply, PublicUrl, RegistrationReply, StatementError, WellKnown, decode_holders,
-    from_json, open_from,
+    Assign, CBOR, CatalogSummary, DOCUMENT_BYTES_MAX, DaemonKind, DirectoryStatus, DocumentError,
+    HOLDERS_BYTES_MAX, Inventory, LeaseReply, PublicUrl, RegistrationReply, StatementError, WellKnown,
+    decode_holders, from_json, open_from,
 };
 
 /// The largest assignment, envelope included.
@@ -64,6 +64,13 @@ impl DirectoryApi<'_> {
     pub async fn catalogs(&self) -> Result<Vec<CatalogSummary>, CallError> {
         let bytes = self.get("/odi/v1/catalogs", DOCUMENT_BYTES_MAX).await?;
         Ok(from_json(&bytes, "a list of catalogs")?)
+    }
+
+    /// `GET /odi/v1/status`: the directories that it follows.
+    pub async fn peers(&self) -> Result<Vec<String>, CallError> {
+        let bytes = self.get("/odi/v1/status", DOCUMENT_BYTES_MAX).await?;
+        let status: DirectoryStatus = from_json(&bytes, "a directory's status")?;
+        Ok(status.peers.into_iter().map(|peer| peer.url).collect())
     }
 
     /// `GET /odi/v1/catalogs/{id}/relays`: what other relays say that they hold.

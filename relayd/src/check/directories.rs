@@ -55,6 +55,25 @@ pub(super) async fn look_at(
     findings
 }
 
+/// Whether the relay would be forgotten with its only directory, though that has others beside it. One that does not say whom it
+/// follows has been complained of already, or is too old to.
+pub(super) async fn alone(client: &Client, named: &[DirectoryConfig]) -> Option<Finding> {
+    let [only] = named else { return None };
+    let peers = DirectoryApi { client, url: &only.url }.peers().await.ok()?;
+    lonely(only.url.as_str(), &peers)
+}
+
+fn lonely(only: &str, peers: &[String]) -> Option<Finding> {
+    let others: Vec<&str> = peers.iter().map(|peer| peer.trim_end_matches('/')).collect();
+    (!others.is_empty()).then(|| {
+        let others = others.join(", ");
+        let words = format!(
+            "{only} is the only directory here: while it is away nobody sends clients to this relay. It works together with {others}; name one of these in a further [[directory]]."
+        );
+        Finding::new(Severity::Doubtful, words)
+    })
+}
+
 /// Signed requests are believed for a minute each way, so the clock must be nearly right.
 async fn clock_of(client: &Client, asked: &DirectoryConfig, clock: &dyn Clock) -> Option<Finding> {
     let reply = client.send(Ask::head(&asked.url.to_url())).await.ok()?;
@@ -96,4 +115,18 @@ fn catalogs(asked: &DirectoryConfig, offered: &[CatalogSummary]) -> Vec<Finding>
     });
     findings.extend(others);
     findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relay_with_one_directory_of_several_is_told_of_the_others() {
+        assert!(lonely("https://a.example", &[]).is_none(), "there is nobody else");
+        let peers = ["https://b.example/".to_owned(), "https://c.example".to_owned()];
+        let told = lonely("https://a.example", &peers).unwrap();
+        assert_eq!(told.severity, Severity::Doubtful);
+        assert!(told.words.contains("https://b.example, https://c.example;"), "{}", told.words);
+    }
 }

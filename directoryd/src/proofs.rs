@@ -18,6 +18,8 @@ pub(crate) struct Proofs<K, V>(Mutex<HashMap<K, Proof<V>>>);
 #[derive(Clone, Debug)]
 struct Proof<V> {
     seen: V,
+    /// Since when it counts: a clock that is set back makes it no older than it can be.
+    at: Timestamp,
     until: Timestamp,
     /// The newest head then.
     newest: Option<HeadId>,
@@ -33,7 +35,8 @@ impl<K: Eq + Hash, V: Clone> Proofs<K, V> {
     /// What was seen, if that still counts at this time and under this newest head.
     pub(crate) fn known(&self, key: &K, now: Timestamp, newest: Option<HeadId>) -> Option<V> {
         let proofs = self.proofs();
-        let proof = proofs.get(key).filter(|proof| now < proof.until && proof.newest == newest)?;
+        let counts = |proof: &&Proof<V>| proof.at <= now && now < proof.until && proof.newest == newest;
+        let proof = proofs.get(key).filter(counts)?;
         Some(proof.seen.clone())
     }
 
@@ -46,7 +49,7 @@ impl<K: Eq + Hash, V: Clone> Proofs<K, V> {
         if proofs.len() >= PROOFS_MAX {
             proofs.clear();
         }
-        proofs.insert(key, Proof { seen, until, newest });
+        proofs.insert(key, Proof { seen, at: now, until, newest });
     }
 
     fn proofs(&self) -> MutexGuard<'_, HashMap<K, Proof<V>>> {
@@ -68,6 +71,8 @@ mod tests {
         assert_eq!(proofs.known(&1, at(60), first), None);
         assert_eq!(proofs.known(&1, at(59), next), None);
         assert_eq!(proofs.known(&2, at(0), first), None);
+        proofs.note(3, true, at(50), at(60), first);
+        assert_eq!(proofs.known(&3, at(49), first), None, "the clock was set back");
         for key in 0..3 * PROOFS_MAX {
             proofs.note(key, true, at(100), at(200), first);
             assert!(proofs.proofs().len() <= PROOFS_MAX);

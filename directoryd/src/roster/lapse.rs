@@ -118,6 +118,7 @@ pub(super) fn sweep(
 ) -> Vec<Lapsed> {
     let mut lapsed = Vec::new();
     members.retain(|relay, member| {
+        member.keep_to(now, limits);
         let drop = member.has_lapsed(limits, now);
         if drop {
             lapsed.push(Lapsed { relay: *relay, was_proved: member.is_proved() });

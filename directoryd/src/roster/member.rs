@@ -509,6 +509,14 @@ impl Member {
         Ok(Some(self.lease_until))
     }
 
+    /// See [`Trial::keep_to`].
+    pub(super) fn keep_to(&mut self, now: Timestamp, limits: &RosterLimits) {
+        self.heard = self.heard.min(now);
+        self.lease_until = self.lease_until.min(now.plus(limits.lease));
+        self.challenge_next = self.challenge_next.min(now.plus(limits.retry_max.max(limits.under_way)));
+        self.trial.keep_to(now, limits);
+    }
+
     pub(super) fn leave(&mut self, generation: u64) -> Result<(), RosterRefusal> {
         self.rises(generation)?;
         self.inventory_generation = generation;

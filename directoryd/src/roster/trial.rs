@@ -277,6 +277,23 @@ impl Trial {
         self.probed
     }
 
+    /// Brings back what lies further ahead than it could if it had happened now: the clock was set back, and until it had come as far
+    /// again a relay that died or lies would be trusted and nobody would look.
+    pub(super) fn keep_to(&mut self, now: Timestamp, limits: &RosterLimits) {
+        self.probed = self.probed.map(|probed| probed.min(now));
+        self.reported = self.reported.map(|reported| reported.min(now));
+        let longest = match self.stage {
+            Stage::Untested => limits.test_retry_max.max(limits.test_under_way),
+            _ => limits.retry_max.max(limits.under_way),
+        };
+        if self.next > now.plus(longest) {
+            self.next = now;
+        }
+        if let Stage::Quarantined { until } = &mut self.stage {
+            *until = (*until).min(now.plus(limits.quarantine));
+        }
+    }
+
     /// The relay has announced itself: if it was complained of and could not be probed, it may have been started again.
     pub(super) fn heard(&mut self, now: Timestamp) {
         if self.doubted && self.probed.is_none() && self.failures > 0 {
@@ -502,6 +519,33 @@ mod tests {
         let moved = after(ready(), &[(10, Event::Moved), (11, Event::ProbeMatched)]);
         assert_eq!(moved.stage(), Stage::Untested);
         assert!(!moved.is_selectable(at(11), &LIMITS));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_leaves_nobody_trusted_for_longer() {
+        let trusted = after(ready(), &[(86_400, Event::ProbeMatched)]);
+        let (lied, failed) = (
+            after(trusted.clone(), &[(86_400, Event::Lied("wrong bytes"))]),
+            after(trusted.clone(), &[(86_400, Event::ProbeFailed("refused"))]),
+        );
+        let kept = |trial: &Trial| {
+            let mut kept = trial.clone();
+            kept.keep_to(at(100), &LIMITS);
+            kept
+        };
+        let due = |trial: &Trial, seconds| trial.clone().on(Event::Look(ALL), at(seconds), &LIMITS).1;
+        assert!(
+            trusted.is_selectable(at(2000), &LIMITS) && due(&trusted, 2000).is_none(),
+            "what this is for"
+        );
+        let every = LIMITS.probe_every.as_secs();
+        assert!(kept(&trusted).is_selectable(at(101), &LIMITS), "nothing speaks against it");
+        assert!(
+            due(&kept(&trusted), 100 + every).is_some() && !kept(&trusted).is_selectable(at(401), &LIMITS)
+        );
+        assert!(due(&kept(&failed), 100 + LIMITS.test_retry_max.as_secs()).is_some());
+        assert_eq!(kept(&lied).standing(at(100 + LIMITS.quarantine.as_secs())), Standing::Probation);
+        assert_eq!(kept(&trusted.clone()), kept(&kept(&trusted)));
     }
 
     #[test]

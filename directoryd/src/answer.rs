@@ -79,7 +79,7 @@ async fn api(directory: &Arc<Directory>, request: Request, route: ApiRoute) -> R
         ApiRoute::Statistics { of, days, csv } => {
             statistics::answer(directory, &request, of, days, csv).await
         }
-        ApiRoute::Relays => Ok(relays::list(directory)),
+        ApiRoute::Relays => relays::list(directory, &request).await,
         ApiRoute::Register => relays::register(directory, request).await,
         ApiRoute::Inventory => relays::announce(directory, request).await,
         ApiRoute::Leave => relays::leave(directory, request).await,

@@ -22,6 +22,7 @@ use crate::catalog::Catalog;
 use crate::catalog::resolve::{Found, Resolved, in_newest, in_state};
 use crate::catalog::view::{State, View};
 use crate::directory::Directory;
+use crate::network::Network;
 use crate::state_rules::CARRIED_BYTES_MAX;
 use crate::statistics::How;
 use crate::whereabouts::Whereabouts;
@@ -285,21 +286,26 @@ impl Visit<'_> {
         }
     }
 
+    /// A page of thousands of rows takes longer to find and to write than a hundred redirects.
     async fn listing(&self, folder: &str, state: Arc<State>) -> Result<Response, Refusal> {
-        let (nodes, tree) = (self.directory.nodes.clone(), state.tree);
+        self.directory.pace(Network::of(self.request.peer.ip()))?;
+        let (nodes, catalog) = (self.directory.nodes.clone(), self.catalog.name().to_string());
         let (asked, after) = (folder.to_owned(), self.query.after.clone());
-        let listed = off_worker(move || tree.list(&nodes, &asked, after.as_deref(), PAGE_ROWS)).await;
-        let listed = listed.map_err(|error| super::internal(&error))?;
-        let page = Page {
-            catalog: self.catalog.name().to_string(),
-            folder: if folder.is_empty() { String::new() } else { format!("{folder}/") },
-            pin: state.pin.to_string(),
-            children: listed.children.into_iter().map(row).collect(),
-            next: listed.next,
-            at_directory: true,
-        };
+        let (headers, wants_json) = (self.request.headers.clone(), self.query.json);
         let caching = if self.asked == Asked::Pinned { Caching::Pinned } else { Caching::Unpinned };
-        Ok(page.respond(&self.request.headers, self.query.json, caching))
+        let written = off_worker(move || {
+            let listed = state.tree.list(&nodes, &asked, after.as_deref(), PAGE_ROWS)?;
+            let page = Page {
+                catalog,
+                folder: if asked.is_empty() { String::new() } else { format!("{asked}/") },
+                pin: state.pin.to_string(),
+                children: listed.children.into_iter().map(row).collect(),
+                next: listed.next,
+                at_directory: true,
+            };
+            Ok(page.respond(&headers, wants_json, caching))
+        });
+        written.await.map_err(|error: NodesError| super::internal(&error))
     }
 }
 

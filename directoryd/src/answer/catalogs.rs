@@ -64,7 +64,10 @@ pub(super) async fn layout(
         LayoutPath::Head => head(directory, &catalog.id(), None, Duration::ZERO).await,
         LayoutPath::Root(version) => root(directory, &catalog, version),
         LayoutPath::HeadAt(seq) => head_at(directory, &catalog, seq).await,
-        LayoutPath::HeadPack(number) => head_pack(directory, &catalog, number).await,
+        LayoutPath::HeadPack(number) => {
+            directory.pace(Network::of(request.peer.ip()))?;
+            head_pack(directory, &catalog, number).await
+        }
         LayoutPath::Revocations(id) => {
             let (directory, catalog) = (Arc::clone(directory), catalog.id());
             let list = off_worker(move || directory.ledger.list(&catalog, &id)).await;

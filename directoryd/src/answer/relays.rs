@@ -166,8 +166,15 @@ pub(super) async fn holders(
     Ok(Response::ok(CBOR, answer.await?).with_header("cache-control", HeaderValue::from_static("no-store")))
 }
 
-/// The relays, for people and tools.
-pub(super) fn list(directory: &Directory) -> Response {
+/// The relays, for people and tools. Whoever asks again and again holds up nobody's redirect: thousands of them take milliseconds.
+pub(super) async fn list(directory: &Arc<Directory>, request: &Request) -> Result<Response, Refusal> {
+    directory.pace(Network::of(request.peer.ip()))?;
+    let directory = Arc::clone(directory);
+    let listed = off_worker(move || to_json(&summaries(&directory))).await;
+    Ok(json(StatusCode::OK, listed))
+}
+
+fn summaries(directory: &Directory) -> Vec<RelaySummary> {
     let now = directory.clock.now();
     let roster = directory.relays.roster();
     let mut reports: BTreeMap<PublicKey, u32> = BTreeMap::new();
@@ -178,9 +185,7 @@ pub(super) fn list(directory: &Directory) -> Response {
         }
     }
     let reports = |member: &Member| reports.get(&member.relay()).copied().unwrap_or(0);
-    let summaries: Vec<RelaySummary> =
-        roster.members().map(|member| summary(directory, member, reports(member), now)).collect();
-    json(StatusCode::OK, to_json(&summaries))
+    roster.members().map(|member| summary(directory, member, reports(member), now)).collect()
 }
 
 fn summary(directory: &Directory, member: &Member, reports: u32, now: Timestamp) -> RelaySummary {

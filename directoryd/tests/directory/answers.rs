@@ -181,11 +181,13 @@ async fn floods_of_costly_requests_are_slowed_and_cheap_ones_are_not() {
     let world = World::start(&publisher.id, Some(&origin.url())).await;
     world.until_served(1).await;
     let proof = format!("/odi/v1/catalogs/{}/proof?path=a", publisher.id);
+    let costly = [proof.as_str(), "/world/", "/world/?json", "/odi/v1/relays", "/odi/catalogs/world"];
     let mut statuses = Vec::new();
-    for _ in 0..250 {
-        statuses.push(world.get(&proof).await.status);
+    for target in costly.iter().cycle().take(250) {
+        statuses.push(world.get(target).await.status);
     }
     assert!(statuses.iter().take(150).all(|status| *status == StatusCode::OK));
-    assert_eq!(statuses[249], StatusCode::TOO_MANY_REQUESTS);
+    // Whichever it is: they share a bucket.
+    assert!(statuses.iter().skip(245).all(|status| *status == StatusCode::TOO_MANY_REQUESTS));
     assert_eq!(world.get("/world/a").await.status, StatusCode::OK);
 }

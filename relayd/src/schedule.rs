@@ -5,9 +5,13 @@
 
 use jiff::civil::{Time, Weekday};
 use jiff::tz::TimeZone;
+use jiff::{ToSpan as _, Zoned};
 use odi_manifest::Timestamp;
 
 use crate::config::Rate;
+
+/// After so many days windows begin and end as they do now.
+const DAYS: i64 = 8;
 
 /// One window.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,12 +52,28 @@ impl Schedule {
     /// The most that may be sent per second now; `None` is no limit.
     #[must_use]
     pub fn bandwidth(&self, now: Timestamp) -> Option<Rate> {
-        let seconds =
-            i64::try_from(now.0).ok().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
-        let Some(time) = seconds else { return self.otherwise };
-        let local = time.to_zoned(self.zone.clone());
+        let Some(local) = self.local(now) else { return self.otherwise };
         let window = self.windows.iter().find(|window| window.holds(local.weekday(), local.time()));
         window.map_or(self.otherwise, |window| Some(window.bandwidth))
+    }
+
+    /// When that will be another number, if it ever will.
+    #[must_use]
+    pub fn changes(&self, now: Timestamp) -> Option<Timestamp> {
+        let today = self.local(now)?.date();
+        let days = (0..=DAYS).filter_map(|days| today.checked_add(days.days()).ok());
+        let edges = days.flat_map(|day| self.windows.iter().map(move |window| (day, window)));
+        let edges =
+            edges.flat_map(|(day, window)| [window.from, window.to].map(|time| day.to_datetime(time)));
+        let edges = edges.filter_map(|edge| edge.to_zoned(self.zone.clone()).ok());
+        let edges = edges.filter_map(|edge| u64::try_from(edge.timestamp().as_second()).ok().map(Timestamp));
+        // Where a window begins another one may hold already.
+        edges.filter(|at| *at > now && self.bandwidth(*at) != self.bandwidth(now)).min()
+    }
+
+    fn local(&self, now: Timestamp) -> Option<Zoned> {
+        let time = jiff::Timestamp::from_second(i64::try_from(now.0).ok()?).ok()?;
+        Some(time.to_zoned(self.zone.clone()))
     }
 }
 
@@ -61,20 +81,27 @@ impl Schedule {
 mod tests {
     use super::*;
 
-    fn rate_at(windows: &[(&[Weekday], &str, &str, u64)], zone: &str, local: &str) -> Option<u64> {
+    fn schedule(windows: &[(&[Weekday], &str, &str, u64)], zone: &str) -> Schedule {
         let window = |(days, from, to, rate): &(&[Weekday], &str, &str, u64)| Window {
             days: days.to_vec(),
             from: from.parse().unwrap(),
             to: to.parse().unwrap(),
             bandwidth: Rate(*rate),
         };
-        let schedule = Schedule {
+        Schedule {
             otherwise: Some(Rate(9)),
             windows: windows.iter().map(window).collect(),
             zone: TimeZone::get(zone).unwrap(),
-        };
-        let time: jiff::Timestamp = local.parse().unwrap();
-        schedule.bandwidth(Timestamp(time.as_second().try_into().unwrap())).map(|rate| rate.0)
+        }
+    }
+
+    fn at(time: &str) -> Timestamp {
+        let time: jiff::Timestamp = time.parse().unwrap();
+        Timestamp(time.as_second().try_into().unwrap())
+    }
+
+    fn rate_at(windows: &[(&[Weekday], &str, &str, u64)], zone: &str, time: &str) -> Option<u64> {
+        schedule(windows, zone).bandwidth(at(time)).map(|rate| rate.0)
     }
 
     #[test]
@@ -101,9 +128,30 @@ mod tests {
     }
 
     #[test]
+    fn when_it_changes_is_known() {
+        use Weekday::{Friday, Monday, Saturday};
+        let office = schedule(&[(&[Monday, Friday], "08:00", "18:00", 1)], "Europe/Berlin");
+        // The second window begins before the first ends, and gives the same.
+        let joined = schedule(&[(&[Friday], "20:00", "02:00", 2), (&[Saturday], "01:00", "05:00", 2)], "UTC");
+        let whole = schedule(&[(&[Monday], "00:00", "00:00", 9)], "UTC");
+        for (schedule, now, change) in [
+            (&office, "2026-11-20T06:59:59Z", Some("2026-11-20T07:00:00Z")),
+            (&office, "2026-11-20T07:00:00Z", Some("2026-11-20T17:00:00Z")),
+            (&office, "2026-11-20T17:00:00Z", Some("2026-11-23T07:00:00Z")),
+            // Clocks there go back by an hour between the two.
+            (&office, "2026-10-23T16:00:00Z", Some("2026-10-26T07:00:00Z")),
+            (&joined, "2026-11-20T23:00:00Z", Some("2026-11-21T05:00:00Z")),
+            (&whole, "2026-11-20T23:00:00Z", None),
+        ] {
+            assert_eq!(schedule.changes(at(now)), change.map(at), "{now}");
+        }
+    }
+
+    #[test]
     fn without_windows_the_bandwidth_is_what_it_is() {
         let schedule = Schedule { otherwise: None, windows: Vec::new(), zone: TimeZone::UTC };
         assert_eq!(schedule.bandwidth(Timestamp(u64::MAX)), None);
         assert_eq!(schedule.bandwidth(Timestamp(1_800_000_000)), None);
+        assert_eq!(schedule.changes(Timestamp(1_800_000_000)), None);
     }
 }

@@ -73,6 +73,7 @@ pub(crate) fn status_document(relay: &Relay) -> RelayStatus {
             disk_bytes: relay.config.disk.0,
             disk_used,
             rate_bytes: terms.schedule.bandwidth(now).map(|rate| rate.0),
+            rate_until: terms.schedule.changes(now),
             transfer_bytes: terms.transfer.map(|transfer| transfer.0),
             transfer_used: relay.meter.used(&relay.throttle),
             transfer_renewed: Some(relay.meter.month().ends()),

@@ -8,8 +8,8 @@ use anyhow::{Context as _, anyhow};
 use odi_manifest::{Clock, SystemClock, Timestamp};
 use odi_wire::client::{Ask, Client, ClientPolicy};
 use odi_wire::message::{
-    CatalogFreshness, DifferenceKind, DirectoryCatalog, DirectoryStatus, Lifetime, PeerDifference,
-    RelayStatus,
+    BudgetStatus, CatalogFreshness, DifferenceKind, DirectoryCatalog, DirectoryStatus, Lifetime,
+    PeerDifference, RelayStatus,
 };
 use tokio::time::Instant;
 use url::Url;
@@ -236,10 +236,29 @@ fn last_day(catalog: &DirectoryCatalog) -> String {
     }
 }
 
+/// What a relay may send, where it is limited.
+fn limits(out: &mut String, budget: &BudgetStatus) -> std::fmt::Result {
+    if budget.rate_bytes.is_some() || budget.rate_until.is_some() {
+        let rate = budget.rate_bytes.map_or("no limit".to_owned(), |rate| format!("{}/s", bytes(rate)));
+        let until = budget.rate_until.map(|until| format!(" until {until}")).unwrap_or_default();
+        writeln!(out, "bandwidth {rate}{until}")?;
+    }
+    if let Some(allowed) = budget.transfer_bytes {
+        let renewed = budget.transfer_renewed.map(|at| format!(", renewed {at}")).unwrap_or_default();
+        writeln!(out, "transfer  {} of {} this month{renewed}", bytes(budget.transfer_used), bytes(allowed))?;
+    }
+    match budget.capacity {
+        Some(0) => writeln!(out, "          directories are asked for no new clients"),
+        Some(capacity) => writeln!(out, "          directories may count on {}/s", bytes(capacity)),
+        None => Ok(()),
+    }
+}
+
 fn relay(out: &mut String, status: &RelayStatus, now: Timestamp) -> std::fmt::Result {
     writeln!(out, "relay     {} ({}), version {}", status.id, readiness(status.ready), status.version)?;
     let (used, allowed) = (bytes(status.budget.disk_used), bytes(status.budget.disk_bytes));
     writeln!(out, "disk      {used} of {allowed} used")?;
+    limits(out, &status.budget)?;
     for link in &status.directories {
         let role = if link.assigner { ", assigns" } else { "" };
         writeln!(out, "directory {} ({:?}{role})", link.url, link.state)?;
@@ -327,6 +346,35 @@ mod tests {
         let shown = Daemon::parse(&status.to_string()).unwrap().describe(Timestamp(1000));
         let words = "          last fault: the directory cannot be reached\n          tries again in 32 s\n";
         assert!(shown.contains(words), "{shown}");
+    }
+
+    #[test]
+    fn what_a_relay_may_send_is_said() {
+        let shown = |budget: BudgetStatus| {
+            let mut out = String::new();
+            limits(&mut out, &budget).unwrap();
+            out
+        };
+        assert_eq!(shown(BudgetStatus::default()), "");
+        let budget = BudgetStatus {
+            rate_bytes: Some(12_500_000),
+            rate_until: Some(Timestamp(1_800_000_000)),
+            transfer_bytes: Some(20_000_000_000_000),
+            transfer_used: 19_990_000_000_000,
+            transfer_renewed: Some(Timestamp(1_800_600_000)),
+            capacity: Some(0),
+            ..BudgetStatus::default()
+        };
+        let (limited, sent) = (
+            "bandwidth 12.5 MB/s until 2027-01-15 08:00 UTC\n",
+            "transfer  19.9 TB of 20.0 TB this month, renewed 2027-01-22 06:40 UTC\n",
+        );
+        assert_eq!(
+            shown(budget),
+            format!("{limited}{sent}          directories are asked for no new clients\n")
+        );
+        let window = BudgetStatus { rate_until: Some(Timestamp(1_800_000_000)), ..BudgetStatus::default() };
+        assert_eq!(shown(window), "bandwidth no limit until 2027-01-15 08:00 UTC\n");
     }
 
     #[test]

@@ -248,6 +248,9 @@ pub struct BudgetStatus {
     /// Bytes a second that it may send.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_bytes: Option<u64>,
+    /// When a time window makes that another number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_until: Option<Timestamp>,
     /// Bytes a month that it may send.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transfer_bytes: Option<u64>,

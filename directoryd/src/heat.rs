@@ -1,4 +1,4 @@
-//! What many want at once: for each blob, how many networks asked for it in the last minute or two.
+//! What many want at once: for each blob, how many networks asked for it in a minute, in the fullest of the last fifteen.
 //!
 //! Networks are counted, not requests: ranges, retries and one busy client make nothing hot. A blob's networks are a bitmap per
 //! minute, filled by a secret hash (linear counting, Whang et al. 1990), so that no address is kept. The memory is fixed: a new blob
@@ -28,8 +28,8 @@ const COPIED_PER_NETWORK: u64 = 200_000_000_000;
 const NETWORKS_ORDINARY: u64 = 3;
 /// Nothing is asked of more relays than this beside the copies of everything: a large file that a crowd wants may need them all.
 const FURTHER_MAX: u64 = 1 << 14;
-/// How long what was hot stays so: holders that have just filled it are not let go with the first quiet minute.
-const COOLS_AFTER: Duration = Duration::from_secs(900);
+/// What was hot stays so for as many windows: holders that have just filled it are not let go with the first quiet minute.
+const COOLS_AFTER: usize = 15;
 /// Bits for the networks of a window. It tells up to about 1400 apart.
 const BITS: u32 = 256;
 
@@ -66,10 +66,11 @@ struct Count {
     /// The number of the window that `now` is for.
     window: u64,
     now: Sketch,
-    before: Sketch,
-    /// The most networks that it had lately, in bits of a sketch, and when last.
-    peak: u32,
-    peaked: Timestamp,
+    /// Bits of the sketches of the last windows, each at its number modulo how many there are. All of them are kept, not only the
+    /// most and its time: what is wanted as much as ever must not cool for a moment when that time is long ago.
+    lately: [u16; COOLS_AFTER],
+    /// When another network asked for it last.
+    asked: Timestamp,
 }
 
 /// A set of networks, roughly.
@@ -106,11 +107,7 @@ impl Heat {
         let known = slot.take().filter(|count| count.is_of(&catalog, &blob));
         let mut count = known.unwrap_or_else(|| Count::new(catalog, blob, size, now));
         count.turn(now);
-        count.now.insert(bit);
-        let bits = count.bits();
-        if bits >= count.peak || now.since(count.peaked) >= COOLS_AFTER {
-            (count.peak, count.peaked) = (bits, now);
-        }
+        count.insert(bit, now);
         *slot = Some(count);
     }
 
@@ -122,31 +119,25 @@ impl Heat {
     /// What is hot now, the hottest first. `ordinary` is what an ordinary relay gives, in bytes per second.
     #[must_use]
     pub fn hot(&self, ordinary: u64, now: Timestamp) -> Vec<Hot> {
-        let is_hot = |count: &Count| count.earned(ordinary) > 0 && now.since(count.peaked) < COOLS_AFTER;
         let mut hot: Vec<Hot> = self
             .counts()
-            .filter(|count| is_hot(count))
             .map(|count| Hot {
                 catalog: count.catalog,
                 blob: count.blob,
                 size: count.size,
-                further: count.earned(ordinary),
+                further: count.earned(ordinary, now),
             })
+            .filter(|hot| hot.further > 0)
             .collect();
         hot.sort_by_key(|hot| (std::cmp::Reverse(hot.further), hot.catalog, hot.blob));
         hot
     }
 }
 
-/// Where nobody is, or else whoever has not been asked for, then the least asked for, and of those the longest known: newcomers
-/// would take each other's place before anybody could ask for them again.
+/// Where nobody is, or else whoever was the least asked for, and of those the longest ago: newcomers would take each other's place
+/// before anybody could ask for them again.
 fn coldest(set: &Set, now: Timestamp) -> Option<usize> {
-    let heat = |count: &Count| {
-        let mut count = *count;
-        count.turn(now);
-        let stays = if now.since(count.peaked) < COOLS_AFTER { count.peak } else { 0 };
-        (stays, count.bits(), count.peaked)
-    };
+    let heat = |count: &Count| (count.peak(now), count.asked);
     (0..).zip(set).min_by_key(|(_, count)| count.as_ref().map(heat)).map(|(at, _)| at)
 }
 
@@ -159,7 +150,7 @@ fn first_bytes(bytes: &[u8; 32]) -> u64 {
 impl Count {
     fn new(catalog: CatalogId, blob: BlobId, size: u64, now: Timestamp) -> Self {
         let (none, window) = (Sketch::default(), window_of(now));
-        Self { catalog, blob, size, window, now: none, before: none, peak: 0, peaked: now }
+        Self { catalog, blob, size, window, now: none, lately: [0; COOLS_AFTER], asked: now }
     }
 
     fn is_of(&self, catalog: &CatalogId, blob: &BlobId) -> bool {
@@ -172,19 +163,40 @@ impl Count {
         if window == self.window {
             return;
         }
-        self.before = if window == self.window + 1 { self.now } else { Sketch::default() };
+        for passed in (self.window + 1..=window).rev().take(COOLS_AFTER) {
+            if let Some(bits) = self.lately.get_mut(place_of(passed)) {
+                *bits = 0;
+            }
+        }
         self.now = Sketch::default();
         self.window = window;
     }
 
-    /// Bits of the fuller of the two windows: one that has just begun says little.
-    fn bits(&self) -> u32 {
-        self.now.bits().max(self.before.bits())
+    /// Notes a network by its bit.
+    fn insert(&mut self, bit: u8, now: Timestamp) {
+        let before = self.now.bits();
+        self.now.insert(bit);
+        let bits = self.now.bits();
+        if bits > before {
+            self.asked = now;
+        }
+        if let Some(lately) = self.lately.get_mut(place_of(self.window)) {
+            *lately = u16::try_from(bits).unwrap_or(u16::MAX);
+        }
+    }
+
+    /// Bits of the fullest of the last windows: one that has just begun says little.
+    fn peak(&self, now: Timestamp) -> u32 {
+        let passed = window_of(now).saturating_sub(self.window);
+        let remembered = (COOLS_AFTER as u64).saturating_sub(passed);
+        let windows = (0..remembered).filter_map(|ago| self.window.checked_sub(ago));
+        let bits = windows.filter_map(|window| self.lately.get(place_of(window)));
+        bits.copied().max().unwrap_or(0).into()
     }
 
     /// How many further holders: by the connections, or by the bytes, whichever are more.
-    fn earned(&self, ordinary: u64) -> usize {
-        let networks = networks(self.peak);
+    fn earned(&self, ordinary: u64, now: Timestamp) -> usize {
+        let networks = networks(self.peak(now));
         let bytes = u128::from(networks) * u128::from(self.size);
         let by_bytes = bytes / (u128::from(ordinary.max(1)) * u128::from(SECONDS_PER_HOLDER));
         let most = networks.saturating_mul(COPIED_PER_NETWORK / self.size.max(1));
@@ -196,6 +208,11 @@ impl Count {
 
 const fn window_of(now: Timestamp) -> u64 {
     now.0 / WINDOW.as_secs()
+}
+
+/// Where a window's bits are kept.
+fn place_of(window: u64) -> usize {
+    usize::try_from(window % COOLS_AFTER as u64).unwrap_or(0)
 }
 
 impl Sketch {
@@ -290,13 +307,29 @@ mod tests {
         let now = Timestamp(12_000);
         asked(&mut heat, b"crowd", 100, now);
         assert_eq!(further(&heat, now.plus(Duration::from_secs(899))).len(), 1);
-        assert_eq!(further(&heat, now.plus(COOLS_AFTER)), []);
-        asked(&mut heat, b"crowd", 20, now.plus(COOLS_AFTER));
+        assert_eq!(further(&heat, now.plus(Duration::from_secs(900))), []);
+        asked(&mut heat, b"crowd", 20, now.plus(Duration::from_secs(900)));
         assert_eq!(
-            further(&heat, now.plus(COOLS_AFTER)),
+            further(&heat, now.plus(Duration::from_secs(900))),
             [(BlobId::of(b"crowd"), 1)],
             "as much as it earns now"
         );
+    }
+
+    #[test]
+    fn what_is_wanted_as_much_as_ever_does_not_cool_for_a_moment() {
+        let mut heat = Heat::new(&[7; 32]);
+        // The first minute has most, and each that follows hardly less.
+        asked(&mut heat, b"steady", 70, Timestamp(6000));
+        for minute in 1..=40 {
+            let begins = Timestamp(6000 + minute * 60);
+            assert_eq!(
+                further(&heat, begins),
+                [(BlobId::of(b"steady"), 4)],
+                "before anybody asks in {minute}"
+            );
+            asked(&mut heat, b"steady", 68, begins);
+        }
     }
 
     #[test]
@@ -332,7 +365,7 @@ mod tests {
         for networks in [1, 10, 50, 200, 600] {
             let mut heat = Heat::new(&[9; 32]);
             asked(&mut heat, b"x", networks, Timestamp(6000));
-            let count = super::networks(heat.counts().next().unwrap().bits());
+            let count = super::networks(heat.counts().next().unwrap().peak(Timestamp(6000)));
             let off = count.abs_diff(u64::from(networks));
             assert!(off <= 2 + u64::from(networks) / 5, "{count} for {networks}");
         }

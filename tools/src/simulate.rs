@@ -3,6 +3,7 @@
 //!
 //! Nothing is sent and no clock is read but to time the code itself: a day of ten thousand relays takes minutes.
 
+mod blame;
 mod catalogs;
 mod chance;
 mod clients;

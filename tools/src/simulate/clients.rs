@@ -6,6 +6,7 @@ use odi_directoryd::Network as ClientNetwork;
 use odi_directoryd::heat::Heat;
 use odi_manifest::Timestamp;
 
+use super::blame::Ledger;
 use super::catalogs::Artifact;
 use super::chance::Chance;
 use super::network::Network;
@@ -21,6 +22,16 @@ pub(super) struct Crowd {
     pub(super) share: f64,
 }
 
+/// What is written down of a minute.
+#[derive(Debug)]
+pub(super) struct Books<'a> {
+    /// Which minute it is.
+    pub(super) minute: u64,
+    /// Bytes by relay.
+    pub(super) loads: &'a mut [u64],
+    pub(super) ledgers: [&'a mut Ledger; 2],
+}
+
 /// What came of a minute.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sent {
@@ -34,7 +45,7 @@ pub(super) struct Sent {
 pub(super) fn minute(
     network: &mut Network,
     heat: &mut Heat,
-    loads: &mut [u64],
+    books: &mut Books<'_>,
     downloads: u64,
     crowd: Option<Crowd>,
     now: Timestamp,
@@ -53,7 +64,9 @@ pub(super) fn minute(
             sent.nowhere += 1;
             continue;
         };
-        if let (Some(load), Some(relay)) = (loads.get_mut(at), network.relays.get(at)) {
+        let minute = books.minute;
+        books.ledgers.iter_mut().for_each(|ledger| ledger.note(network, at, &artifact, minute));
+        if let (Some(load), Some(relay)) = (books.loads.get_mut(at), network.relays.get(at)) {
             *load += artifact.size;
             network.balance.note(&relay.key, artifact.size);
         }

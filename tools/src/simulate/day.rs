@@ -7,9 +7,10 @@ use anyhow::Result;
 use odi_directoryd::heat::Heat;
 use odi_manifest::{PublicKey, Timestamp};
 
+use super::blame::Ledger;
 use super::catalogs::{Artifact, Catalogs};
 use super::chance::Chance;
-use super::clients::{Crowd, minute};
+use super::clients::{Books, Crowd, minute};
 use super::network::{Moved, Network};
 use super::relay::{Presence, Relay};
 use super::{Args, say};
@@ -30,6 +31,9 @@ const CROWD_RANK: u64 = 123_457;
 const CROWD_BYTES: u64 = 700_000_000;
 /// Minutes at the beginning that are not counted: the balance has seen nothing.
 const WARM_UP: u64 = 120;
+/// Of so many most loaded relays it is said why, and of each so many files.
+const RELAYS_SAID: usize = 3;
+const FILES_SAID: usize = 3;
 /// When the simulation begins.
 const BEGIN: u64 = 1_800_000_000;
 
@@ -38,6 +42,8 @@ const BEGIN: u64 = 1_800_000_000;
 pub(super) struct Day {
     /// Bytes over what the rate could carry, by relay that was there all the time, beside the mean; ascending.
     pub(super) loads: Vec<f64>,
+    /// Of the most loaded of these, what it was sent, in lines.
+    pub(super) most_loaded: Vec<String>,
     /// By hour, the most loaded relay beside the mean.
     pub(super) hours: Vec<f64>,
     pub(super) moved: u64,
@@ -67,6 +73,9 @@ struct Course<'a> {
     /// Bytes that each relay was sent since the warm-up, and in this hour.
     sent: HashMap<PublicKey, u64>,
     hour: HashMap<PublicKey, u64>,
+    /// Of files that are large, likewise.
+    large: Ledger,
+    large_in_hour: Ledger,
     steady: Vec<PublicKey>,
 }
 
@@ -86,6 +95,8 @@ pub(super) fn run(args: &Args) -> Result<Day> {
         poor: HashMap::new(),
         sent: HashMap::new(),
         hour: HashMap::new(),
+        large: Ledger::default(),
+        large_in_hour: Ledger::default(),
         steady: Vec::new(),
     };
     course.network.place(&[], 0.0);
@@ -196,10 +207,14 @@ impl Course<'_> {
         let artifact = self.crowds_artifact();
         let mut loads = vec![0; self.network.relays.len()];
         let wants = crowd.map(|_| Crowd { artifact, share: CROWD_SHARE });
+        let mut warming_up = Ledger::default();
+        let large = if now < WARM_UP { &mut warming_up } else { &mut self.large };
+        let ledgers = [large, &mut self.large_in_hour];
+        let mut books = Books { minute: now, loads: &mut loads, ledgers };
         let sent = minute(
             &mut self.network,
             &mut self.heat,
-            &mut loads,
+            &mut books,
             self.args.downloads,
             wants,
             time(now),
@@ -222,19 +237,31 @@ impl Course<'_> {
     fn end_hour(&mut self, now: u64) {
         let hour = std::mem::take(&mut self.hour);
         let loads = self.network.relative_loads(&hour, |relay| relay.is_up());
-        let most = loads.last().copied().unwrap_or(0.0);
+        let large = std::mem::take(&mut self.large_in_hour);
+        let Some((most, relay)) = loads.last().copied() else { return };
         self.day.hours.push(most);
-        let middle = loads.get(loads.len() * 99 / 100).copied().unwrap_or(0.0);
+        let middle = loads.get(loads.len() * 99 / 100).map_or(0.0, |(load, _)| *load);
         say(&format!(
             "  hour {:>2}: {} relays, load at most {most:.2} of the mean, 99 % below {middle:.2}",
             now / 60 + 1,
             self.network.relays.len()
         ));
+        let sent = hour.get(&relay).copied().unwrap_or(0);
+        for line in large.explain(&self.network, &relay, sent, FILES_SAID) {
+            say(&format!("           {line}"));
+        }
     }
 
     fn end(mut self) -> Day {
         let steady: std::collections::HashSet<PublicKey> = self.steady.iter().copied().collect();
-        self.day.loads = self.network.relative_loads(&self.sent, |relay| steady.contains(&relay.key));
+        let loads = self.network.relative_loads(&self.sent, |relay| steady.contains(&relay.key));
+        for (load, relay) in loads.iter().rev().take(RELAYS_SAID) {
+            let sent = self.sent.get(relay).copied().unwrap_or(0);
+            let lines = self.large.explain(&self.network, relay, sent, FILES_SAID);
+            self.day.most_loaded.push(format!("{load:.2} of the mean:"));
+            self.day.most_loaded.extend(lines);
+        }
+        self.day.loads = loads.into_iter().map(|(load, _)| load).collect();
         self.day
     }
 }

@@ -13,6 +13,7 @@ use odi_manifest::{BlobId, PublicKey};
 use odi_wire::client::Family;
 use odi_wire::serve::Scheme;
 
+use super::blame::Held;
 use super::catalogs::{Artifact, Catalogs};
 use super::chance::Chance;
 use super::parts::PARTS;
@@ -141,6 +142,26 @@ impl Network {
         self.relays.iter().filter(holds).count()
     }
 
+    /// Who of those that are up holds a blob, and how late the best of them would be.
+    pub(super) fn held(&self, artifact: &Artifact) -> Held {
+        let holds = |relay: &&Relay| {
+            relay.is_up()
+                && relay.holdings.get(artifact.catalog).is_some_and(|held| held.holds(&artifact.blob, true))
+        };
+        let mut held = Held { least_late: u64::MAX, ..Held::default() };
+        for relay in self.relays.iter().filter(holds) {
+            held.holders += 1;
+            held.rate += relay.rate;
+            held.least_late = held.least_late.min(self.balance.late(&relay.key, artifact.size));
+        }
+        held
+    }
+
+    /// What a relay gives, in bytes per second.
+    pub(super) fn rate(&self, relay: &PublicKey) -> u64 {
+        self.at.get(relay).and_then(|at| self.relays.get(*at)).map_or(0, |relay| relay.rate)
+    }
+
     /// Whether a relay is there and up.
     pub(super) fn is_up(&self, relay: &PublicKey) -> bool {
         self.at.get(relay).and_then(|at| self.relays.get(*at)).is_some_and(Relay::is_up)
@@ -152,14 +173,17 @@ impl Network {
         &self,
         sent: &HashMap<PublicKey, u64>,
         among: impl Fn(&Relay) -> bool,
-    ) -> Vec<f64> {
-        let of = |relay: &Relay| (sent.get(&relay.key).copied().unwrap_or(0) as f64, relay.rate as f64);
-        let loads: Vec<(f64, f64)> = self.relays.iter().filter(|relay| among(relay)).map(of).collect();
+    ) -> Vec<(f64, PublicKey)> {
+        let of =
+            |relay: &Relay| (sent.get(&relay.key).copied().unwrap_or(0) as f64, relay.rate as f64, relay.key);
+        let loads: Vec<(f64, f64, PublicKey)> =
+            self.relays.iter().filter(|relay| among(relay)).map(of).collect();
         let (bytes, rate) =
             loads.iter().fold((0.0, 0.0), |(bytes, rate), load| (bytes + load.0, rate + load.1));
-        let mut relative: Vec<f64> =
-            loads.iter().map(|(own, could)| own / could / (bytes / rate).max(f64::MIN_POSITIVE)).collect();
-        relative.sort_by(f64::total_cmp);
+        let mean = (bytes / rate).max(f64::MIN_POSITIVE);
+        let mut relative: Vec<(f64, PublicKey)> =
+            loads.iter().map(|(own, could, relay)| (own / could / mean, *relay)).collect();
+        relative.sort_by(|(one, _), (other, _)| one.total_cmp(other));
         relative
     }
 

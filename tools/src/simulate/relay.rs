@@ -18,6 +18,9 @@ const DISKS: [(u64, u64); 4] = [(200, 25), (1000, 40), (4000, 25), (16_000, 10)]
 /// Rates in Mbit/s, likewise: little beside what is asked of real volunteers, because far fewer clients come than to a real network of
 /// this size. What counts is how much of it is used.
 const RATES: [(u64, u64); 4] = [(4, 25), (12, 40), (40, 25), (80, 10)];
+/// The least of them, in bytes per second.
+pub(super) const SLOWEST: u64 = RATES[0].0 * MBIT;
+const MBIT: u64 = 125_000;
 /// A relay fills with so many times what it gives to clients: its disk is of the size of a real one's.
 const FILL: u64 = 25;
 
@@ -87,7 +90,7 @@ impl Relay {
             network: Network::of(std::net::Ipv4Addr::from((network + 1) << 8).into()),
             urls: vec![url],
             disk: one_of(&DISKS, chance) * 1_000_000_000,
-            rate: one_of(&RATES, chance) * 125_000,
+            rate: one_of(&RATES, chance) * MBIT,
             presence: Presence::Up,
             holdings: offers.iter().map(nothing).collect(),
             parts: vec![Parts::default(); offers.len()],

@@ -37,6 +37,7 @@ pub(super) fn day(args: &Args, day: &Day) {
         "load over capacity, relays that were there all the time: at most {:.2} of the mean (promised {IMBALANCE_MAX})",
         imbalance(day)
     ));
+    day.most_loaded.iter().for_each(|line| say(&format!("    {line}")));
     say(&format!(
         "moved {:.1} TB, {:.3} of the least possible (promised {MOVED_MAX}); {:.1} TB more for what was hot",
         day.moved as f64 / 1e12,

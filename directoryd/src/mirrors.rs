@@ -28,7 +28,7 @@ use crate::select::mirrors::{Against, MirrorAsk, Seen, judge};
 use crate::throttle::{Pace, TokenBucket};
 
 pub(crate) use looking::look_for_lists;
-use looking::{Look, Wishes};
+use looking::{Look, Turns, Wishes};
 
 /// How often mirrors are probed, all of them together.
 const PACE: Pace = Pace { burst: 100, per_minute: 600 };
@@ -67,6 +67,7 @@ pub(crate) struct Mirrors {
     proofs: Proofs<Key, bool>,
     /// Of each mirror that was looked at; the configuration bounds it.
     last: Mutex<HashMap<Url, LastLooks>>,
+    turns: Turns,
     wishes: Wishes,
 }
 
@@ -94,6 +95,7 @@ impl Mirrors {
             lists_bucket: Mutex::new(TokenBucket::new(LISTS_PACE, now)),
             proofs: Proofs::default(),
             last: Mutex::default(),
+            turns: Turns::default(),
             wishes: Wishes::default(),
         }
     }
@@ -102,9 +104,8 @@ impl Mirrors {
     pub(crate) async fn proven_url(&self, directory: &Directory, wish: &Wish<'_>) -> Option<String> {
         let (judged, newest) = self.judged_at(directory, wish)?;
         for mirror in worth_a_look(judged).take(ASKED_MAX) {
-            let has_it = mirror.against.is_none()
-                || self.may_look(directory) && self.look(directory, wish.look_at(&mirror, newest)).await;
-            if has_it {
+            let look = || wish.look_at(&mirror, newest);
+            if mirror.against.is_none() || self.looked(directory, look(), Self::may_look).await {
                 return Some(mirror.url.into());
             }
         }
@@ -125,9 +126,9 @@ impl Mirrors {
     pub(crate) async fn proven_urls(&self, directory: &Directory, wish: &Wish<'_>) -> Vec<String> {
         let Some((judged, newest)) = self.judged_at(directory, wish) else { return Vec::new() };
         let looks = worth_a_look(judged).take(ASKED_MAX).map(async |mirror| {
-            let has_it = mirror.against.is_none()
-                || self.may_look_for_list(directory)
-                    && self.look(directory, wish.look_at(&mirror, newest)).await;
+            let look = || wish.look_at(&mirror, newest);
+            let has_it =
+                mirror.against.is_none() || self.looked(directory, look(), Self::may_look_for_list).await;
             has_it.then(|| String::from(mirror.url))
         });
         join_all(looks).await.into_iter().flatten().collect()
@@ -195,22 +196,34 @@ impl Mirrors {
         has_part && self.may_look(directory)
     }
 
-    /// Looks whether a mirror has it, and remembers what it saw.
-    async fn look(&self, directory: &Directory, look: Look) -> bool {
+    /// Whether a mirror has it: as somebody saw who looked meanwhile, else after a look, if one is left.
+    async fn looked(
+        &self,
+        directory: &Directory,
+        look: Look,
+        may: impl Fn(&Self, &Directory) -> bool,
+    ) -> bool {
+        let turn = self.turns.of(&look.key);
+        let _turn = turn.lock().await;
+        if let Some(has_it) = self.proofs.known(&look.key, directory.clock.now(), Some(look.newest)) {
+            return has_it;
+        }
+        if !may(self, directory) {
+            return false;
+        }
         let has_it = look.finds(directory).await;
         let now = directory.clock.now();
-        {
-            let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-            let last = last.entry(look.base).or_default();
-            if has_it {
-                last.matched = Some(now);
-            } else {
-                last.missed = Some(now);
-            }
-        }
+        self.note_end(look.base, has_it, now);
         let until = now.plus(if has_it { PROVEN_FOR } else { ABSENT_FOR });
         self.proofs.note(look.key, has_it, now, until, Some(look.newest));
         has_it
+    }
+
+    fn note_end(&self, mirror: Url, has_it: bool, now: Timestamp) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = last.entry(mirror).or_default();
+        let end = if has_it { &mut last.matched } else { &mut last.missed };
+        *end = Some(now);
     }
 }
 

@@ -1,20 +1,21 @@
 //! Looking at mirrors: one look, and those that lists wish for and do not wait for.
 //!
 //! Invariants
+//! - For one thing at one mirror one look is under way; whoever comes meanwhile waits for what it finds.
 //! - At most [`WISHES_MAX`] looks wait, each once, and [`AT_ONCE`] are under way; what does not fit is wished for again.
 
-use std::collections::{HashSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use odi_manifest::{Entry, HeadId};
 use odi_wire::client::Guise;
-use tokio::sync::Notify;
+use tokio::sync::{Mutex as AsyncMutex, Notify};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::Key;
+use super::{Key, Mirrors};
 use crate::catalog::Catalog;
 use crate::directory::Directory;
 use crate::probe::{Spot, Target, Verdict, probe};
@@ -23,6 +24,8 @@ use crate::probe::{Spot, Target, Verdict, probe};
 const PATIENCE: Duration = Duration::from_secs(4);
 /// Mirrors lead on to https, or to another name of theirs.
 const REDIRECTS_MAX: usize = 2;
+/// From how many turns on those that are over are dropped.
+const TURNS_SWEPT_AT: usize = 256;
 /// How many looks wait.
 const WISHES_MAX: usize = 64;
 /// How many that nobody waits for are under way.
@@ -66,6 +69,26 @@ impl Look {
         }
         tracing::debug!(%url, ?verdict, "this mirror does not have what the catalog says");
         false
+    }
+}
+
+/// Who looks at what now.
+#[derive(Default)]
+pub(super) struct Turns(Mutex<HashMap<Key, Weak<AsyncMutex<()>>>>);
+
+impl Turns {
+    /// What is held while one looks there for that.
+    pub(super) fn of(&self, key: &Key) -> Arc<AsyncMutex<()>> {
+        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(turn) = turns.get(key).and_then(Weak::upgrade) {
+            return turn;
+        }
+        if turns.len() >= TURNS_SWEPT_AT {
+            turns.retain(|_, turn| turn.strong_count() > 0);
+        }
+        let turn = Arc::new(AsyncMutex::new(()));
+        turns.insert(key.clone(), Arc::downgrade(&turn));
+        turn
     }
 }
 
@@ -131,8 +154,6 @@ pub(crate) async fn look_for_lists(directory: Arc<Directory>, stop: Cancellation
 
 async fn one(directory: Arc<Directory>, look: Look) {
     let (mirrors, key) = (&directory.mirrors, look.key.clone());
-    if mirrors.may_look_for_list(&directory) {
-        mirrors.look(&directory, look).await;
-    }
+    mirrors.looked(&directory, look, Mirrors::may_look_for_list).await;
     mirrors.wishes.done(&key);
 }

@@ -6,6 +6,6 @@ mod metalink;
 mod mirror_list;
 
 pub use digest_line::digest_line;
-pub use explanation::{Explained, Explanation, PassedOver};
+pub use explanation::{Explained, ExplainedMirror, Explanation, PassedOver};
 pub use metalink::Metalink;
-pub use mirror_list::{Mirror, media_type, mirror_list};
+pub use mirror_list::{Mirror, Whose, media_type, mirror_list, names_files};

@@ -117,7 +117,7 @@ async fn prove(
 }
 
 /// Whether the newest head that is known still says that these bytes are there.
-pub(crate) async fn is_current(
+async fn is_current(
     directory: &Arc<Directory>,
     catalog: &Catalog,
     path: &ArtifactPath,

@@ -15,7 +15,7 @@ mod traffic;
 #[cfg(test)]
 mod tests;
 
-pub use catalog::{CatalogPage, HeadLine, HeadState, HolderLine};
+pub use catalog::{CatalogPage, HeadLine, HeadState, HolderLine, MirrorLine};
 pub use marks::Verdict;
 pub use network::{CatalogLine, NetworkPage, RelayLine};
 pub use propagation::{Reach, Spread};

@@ -1,6 +1,7 @@
 //! What others' web servers were seen to have, for as long as that counts: a table of bounded size.
 //!
-//! A proof ends with its time, and with the next head: that may say that other bytes are meant.
+//! A proof ends with its time, and with the next head: that may say that other bytes are meant. It is remembered a while longer as one
+//! that has ended.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -25,6 +26,17 @@ struct Proof<V> {
     newest: Option<HeadId>,
 }
 
+/// What is known of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Known<V> {
+    /// This was seen, and counts.
+    Now(V),
+    /// This was seen, and counts no more.
+    Before(V),
+    /// Nothing, or it is forgotten.
+    Never,
+}
+
 impl<K, V> Default for Proofs<K, V> {
     fn default() -> Self {
         Self(Mutex::default())
@@ -34,10 +46,20 @@ impl<K, V> Default for Proofs<K, V> {
 impl<K: Eq + Hash, V: Clone> Proofs<K, V> {
     /// What was seen, if that still counts at this time and under this newest head.
     pub(crate) fn known(&self, key: &K, now: Timestamp, newest: Option<HeadId>) -> Option<V> {
-        let proofs = self.proofs();
-        let counts = |proof: &&Proof<V>| proof.at <= now && now < proof.until && proof.newest == newest;
-        let proof = proofs.get(key).filter(counts)?;
-        Some(proof.seen.clone())
+        match self.of(key, now, newest) {
+            Known::Now(seen) => Some(seen),
+            Known::Before(_) | Known::Never => None,
+        }
+    }
+
+    /// What was seen, whether or not it still counts.
+    pub(crate) fn of(&self, key: &K, now: Timestamp, newest: Option<HeadId>) -> Known<V> {
+        let counts = |proof: &Proof<V>| proof.at <= now && now < proof.until && proof.newest == newest;
+        match self.proofs().get(key) {
+            None => Known::Never,
+            Some(proof) if counts(proof) => Known::Now(proof.seen.clone()),
+            Some(proof) => Known::Before(proof.seen.clone()),
+        }
     }
 
     /// Remembers what was seen just now.
@@ -73,6 +95,9 @@ mod tests {
         assert_eq!(proofs.known(&2, at(0), first), None);
         proofs.note(3, true, at(50), at(60), first);
         assert_eq!(proofs.known(&3, at(49), first), None, "the clock was set back");
+        assert_eq!(proofs.of(&1, at(60), first), Known::Before(true));
+        assert_eq!(proofs.of(&1, at(59), next), Known::Before(true));
+        assert_eq!(proofs.of(&2, at(0), first), Known::Never);
         for key in 0..3 * PROOFS_MAX {
             proofs.note(key, true, at(100), at(200), first);
             assert!(proofs.proofs().len() <= PROOFS_MAX);

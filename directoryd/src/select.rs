@@ -9,6 +9,7 @@ mod few;
 mod field;
 mod late;
 mod looked;
+pub mod mirrors;
 mod nearness;
 mod pool;
 mod repeats;

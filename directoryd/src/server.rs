@@ -137,59 +137,7 @@ impl Server {
         let directory = Arc::new(open(config, clock).await?);
         directory.selftest.keep_fresh(&directory).await?;
         let stop = CancellationToken::new();
-        let mut tasks = JoinSet::new();
-        let (following, stopped) = (Arc::clone(&directory), stop.clone());
-        tasks.spawn(async move {
-            followers::run(following, stopped).await;
-            "follows catalogs"
-        });
-        let (tended, stopped) = (Arc::clone(&directory), stop.clone());
-        tasks.spawn(async move {
-            tend::tend(tended, stopped).await;
-            "tends relays"
-        });
-        let (told, stopped) = (Arc::clone(&directory), stop.clone());
-        tasks.spawn(async move {
-            crate::notify::tell(told, stopped).await;
-            "tells relays of news"
-        });
-        let (located, stopped) = (Arc::clone(&directory), stop.clone());
-        tasks.spawn(async move {
-            crate::geography::keep_current(located, stopped).await;
-            "keeps geography current"
-        });
-        let (laid_out, stopped) = (Arc::clone(&directory), stop.clone());
-        tasks.spawn(async move {
-            crate::fields::keep_laid_out(laid_out, stopped).await;
-            "lays out who holds what"
-        });
-        let (witness, stopped) = (Arc::clone(&directory), stop.clone());
-        tasks.spawn(async move {
-            crate::witness::keep(witness, stopped).await;
-            "vouches for heads"
-        });
-        let (kept, stopped) = (Arc::clone(&directory), stop.clone());
-        tasks.spawn(async move {
-            upkeep::keep_up(kept, stopped).await;
-            "keeps the store within its budget"
-        });
-        let (heard, stopped) = (Arc::clone(&directory), stop.clone());
-        tasks.spawn(async move {
-            hearing::run(heard, stopped).await;
-            "hears what is new after a restore"
-        });
-        let (counted, stopped) = (Arc::clone(&directory), stop.clone());
-        tasks.spawn(async move {
-            statistics::keep(counted, stopped).await;
-            "writes statistics"
-        });
-        if let Some(hook) = directory.config.hook.clone() {
-            let (told, stopped) = (Arc::clone(&directory), stop.clone());
-            tasks.spawn(async move {
-                hook::run(told, hook, stopped).await;
-                "tells the operator of changes"
-            });
-        }
+        let mut tasks = tasks(&directory, &stop);
         if let Some(tls) = tls {
             let stopped = stop.clone();
             tasks.spawn(async move {
@@ -260,6 +208,69 @@ impl Server {
         let store = self.directory.store.clone();
         Ok(off_worker(move || store.flush()).await?)
     }
+}
+
+/// Starts all that runs beside the listeners but the certificate's keeper.
+fn tasks(directory: &Arc<Directory>, stop: &CancellationToken) -> JoinSet<&'static str> {
+    let mut tasks = JoinSet::new();
+    let (following, stopped) = (Arc::clone(directory), stop.clone());
+    tasks.spawn(async move {
+        followers::run(following, stopped).await;
+        "follows catalogs"
+    });
+    let (tended, stopped) = (Arc::clone(directory), stop.clone());
+    tasks.spawn(async move {
+        tend::tend(tended, stopped).await;
+        "tends relays"
+    });
+    let (told, stopped) = (Arc::clone(directory), stop.clone());
+    tasks.spawn(async move {
+        crate::notify::tell(told, stopped).await;
+        "tells relays of news"
+    });
+    let (located, stopped) = (Arc::clone(directory), stop.clone());
+    tasks.spawn(async move {
+        crate::geography::keep_current(located, stopped).await;
+        "keeps geography current"
+    });
+    let (looking, stopped) = (Arc::clone(directory), stop.clone());
+    tasks.spawn(async move {
+        crate::mirrors::look_for_lists(looking, stopped).await;
+        "looks at mirrors for lists"
+    });
+    let (laid_out, stopped) = (Arc::clone(directory), stop.clone());
+    tasks.spawn(async move {
+        crate::fields::keep_laid_out(laid_out, stopped).await;
+        "lays out who holds what"
+    });
+    let (witness, stopped) = (Arc::clone(directory), stop.clone());
+    tasks.spawn(async move {
+        crate::witness::keep(witness, stopped).await;
+        "vouches for heads"
+    });
+    let (kept, stopped) = (Arc::clone(directory), stop.clone());
+    tasks.spawn(async move {
+        upkeep::keep_up(kept, stopped).await;
+        "keeps the store within its budget"
+    });
+    let (heard, stopped) = (Arc::clone(directory), stop.clone());
+    tasks.spawn(async move {
+        hearing::run(heard, stopped).await;
+        "hears what is new after a restore"
+    });
+    let (counted, stopped) = (Arc::clone(directory), stop.clone());
+    tasks.spawn(async move {
+        statistics::keep(counted, stopped).await;
+        "writes statistics"
+    });
+    if let Some(hook) = directory.config.hook.clone() {
+        let (told, stopped) = (Arc::clone(directory), stop.clone());
+        tasks.spawn(async move {
+            hook::run(told, hook, stopped).await;
+            "tells the operator of changes"
+        });
+    }
+    tasks
 }
 
 async fn open(config: Config, clock: Arc<dyn Clock>) -> Result<Directory, ServerError> {

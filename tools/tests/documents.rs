@@ -11,11 +11,16 @@ mod installed;
 mod skip;
 
 use std::fs;
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Output};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use installed::is_installed;
+use odi_directoryd::config::{Config, PrivateAddresses};
+use odi_fixtures::free_port;
+use odi_manifest::SystemClock;
 use odi_tools::demo::{DemoCatalog, Listed, Network, Origin};
 use url::Url;
 
@@ -113,6 +118,69 @@ async fn aria2_downloads_by_metalink_from_several_relays() {
         lab.is_right(&format!("{extension}/image.iso"));
     }
     lab.stop().await;
+}
+
+/// The relay that the metalink names first dies, and the directory that it names last: the mirror between them is left.
+#[tokio::test(flavor = "multi_thread")]
+async fn aria2_goes_on_to_a_mirror_when_the_relay_of_its_metalink_is_dead() {
+    if !is_installed("aria2c") || !is_installed("curl") {
+        return;
+    }
+    let work = tempfile::tempdir().unwrap();
+    let tree = work.path().join("tree");
+    fs::create_dir(&tree).unwrap();
+    let mut image = vec![0; (5 << 20) + 77];
+    blake3::Hasher::new().update(b"mirrored").finalize_xof().fill(&mut image);
+    fs::write(tree.join("image.iso"), &image).unwrap();
+    let (origin, mirror) =
+        (Origin::start(tree.clone()).await.unwrap(), Origin::start(tree.clone()).await.unwrap());
+    let at: Url = origin.url().parse().unwrap();
+    let signing = tokio::task::spawn_blocking(move || DemoCatalog::begin(tree, "disks", &at).unwrap());
+    let id = signing.await.unwrap().id;
+    let (here, there) = (free_port(), free_port());
+    let directory = format!(
+        "data_dir = {:?}\nlisten = [\"127.0.0.1:{here}\"]\npublic_urls = [\"http://127.0.0.1:{here}\"]\n\
+         [[catalog]]\nname = \"disks\"\nid = \"{id}\"\norigin = \"{}\"\npoll = \"1s\"\n\
+         [[mirror]]\ncatalog = \"disks\"\nurl = \"{}\"\nredirect = true\n",
+        work.path().join("directory"),
+        origin.url(),
+        mirror.url()
+    );
+    let directory = Config::parse(&directory, PrivateAddresses::Allowed).unwrap();
+    let directory = odi_directoryd::Server::bind(directory, Arc::new(SystemClock)).await.unwrap();
+    let relay = format!(
+        "data_dir = {:?}\nlisten = [\"127.0.0.1:{there}\"]\npublic_urls = [\"http://127.0.0.1:{there}\"]\n\
+         disk = \"20 GB\"\n[[directory]]\nurl = \"http://127.0.0.1:{here}\"\ncatalogs = [\"*\"]\n",
+        work.path().join("relay")
+    );
+    let relay = odi_relayd::config::Config::parse(&relay, PrivateAddresses::Allowed).unwrap();
+    let relay = odi_relayd::Server::bind(relay, Arc::new(SystemClock)).await.unwrap();
+
+    let metalink = format!("http://127.0.0.1:{here}/disks/image.iso.meta4");
+    let (first, second) = (
+        format!("<url priority=\"1\">http://127.0.0.1:{there}/@"),
+        format!("<url priority=\"2\">{}image.iso</url>", mirror.url()),
+    );
+    let (begun, mut looks) = (Instant::now(), tokio::time::interval(Duration::from_millis(200)));
+    loop {
+        looks.tick().await;
+        run(work.path(), "curl", &["-sS", "-o", "image.meta4", &metalink]).await;
+        let said = fs::read_to_string(work.path().join("image.meta4")).unwrap_or_default();
+        if said.contains(&first) && said.contains(&second) {
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{said}");
+    }
+    relay.drain(Duration::from_secs(5)).await;
+    directory.drain(Duration::from_secs(5)).await.unwrap();
+    origin.stop().await;
+    for port in [here, there] {
+        assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "only the mirror is left");
+    }
+    let aria2 = ["-q", "--max-tries=2", "--retry-wait=0", "--check-integrity=true", "-M", "image.meta4"];
+    printed(work.path(), "aria2c", &aria2).await;
+    assert!(fs::read(work.path().join("image.iso")).unwrap() == image, "image.iso is wrong");
+    mirror.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -228,7 +228,7 @@ impl Visit<'_> {
     /// The artifact, or what the query asks to know of it.
     async fn artifact_or_about(&self, path: &str, found: Found) -> Result<Response, Refusal> {
         match self.query.mirrorlist {
-            Some(form) => Ok(self.mirrors_of_artifact(path, &found, form)),
+            Some(form) => Ok(self.mirrors_of_artifact(path, &found, form).await),
             None if self.query.explain => self.explanation(path, found).await,
             None => self.artifact(path, found).await,
         }

@@ -9,14 +9,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use odi_manifest::{Entry, PublicKey};
-use odi_wire::http::header::{HeaderName, LINK};
+use odi_wire::http::header::{HeaderName, LINK, LOCATION};
 use odi_wire::http::{HeaderValue, StatusCode};
 use odi_wire::refusal::Refusal;
-use odi_wire::serve::{Response, Scheme};
+use odi_wire::serve::Response;
 
 use crate::catalog::Catalog;
 use crate::catalog::resolve::Found;
 use crate::directory::Directory;
+use crate::mirrors::Wish;
 use crate::statistics::How;
 
 use super::targets::{Caller, Target};
@@ -31,6 +32,8 @@ const RELAY: HeaderName = HeaderName::from_static("x-odi-relay");
 /// When to ask again for what nobody holds yet.
 pub(super) const SOON: Duration = Duration::from_secs(10);
 
+/// How many further places a redirect names to whoever reads that.
+const LINKS_MAX: usize = ROUND - 1;
 /// Room for the digests of one artifact as they are sent.
 const DIGEST_TEXTS_BYTES: usize = 120;
 
@@ -45,6 +48,16 @@ pub(super) struct Errand<'a> {
 }
 
 impl Errand<'_> {
+    fn mirrors(&self) -> Wish<'_> {
+        self.caller.of_mirrors(self.catalog, self.path, self.found)
+    }
+
+    /// Whether the client reads links to duplicates (RFC 6249). It says so by asking for a digest, without which they mean nothing, as
+    /// aria2 does. To all others they would be bytes that nobody reads.
+    fn reads_links(&self) -> bool {
+        self.caller.request.headers.contains_key(WANT_DIGEST)
+    }
+
     fn count(&self, how: How, relay: Option<PublicKey>) {
         self.caller.count(self.catalog, self.path, &self.found.entry, how, relay);
     }
@@ -83,11 +96,8 @@ pub(super) async fn away(directory: &Arc<Directory>, errand: &Errand<'_>) -> Res
         let (base_bytes, location) = (base.as_str().len(), Bytes::from(location));
         let base = value(location.slice(..base_bytes.min(location.len())))?;
         let mut response = redirect_to(value(location)?, errand, Reason::Held)?.with_header(RELAY, base);
-        for (other, priority) in others.iter().zip(2..) {
-            let link = format!("<{}>; rel=duplicate; pri={priority}", other.location);
-            let link = HeaderValue::from_str(&link).map_err(|_| Refusal::Internal)?;
-            // A field for each: aria2 reads one link of a field.
-            response.headers.append(LINK, link);
+        if errand.reads_links() {
+            link(&mut response, directory, errand, others)?;
         }
         errand.count(How::Redirected, Some(relay));
         return Ok(response);
@@ -96,13 +106,17 @@ pub(super) async fn away(directory: &Arc<Directory>, errand: &Errand<'_>) -> Res
         return Err(Refusal::unavailable("the relay that was asked for cannot give it now", SOON));
     }
     let reason = if query.origin { Reason::AskedForOrigin } else { Reason::OnlyOrigin };
-    let scheme = errand.caller.scheme();
     if !query.origin
-        && let Some(to) = to_mirror(directory, errand, scheme).await
+        && let Some(to) = directory.mirrors.proven_url(directory, &errand.mirrors()).await
     {
+        let mut response = redirect(to, errand, Reason::AtMirror)?;
+        if errand.reads_links() {
+            link(&mut response, directory, errand, Vec::new())?;
+        }
         errand.count(How::Origin, None);
-        return redirect(to, errand, Reason::AtMirror);
+        return Ok(response);
     }
+    let scheme = errand.caller.scheme();
     // Before the proof, which costs the origin a request too.
     directory
         .origins
@@ -144,20 +158,33 @@ pub(super) fn described(response: Response, entry: &Entry) -> Result<Response, R
     Ok(response.with_header(DIGEST, value(digest)?).with_header(BLAKE3, value(blake3)?))
 }
 
-async fn to_mirror(directory: &Arc<Directory>, errand: &Errand<'_>, scheme: Scheme) -> Option<String> {
-    let artifact = (errand.path, &errand.found.entry);
-    let client = (errand.caller.network(), scheme);
-    directory.mirrors.proven_url(directory, errand.catalog, artifact, client).await
+/// Names where else the bytes are: at the next best relays, and if those are too few, at mirrors that were seen to have them.
+fn link(
+    response: &mut Response,
+    directory: &Directory,
+    errand: &Errand<'_>,
+    relays: Vec<Target>,
+) -> Result<(), Refusal> {
+    let mut urls: Vec<String> = relays.into_iter().map(|relay| relay.location).collect();
+    if urls.len() < LINKS_MAX {
+        let is_new = |url: &String| response.headers.get(LOCATION).is_none_or(|to| to != url.as_str());
+        urls.extend(directory.mirrors.known_urls(directory, &errand.mirrors()).into_iter().filter(is_new));
+    }
+    for (url, priority) in urls.iter().take(LINKS_MAX).zip(2..) {
+        let link = format!("<{url}>; rel=duplicate; pri={priority}");
+        // A field for each: aria2 reads one link of a field.
+        response.headers.append(LINK, HeaderValue::from_str(&link).map_err(|_| Refusal::Internal)?);
+    }
+    Ok(())
 }
 
 /// The relay that is best for the caller's network, or the next one for a network that was just sent there and asks again; and, for
-/// a client that reads links to duplicates (RFC 6249), the next best. It says so by asking for a digest, without which they mean
-/// nothing, as aria2 does. To all others they would be bytes that nobody reads.
+/// a client that reads links, the next best.
 fn to_relay(directory: &Directory, errand: &Errand<'_>) -> Option<(Target, Vec<Target>)> {
     let Errand { catalog, path, found, pinned, caller } = errand;
     let met = caller.goes().then(|| directory.met(caller.network(), &found.entry.blob));
     let asks_again = met.is_some_and(|met| met.last().is_some());
-    let reads_links = caller.request.headers.contains_key(WANT_DIGEST);
+    let reads_links = errand.reads_links();
     let most = if asks_again || reads_links { ROUND } else { 1 };
     let mut targets = caller.of_artifact(catalog, path, found, *pinned, most);
     if targets.is_empty() {

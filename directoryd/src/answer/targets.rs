@@ -1,6 +1,6 @@
 //! From the roster to the relays that a request may be sent to, as whole URLs: what redirects, lists and explanations share.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use odi_manifest::{Entry, HeadId, PublicKey};
 use odi_wire::client::Family;
@@ -16,8 +16,10 @@ use crate::catalog::resolve::Found;
 use crate::catalog::view::{State, View};
 use crate::directory::Directory;
 use crate::fields::share;
+use crate::mirrors;
 use crate::network::Network;
 use crate::roster::Member;
+use crate::select::mirrors::MirrorAsk;
 use crate::select::{
     Ask, Candidate, Choice, Entrant, Field, Nearness, Ranking, Share, Wanted, Why, choose, rank,
 };
@@ -181,6 +183,29 @@ impl Caller<'_> {
         choices.iter().map(|choice| choice.target(choice.url.at(&path))).collect()
     }
 
+    /// What the caller wants of the catalog's mirrors, which come after the relays.
+    pub(super) fn of_mirrors<'b>(
+        &'b self,
+        catalog: &'b Arc<Catalog>,
+        path: &'b str,
+        found: &'b Found,
+    ) -> mirrors::Wish<'b> {
+        let ask = MirrorAsk {
+            client: self.network(),
+            scheme: self.scheme(),
+            only_family: self.only_family().then(|| self.family()),
+            avoid: &self.query.avoid,
+            only_relay: self.query.relay.is_some(),
+            artifact: None,
+        };
+        mirrors::Wish { catalog, path, found, ask }
+    }
+
+    /// Whether the caller takes no other family.
+    const fn only_family(&self) -> bool {
+        self.query.ipv4 != self.query.ipv6
+    }
+
     /// The family that the caller asks for; over which it came, if it asks for none, or for both.
     fn family(&self) -> Family {
         match (self.query.ipv4, self.query.ipv6) {
@@ -200,7 +225,7 @@ impl Caller<'_> {
             client: self.network(),
             whereabouts: self.whereabouts(),
             family: self.family(),
-            only_family: self.query.ipv4 != self.query.ipv6,
+            only_family: self.only_family(),
             scheme: self.scheme(),
             wanted,
             pins,

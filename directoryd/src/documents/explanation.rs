@@ -7,6 +7,7 @@ use odi_wire::message::Country;
 use serde::Serialize;
 
 use crate::select::Nearness;
+use crate::select::mirrors::Against;
 
 /// The whole explanation. As text ([`fmt::Display`]) or a page for people, as JSON for programs (wire/PROTOCOL.md, Explanations).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -51,6 +52,9 @@ pub struct Explanation {
     pub relays: Vec<Explained>,
     /// All others, and what speaks against each.
     pub passed_over: Vec<PassedOver>,
+    /// The catalog's plain mirrors, which come after the relays, in this client's order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mirrors: Vec<ExplainedMirror>,
 }
 
 /// A relay that qualifies.
@@ -78,6 +82,34 @@ pub struct PassedOver {
     pub code: &'static str,
     /// The same in words.
     pub words: &'static str,
+}
+
+/// A plain mirror.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ExplainedMirror {
+    /// The artifact's URL there.
+    pub url: String,
+    /// Whether clients are told of it now.
+    pub proved: bool,
+    /// What speaks against it, or [`PROVED`](Self::PROVED), for programs.
+    pub code: &'static str,
+    /// The same in words.
+    pub words: &'static str,
+}
+
+impl ExplainedMirror {
+    /// The code of one against which nothing speaks.
+    pub const PROVED: &'static str = "proved";
+
+    /// What is to be said of one.
+    #[must_use]
+    pub fn of(url: String, against: Option<Against>) -> Self {
+        let (code, words) = against
+            .map_or((Self::PROVED, "a probe got this content there within the last minute"), |against| {
+                (against.code(), against.words())
+            });
+        Self { url, proved: against.is_none(), code, words }
+    }
 }
 
 impl Explanation {
@@ -144,6 +176,12 @@ impl fmt::Display for Explanation {
                 None => writeln!(f, "  {}: {}", relay.relay, relay.words)?,
             }
         }
+        if !self.mirrors.is_empty() {
+            writeln!(f, "Mirrors, which come after the relays:")?;
+        }
+        for mirror in &self.mirrors {
+            writeln!(f, "  {}: {}", mirror.url, mirror.words)?;
+        }
         Ok(())
     }
 }
@@ -190,6 +228,13 @@ mod tests {
             passed_over: vec![
                 passed_over(3, Some("https://r3.example"), Why::OtherScheme),
                 passed_over(4, None, Why::Unproven),
+            ],
+            mirrors: vec![
+                ExplainedMirror::of("http://ftp.example/debian/pool/h/hello.deb".to_owned(), None),
+                ExplainedMirror::of(
+                    "http://mirror.example/debian/pool/h/hello.deb".to_owned(),
+                    Some(Against::Expired),
+                ),
             ],
         }
     }

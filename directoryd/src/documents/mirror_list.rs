@@ -1,4 +1,4 @@
-//! The choice of relays as a list, in the forms that package managers read.
+//! The choice of relays, and of mirrors after them, as a list, in the forms that package managers read.
 
 use odi_manifest::PublicKey;
 use odi_wire::route::ListForm;
@@ -9,9 +9,37 @@ use serde::Serialize;
 pub struct Mirror {
     /// The artifact's URL there, or a folder's with a slash at its end.
     pub url: String,
-    /// The relay's key; none is this directory.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub relay: Option<PublicKey>,
+    /// Whose it is.
+    #[serde(flatten)]
+    pub whose: Whose,
+}
+
+/// Whose server a place of a list is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Whose {
+    /// A relay's.
+    Relay {
+        /// Its key.
+        relay: PublicKey,
+    },
+    /// A plain mirror's, which was lately seen to have this artifact.
+    Mirror {
+        /// Always `true`.
+        mirror: bool,
+    },
+    /// This directory's.
+    Own {},
+}
+
+/// Whether a form lists single files. The others list bases, to which programs append what they want: a mirror was seen to have one
+/// file and may lack the next.
+#[must_use]
+pub const fn names_files(form: ListForm) -> bool {
+    match form {
+        ListForm::Text | ListForm::Json => true,
+        ListForm::Apt | ListForm::Pacman => false,
+    }
 }
 
 /// The list, best first.
@@ -49,8 +77,12 @@ mod tests {
     fn every_form_of_a_list() {
         let relay = SigningKey::from_seed(&[1; 32]).public_key();
         let mirrors = [
-            Mirror { url: "http://r1.example/odi1abc/dists/".to_owned(), relay: Some(relay) },
-            Mirror { url: "http://everest.example/debian/dists/".to_owned(), relay: None },
+            Mirror { url: "http://r1.example/odi1abc/dists/".to_owned(), whose: Whose::Relay { relay } },
+            Mirror {
+                url: "http://ftp.example/debian/dists/".to_owned(),
+                whose: Whose::Mirror { mirror: true },
+            },
+            Mirror { url: "http://everest.example/debian/dists/".to_owned(), whose: Whose::Own {} },
         ];
         let forms = [ListForm::Text, ListForm::Apt, ListForm::Pacman, ListForm::Json];
         let shown: Vec<String> =

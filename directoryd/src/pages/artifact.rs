@@ -6,7 +6,7 @@ use odi_wire::page::{Step, date, link, link_to, page, part, size};
 use odi_wire::route::{PageRoute, Suffix, encode_path, encode_query};
 
 use super::marks;
-use crate::documents::{Explained, Explanation, PassedOver};
+use crate::documents::{Explained, ExplainedMirror, Explanation, PassedOver};
 use crate::select::Nearness;
 
 impl Explanation {
@@ -27,6 +27,7 @@ impl Explanation {
             (self.answer())
             (self.relays())
             @if !self.passed_over.is_empty() { h2 { "Relays that are passed over" } (self.passed_over()) }
+            @if !self.mirrors.is_empty() { h2 { "Mirrors" } (self.plain_mirrors()) }
             footer { p { a href="?explain&json" { "This page as JSON" } } }
         };
         page(&format!("{file}: {}", self.catalog), &trail, &content)
@@ -111,6 +112,25 @@ impl Explanation {
             table.rows {
                 thead { tr { th { "Relay" } th { "Why" } } }
                 tbody { @for relay in &self.passed_over { (row(relay)) } }
+            }
+        }
+    }
+
+    fn plain_mirrors(&self) -> Markup {
+        let row = |mirror: &ExplainedMirror| {
+            html! {
+                tr {
+                    td { (authority(&mirror.url)) }
+                    td data-l="Has it" { (marks::proved(mirror.proved)) " " (mirror.words) }
+                    td data-l="There" { @if mirror.proved { (link_to(&mirror.url, "download")) } }
+                }
+            }
+        };
+        html! {
+            p.soft { "Plain web servers of others. Clients go there where no relay has it, and only to one that was just seen to." }
+            table.rows {
+                thead { tr { th { "Mirror" } th { "Has it" } th { "There" } } }
+                tbody { @for mirror in &self.mirrors { (row(mirror)) } }
             }
         }
     }

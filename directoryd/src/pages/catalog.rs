@@ -69,6 +69,9 @@ pub struct CatalogPage {
     pub followers: u32,
     /// Those relays, the most chosen first; [`LINES_MAX`](super::LINES_MAX) at most.
     pub holders: Vec<HolderLine>,
+    /// The plain mirrors that this directory's operator names; [`LINES_MAX`](super::LINES_MAX) at most.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mirrors: Vec<MirrorLine>,
     /// What was downloaded of it on the last days.
     pub traffic: Traffic,
     /// What of it was downloaded most lately; [`LATELY_MAX`](super::LATELY_MAX) at most.
@@ -137,6 +140,21 @@ pub struct HolderLine {
     pub lacks: usize,
 }
 
+/// A plain mirror.
+#[derive(Clone, Debug, Serialize)]
+pub struct MirrorLine {
+    /// Where its copy of the tree begins.
+    pub url: String,
+    /// Whether clients may be sent there; otherwise only this directory takes small files from it.
+    pub redirect: bool,
+    /// When it was last seen to give what the catalog says, since the start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub matched: Option<Timestamp>,
+    /// When it was last seen not to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub missed: Option<Timestamp>,
+}
+
 impl CatalogPage {
     /// For people.
     #[must_use]
@@ -160,6 +178,7 @@ impl CatalogPage {
             (self.heads())
             h2 { "Relays that hold it" }
             (self.holders())
+            @if !self.mirrors.is_empty() { h2 { "Mirrors" } (self.plain_mirrors()) }
             h2 { "Downloaded most" }
             (traffic::lately(&self.name, &self.lately))
             h2 { "Downloads" }
@@ -231,6 +250,16 @@ impl CatalogPage {
         }
     }
 
+    fn plain_mirrors(&self) -> Markup {
+        html! {
+            p.soft { "Plain web servers of others that copy the tree. Clients go there for what no relay has, where a probe just got the right bytes." }
+            table.rows {
+                thead { tr { th { "Mirror" } th { "Clients" } th { "Last right" } th { "Last wrong or away" } } }
+                tbody { @for line in &self.mirrors { (line.row()) } }
+            }
+        }
+    }
+
     fn facts(&self) -> Markup {
         html! {
             dl.facts {
@@ -278,6 +307,20 @@ impl HeadLine {
                 td.n data-l="Relays" { (count(u64::from(self.reach.relays))) }
                 td.n data-l="Complete" { (count(u64::from(self.reach.full))) }
                 td.n data-l="Copies" { (copies(self.reach.copies)) }
+            }
+        }
+    }
+}
+
+impl MirrorLine {
+    fn row(&self) -> Markup {
+        let at = |at: Option<Timestamp>| html! { @if let Some(at) = at { (date(at)) } @else { span.soft { "not since the start" } } };
+        html! {
+            tr {
+                td { (link(&self.url)) }
+                td data-l="Clients" { @if self.redirect { "may go there" } @else { "do not: it is a source only" } }
+                td data-l="Last right" { (at(self.matched)) }
+                td data-l="Last wrong or away" { (at(self.missed)) }
             }
         }
     }

@@ -67,6 +67,11 @@ pub(super) fn difference(differs: &PeerDifference) -> Markup {
     }
 }
 
+/// Whether a mirror was just seen to have an artifact.
+pub(super) fn proved(is_proved: bool) -> Markup {
+    if is_proved { mark("good", "proved") } else { mark("off", "not now") }
+}
+
 fn mark(class: &str, word: &str) -> Markup {
     html! { span.state.(class) { (word) } }
 }

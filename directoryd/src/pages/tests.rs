@@ -8,9 +8,10 @@ use odi_wire::message::{
 };
 
 use super::*;
-use crate::documents::{Explained, Explanation, PassedOver};
+use crate::documents::{Explained, ExplainedMirror, Explanation, PassedOver};
 use crate::reports::{AuditReport, DirectoryReport};
 use crate::roster::{Decision, Looks};
+use crate::select::mirrors::Against;
 use crate::select::{Nearness, Why};
 use crate::statistics::{Day, Line, Tally};
 
@@ -218,6 +219,20 @@ fn catalog(text: impl Fn(&str) -> String) -> CatalogPage {
                 lacks: 0,
             },
         ],
+        mirrors: vec![
+            MirrorLine {
+                url: text("https://ftp.example.net/debian/"),
+                redirect: true,
+                matched: Some(NOW),
+                missed: Some(Timestamp(NOW.0 - 7200)),
+            },
+            MirrorLine {
+                url: text("http://mirror.example/debian/"),
+                redirect: false,
+                matched: None,
+                missed: None,
+            },
+        ],
         traffic: Traffic::none(Day::of(NOW)),
         lately: vec![Line {
             path: Some(text("pool/h/hello.deb")),
@@ -331,6 +346,13 @@ fn explanation(text: impl Fn(&str) -> String) -> Explanation {
             code: Why::NotHeld.code(),
             words: Why::NotHeld.words(),
         }],
+        mirrors: vec![
+            ExplainedMirror::of(text("https://ftp.example.net/debian/pool/h/hello%20world.deb"), None),
+            ExplainedMirror::of(
+                text("http://mirror.example/debian/pool/h/hello%20world.deb"),
+                Some(Against::OtherScheme),
+            ),
+        ],
     }
 }
 

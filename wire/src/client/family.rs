@@ -10,7 +10,7 @@ use super::resolver::vetted_lookup;
 use super::{Client, ClientError, ClientPolicy, vet};
 
 /// A family of addresses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Family {
     /// Four bytes.
     V4,

@@ -18,7 +18,8 @@ use crate::answer::targets::Target;
 use crate::catalog::resolve::{Found, Resolved};
 use crate::catalog::view::State;
 use crate::documents::{
-    Explained, Explanation, Metalink, Mirror, PassedOver, digest_line, media_type, mirror_list,
+    Explained, ExplainedMirror, Explanation, Metalink, Mirror, PassedOver, Whose, digest_line, media_type,
+    mirror_list, names_files,
 };
 use crate::state_rules::CARRIED_BYTES_MAX;
 
@@ -56,29 +57,31 @@ impl Visit<'_> {
             Suffix::B3 => digest_line(&found.entry.blob, path),
             Suffix::Mirrorlist => {
                 let form = self.query.mirrorlist.unwrap_or_default();
-                return Ok(self.mirrors_of_artifact(path, &found, form));
+                return Ok(self.mirrors_of_artifact(path, &found, form).await);
             }
-            Suffix::Meta4 => self.metalink(path, suffix, &found, |metalink| metalink.to_v4()),
-            Suffix::Metalink => self.metalink(path, suffix, &found, |metalink| metalink.to_v3()),
+            Suffix::Meta4 => self.metalink(path, suffix, &found, |metalink| metalink.to_v4()).await,
+            Suffix::Metalink => self.metalink(path, suffix, &found, |metalink| metalink.to_v3()).await,
         };
         Ok(fresh(Response::ok(suffix.media_type(), text)))
     }
 
-    fn metalink(
+    async fn metalink(
         &self,
         path: &str,
         suffix: Suffix,
         found: &Found,
         written: impl Fn(&Metalink<'_>) -> String,
     ) -> String {
-        let targets =
-            if is_repomd(path) { self.whole_at(path, &found.state) } else { self.targets(path, found) };
-        let urls: Vec<String> = self
-            .mirrors(targets, &self.own_path(path, &found.state))
-            .into_iter()
-            .map(|mirror| mirror.url)
-            .collect();
-        let own = format!("{}{}", self.own_path(path, &found.state), suffix.as_str());
+        let own = self.own_path(path, &found.state);
+        let places = if is_repomd(path) {
+            self.places(self.whole_at(path, &found.state), Vec::new(), &own)
+        } else {
+            let targets = self.targets(path, found);
+            let mirrors = self.proved_mirrors(path, found, &targets).await;
+            self.places(targets, mirrors, &own)
+        };
+        let urls: Vec<String> = places.into_iter().map(|place| place.url).collect();
+        let own = format!("{own}{}", suffix.as_str());
         let metalink = Metalink {
             path,
             published: found.state.head.created,
@@ -90,19 +93,36 @@ impl Visit<'_> {
         written(&metalink)
     }
 
-    pub(super) fn mirrors_of_artifact(&self, path: &str, found: &Found, form: ListForm) -> Response {
-        self.list(self.targets(path, found), &self.own_path(path, &found.state), form)
+    pub(super) async fn mirrors_of_artifact(&self, path: &str, found: &Found, form: ListForm) -> Response {
+        let targets = self.targets(path, found);
+        let mirrors =
+            if names_files(form) { self.proved_mirrors(path, found, &targets).await } else { Vec::new() };
+        list(&self.places(targets, mirrors, &self.own_path(path, &found.state)), form)
     }
 
     /// The folder's URL at every relay that answers for all of it: lasting ones, unless the request pins a state.
     pub(super) fn mirrors_of_folder(&self, folder: &str, state: &State, form: ListForm) -> Response {
         let folder = if folder.is_empty() { String::new() } else { format!("{folder}/") };
-        self.list(self.whole_at(&folder, state), &self.own_path(&folder, state), form)
+        let own = self.own_path(&folder, state);
+        list(&self.places(self.whole_at(&folder, state), Vec::new(), &own), form)
     }
 
     /// An artifact at the relays that hold it.
     fn targets(&self, path: &str, found: &Found) -> Vec<Target> {
         self.caller().of_artifact(&self.catalog, path, found, self.asked == Asked::Pinned, MIRRORS_MAX)
+    }
+
+    /// An artifact at the mirrors that were just seen to have it. Where relays do, nobody waits for another look; where none does, the
+    /// next thing the client is told of is this directory, which would look before it sent it anywhere.
+    async fn proved_mirrors(&self, path: &str, found: &Found, relays: &[Target]) -> Vec<String> {
+        let caller = self.caller();
+        let wish = caller.of_mirrors(&self.catalog, path, found);
+        let mirrors = &self.directory.mirrors;
+        if relays.is_empty() {
+            mirrors.proven_urls(self.directory, &wish).await
+        } else {
+            mirrors.known_urls(self.directory, &wish)
+        }
     }
 
     /// A place at the relays that hold everything.
@@ -119,17 +139,13 @@ impl Visit<'_> {
         }
     }
 
-    fn list(&self, targets: Vec<Target>, own_path: &str, form: ListForm) -> Response {
-        let list = mirror_list(&self.mirrors(targets, own_path), form);
-        fresh(Response::ok(media_type(form), list))
-    }
-
-    /// The relays, and last this directory, which knows others when all of them are gone.
-    fn mirrors(&self, targets: Vec<Target>, own_path: &str) -> Vec<Mirror> {
-        let relays =
-            targets.into_iter().map(|target| Mirror { url: target.location, relay: Some(target.relay) });
-        let own = self.caller().own_url(own_path).map(|url| Mirror { url, relay: None });
-        relays.chain(own).collect()
+    /// The relays, then the mirrors, and last this directory, which knows others when all of them are gone.
+    fn places(&self, relays: Vec<Target>, mirrors: Vec<String>, own_path: &str) -> Vec<Mirror> {
+        let at_relay =
+            |Target { relay, location, .. }| Mirror { url: location, whose: Whose::Relay { relay } };
+        let at_mirror = |url| Mirror { url, whose: Whose::Mirror { mirror: true } };
+        let own = self.caller().own_url(own_path).map(|url| Mirror { url, whose: Whose::Own {} });
+        relays.into_iter().map(at_relay).chain(mirrors.into_iter().map(at_mirror)).chain(own).collect()
     }
 
     /// Why the answer to this request is what it is.
@@ -137,7 +153,7 @@ impl Visit<'_> {
         let judged = self.caller().judged(&self.catalog, path, &found, self.asked == Asked::Pinned);
         let (state, entry, settled) = (Arc::clone(&found.state), found.entry.clone(), found.settled);
         // Not described but done: what is explained is what happens.
-        let (status, location, reason) = match self.artifact(path, found).await {
+        let (status, location, reason) = match self.artifact(path, found.clone()).await {
             Ok(response) => {
                 let said = |name: &str| response.headers.get(name)?.to_str().ok().map(str::to_owned);
                 let reason = said("x-odi-reason").unwrap_or_else(|| {
@@ -152,6 +168,10 @@ impl Visit<'_> {
             }
             Err(refusal) => (refusal.status(), None, refusal.to_string()),
         };
+        // After that, which may have looked at some.
+        let (caller, mirrors) = (self.caller(), &self.directory.mirrors);
+        let wish = caller.of_mirrors(&self.catalog, path, &found);
+        let mirrors = mirrors.judged(self.directory, &wish);
         let whereabouts = self.caller().whereabouts();
         let proof = ApiRoute::proof_path(&self.catalog.id(), path, &state.id);
         let explanation = Explanation {
@@ -189,6 +209,10 @@ impl Visit<'_> {
                     words: shut.why.words(),
                 })
                 .collect(),
+            mirrors: mirrors
+                .into_iter()
+                .map(|mirror| ExplainedMirror::of(mirror.url.into(), mirror.against))
+                .collect(),
         };
         let headers = &self.request.headers;
         let response = match page::form(headers, self.query.json) {
@@ -199,6 +223,10 @@ impl Visit<'_> {
         };
         Ok(fresh(response))
     }
+}
+
+fn list(places: &[Mirror], form: ListForm) -> Response {
+    fresh(Response::ok(media_type(form), mirror_list(places, form)))
 }
 
 /// Made for one client, now.

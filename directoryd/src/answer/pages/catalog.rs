@@ -10,8 +10,10 @@ use crate::answer::status::{clients, head_status, url_of};
 use crate::catalog::Catalog;
 use crate::catalog::lifetime::Terms;
 use crate::catalog::view::{State, View};
+use crate::config::MirrorConfig;
 use crate::directory::Directory;
-use crate::pages::{CatalogPage, HeadLine, HeadState, HolderLine, LINES_MAX, Spread};
+use crate::mirrors::LastLooks;
+use crate::pages::{CatalogPage, HeadLine, HeadState, HolderLine, LINES_MAX, MirrorLine, Spread};
 use crate::statistics::Subject;
 
 pub(super) fn gather(directory: &Directory, catalog: &Catalog) -> CatalogPage {
@@ -44,6 +46,7 @@ pub(super) fn gather(directory: &Directory, catalog: &Catalog) -> CatalogPage {
         heads: heads(&view, &spread),
         followers: u32::try_from(followers().count()).unwrap_or(u32::MAX),
         holders: followers().take(LINES_MAX).map(|(seen, holding)| holder(seen, holding, &spread)).collect(),
+        mirrors: mirrors(directory, catalog),
         traffic: traffic::of(directory, Subject::Catalog(id)),
         lately: traffic::lately(directory, catalog, now),
         clients: clients(catalog, &url),
@@ -72,6 +75,14 @@ fn heads(view: &View, spread: &Spread) -> Vec<HeadLine> {
         line(&kept.state, is, kept.since, kept.superseded)
     });
     waiting.chain(served).take(LINES_MAX).collect()
+}
+
+fn mirrors(directory: &Directory, catalog: &Catalog) -> Vec<MirrorLine> {
+    let line = |mirror: &MirrorConfig| {
+        let LastLooks { matched, missed } = directory.mirrors.last_looks(&mirror.url);
+        MirrorLine { url: mirror.url.to_string(), redirect: mirror.redirect, matched, missed }
+    };
+    catalog.config().mirrors.iter().take(LINES_MAX).map(line).collect()
 }
 
 fn holder(seen: &Seen, holding: &CatalogInventory, spread: &Spread) -> HolderLine {

@@ -4,10 +4,20 @@
 
 use super::{Choice, Nearness};
 
-/// Of relays that are as near, so many are looked at while all of them are late.
-const LOOKS: usize = 8;
-/// Of so many proposals: light relays come seldom, and the same ones again and again.
-const PROPOSALS: usize = 24;
+/// How many of those that are as near are looked at.
+struct Patience {
+    /// Relays, while all of them are late.
+    looks: usize,
+    /// Of so many proposals: light relays come seldom, and the same ones again and again.
+    proposals: usize,
+}
+
+/// Where the best is late by minutes.
+const SHORT: Patience = Patience { looks: 8, proposals: 24 };
+/// Where it is late by more than [`LONG_SECONDS`]: some microseconds are nothing beside such a file.
+const LONG: Patience = Patience { looks: 32, proposals: 96 };
+/// See [`LONG`].
+const LONG_SECONDS: u64 = 600;
 
 /// The choices so far, best first.
 #[derive(Debug)]
@@ -19,6 +29,8 @@ pub(super) struct Found<'a> {
     near: Vec<(u64, Choice<'a>)>,
     /// How many of those are not.
     ready: usize,
+    /// How late the best of them is.
+    least: u64,
     /// How many relays of it were proposed.
     proposed: usize,
 }
@@ -26,7 +38,7 @@ pub(super) struct Found<'a> {
 impl<'a> Found<'a> {
     /// None yet, of so many at most.
     pub(super) const fn new(most: usize) -> Self {
-        Self { most, sorted: Vec::new(), near: Vec::new(), ready: 0, proposed: 0 }
+        Self { most, sorted: Vec::new(), near: Vec::new(), ready: 0, least: u64::MAX, proposed: 0 }
     }
 
     /// Whether as many as were wanted were found in vicinities that are done with.
@@ -42,13 +54,15 @@ impl<'a> Found<'a> {
         let wanted = self.most.saturating_sub(self.sorted.len());
         let late = self.near.len().saturating_sub(self.ready);
         self.proposed = self.proposed.saturating_add(1);
-        let goes_on = late < LOOKS && self.proposed < PROPOSALS;
+        let patience = if self.least > LONG_SECONDS { LONG } else { SHORT };
+        let goes_on = late < patience.looks && self.proposed < patience.proposals;
         self.ready < wanted && (self.near.len() < wanted || goes_on)
     }
 
     /// Takes one that qualifies.
     pub(super) fn add(&mut self, choice: Choice<'a>, late: u64) {
         self.ready += usize::from(late == 0);
+        self.least = self.least.min(late);
         self.near.push((late, choice));
     }
 
@@ -56,7 +70,7 @@ impl<'a> Found<'a> {
     pub(super) fn turn(&mut self) {
         self.near.sort_by_key(|(late, _)| *late);
         self.sorted.extend(self.near.drain(..).map(|(_, choice)| choice));
-        (self.ready, self.proposed) = (0, 0);
+        (self.ready, self.least, self.proposed) = (0, u64::MAX, 0);
     }
 
     /// All of them, as many as were wanted.

@@ -371,6 +371,11 @@ fn who_is_late_is_passed_over_for_others_and_of_a_few_the_least_late_comes_first
     let place = |relay: &PublicKey| order.iter().position(|other| other == relay).unwrap() as u64;
     assert_eq!(chosen_beside(&relays, &ask, 1, |relay| 30 - place(relay)), order[7..8], "of those looked at");
     assert_eq!(chosen_beside(&relays, &ask, 1, |relay| 1 + place(relay)), order[..1]);
+    let hours = |relay: &PublicKey| 3600 * (30 - place(relay));
+    assert_eq!(chosen_beside(&relays, &ask, 1, hours), order[19..], "where all are late by hours, more are");
+    // Until one is not late by so much.
+    let soon = |relay: &PublicKey| if place(relay) == 10 { 600 } else { hours(relay) };
+    assert_eq!(chosen_beside(&relays, &ask, 1, soon), order[10..11]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use odi_manifest::{BlobId, Entry, HeadId, NodesError};
-use odi_store::Store;
+use odi_store::{Store, StoreError};
 use odi_wire::denylist::{Denylist, Found};
 use odi_wire::off_worker::off_worker;
 use odi_wire::refusal::Refusal;
@@ -142,26 +142,26 @@ impl Walk {
 /// Drops what is carried of these blobs. What another path names that is not denied is fetched again for it.
 async fn purge(directory: &Arc<Directory>, blobs: Vec<BlobId>) {
     let store = directory.store.clone();
-    let purging = move || {
-        let mut purged = 0;
-        for blob in blobs.iter().filter(|blob| store.contains(blob)) {
-            store.purge(blob)?;
-            purged += 1;
-        }
+    let purged = off_worker(move || {
+        let held = blobs.iter().filter(|blob| store.contains(blob));
+        let purged = held.filter(|blob| succeeds(store.purge(blob))).count();
         if purged > 0 {
-            store.expunge()?;
+            succeeds(store.expunge());
         }
-        Ok::<usize, odi_store::StoreError>(purged)
-    };
-    match off_worker(purging).await {
-        Ok(0) => {}
-        Ok(count) => {
-            tracing::info!(count, "denied blobs were purged");
-            directory.carry.count().await;
-        }
-        Err(error) => {
-            let error = &error as &dyn std::error::Error;
-            tracing::error!(error, "denied content is refused, and still on disk");
-        }
+        purged
+    });
+    let purged = purged.await;
+    if purged > 0 {
+        tracing::info!(purged, "denied content is carried no longer");
+        directory.carry.count().await;
     }
+}
+
+/// What fails here is tried again after the next start, and refused until then as afterwards.
+fn succeeds<T>(purged: Result<T, StoreError>) -> bool {
+    if let Err(error) = &purged {
+        let error = error as &dyn std::error::Error;
+        tracing::error!(error, "denied content is refused, and still on disk");
+    }
+    purged.is_ok()
 }

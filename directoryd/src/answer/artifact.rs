@@ -243,6 +243,12 @@ impl Visit<'_> {
         if is_denied { Err(Refusal::LegallyRefused) } else { Ok(()) }
     }
 
+    /// The same of a list of who has a whole folder, if that is denied as one.
+    fn unless_folder_denied(&self, folder: &str) -> Result<(), Refusal> {
+        let is_denied = self.directory.denied.list().denies_folder(self.catalog.name().as_str(), folder);
+        if is_denied { Err(Refusal::LegallyRefused) } else { Ok(()) }
+    }
+
     /// The same of what a path, or a name made from one, means in a state.
     async fn unless_denied_there(&self, path: &ArtifactPath, state: Arc<State>) -> Result<(), Refusal> {
         let made_from = Suffix::split(path).map(|(artifact, _)| artifact.as_str().to_owned());
@@ -258,8 +264,11 @@ impl Visit<'_> {
 
     /// The artifact, or what the query asks to know of it.
     async fn artifact_or_about(&self, path: &str, found: Found) -> Result<Response, Refusal> {
+        if self.query.mirrorlist.is_some() {
+            self.unless_denied(path, &found)?;
+        }
         match self.query.mirrorlist {
-            Some(form) => self.mirrors_of_artifact(path, &found, form),
+            Some(form) => Ok(self.mirrors_of_artifact(path, &found, form)),
             None if self.query.explain => self.explanation(path, found).await,
             None => self.artifact(path, found).await,
         }
@@ -309,7 +318,8 @@ impl Visit<'_> {
 
     async fn folder(&self, folder: &str, state: Arc<State>) -> Result<Response, Refusal> {
         if let Some(form) = self.query.mirrorlist {
-            return self.mirrors_of_folder(folder, &state, form);
+            self.unless_folder_denied(folder)?;
+            return Ok(self.mirrors_of_folder(folder, &state, form));
         }
         let settings = self.catalog.settings.now();
         match self.index(folder, settings.index(), &state).await? {

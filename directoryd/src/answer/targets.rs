@@ -48,7 +48,7 @@ pub(super) struct Shut {
 }
 
 /// The relays, best first, and the others if the caller asks why.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Judged {
     pub(super) targets: Vec<Target>,
     pub(super) shut: Vec<Shut>,

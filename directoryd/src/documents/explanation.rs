@@ -87,6 +87,15 @@ impl Explanation {
         self.status == 451
     }
 
+    /// Leaves out where it is, if this directory points nobody there.
+    #[must_use]
+    pub fn without_places_if_denied(mut self) -> Self {
+        if self.is_denied() {
+            (self.sent_on, self.relays, self.passed_over) = (Vec::new(), Vec::new(), Vec::new());
+        }
+        self
+    }
+
     /// The client's network, and where that is.
     #[must_use]
     pub fn came_from(&self) -> String {

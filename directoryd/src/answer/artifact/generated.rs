@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use odi_manifest::ArtifactPath;
+use odi_wire::http::HeaderValue;
 use odi_wire::http::header::{CACHE_CONTROL, LOCATION, VARY};
-use odi_wire::http::{HeaderValue, StatusCode};
 use odi_wire::message::to_json;
 use odi_wire::page::{self, Form};
 use odi_wire::refusal::Refusal;
@@ -14,7 +14,7 @@ use odi_wire::route::{ApiRoute, ListForm, Suffix, named_path, pinned_path};
 use odi_wire::serve::Response;
 
 use super::{Asked, Visit};
-use crate::answer::targets::{Judged, Target};
+use crate::answer::targets::Target;
 use crate::catalog::resolve::{Found, Resolved};
 use crate::catalog::view::State;
 use crate::documents::{
@@ -39,7 +39,8 @@ impl Visit<'_> {
         if let Some(folder) = folder_of_list(path.as_str()) {
             return match self.resolve(folder.to_owned(), state).await? {
                 Resolved::Folder(state) => {
-                    self.mirrors_of_folder(folder, &state, self.query.mirrorlist.unwrap_or_default())
+                    self.unless_folder_denied(folder)?;
+                    Ok(self.mirrors_of_folder(folder, &state, self.query.mirrorlist.unwrap_or_default()))
                 }
                 _ => Err(Refusal::NotFound),
             };
@@ -57,7 +58,7 @@ impl Visit<'_> {
             Suffix::B3 => digest_line(&found.entry.blob, path),
             Suffix::Mirrorlist => {
                 let form = self.query.mirrorlist.unwrap_or_default();
-                return self.mirrors_of_artifact(path, &found, form);
+                return Ok(self.mirrors_of_artifact(path, &found, form));
             }
             Suffix::Meta4 => self.metalink(path, suffix, &found, |metalink| metalink.to_v4()),
             Suffix::Metalink => self.metalink(path, suffix, &found, |metalink| metalink.to_v3()),
@@ -91,28 +92,14 @@ impl Visit<'_> {
         written(&metalink)
     }
 
-    pub(super) fn mirrors_of_artifact(
-        &self,
-        path: &str,
-        found: &Found,
-        form: ListForm,
-    ) -> Result<Response, Refusal> {
-        self.unless_denied(path, found)?;
-        Ok(self.list(self.targets(path, found), &self.own_path(path, &found.state), form))
+    pub(super) fn mirrors_of_artifact(&self, path: &str, found: &Found, form: ListForm) -> Response {
+        self.list(self.targets(path, found), &self.own_path(path, &found.state), form)
     }
 
     /// The folder's URL at every relay that answers for all of it: lasting ones, unless the request pins a state.
-    pub(super) fn mirrors_of_folder(
-        &self,
-        folder: &str,
-        state: &State,
-        form: ListForm,
-    ) -> Result<Response, Refusal> {
-        if self.directory.denied.list().denies_folder(self.catalog.name().as_str(), folder) {
-            return Err(Refusal::LegallyRefused);
-        }
+    pub(super) fn mirrors_of_folder(&self, folder: &str, state: &State, form: ListForm) -> Response {
         let folder = if folder.is_empty() { String::new() } else { format!("{folder}/") };
-        Ok(self.list(self.whole_at(&folder, state), &self.own_path(&folder, state), form))
+        self.list(self.whole_at(&folder, state), &self.own_path(&folder, state), form)
     }
 
     /// An artifact at the relays that hold it.
@@ -149,7 +136,7 @@ impl Visit<'_> {
 
     /// Why the answer to this request is what it is.
     pub(super) async fn explanation(&self, path: &str, found: Found) -> Result<Response, Refusal> {
-        let mut judged = self.caller().judged(&self.catalog, path, &found, self.asked == Asked::Pinned);
+        let judged = self.caller().judged(&self.catalog, path, &found, self.asked == Asked::Pinned);
         let (state, entry, settled) = (Arc::clone(&found.state), found.entry.clone(), found.settled);
         // Not described but done: what is explained is what happens.
         let (status, location, reason) = match self.artifact(path, found).await {
@@ -167,9 +154,6 @@ impl Visit<'_> {
             }
             Err(refusal) => (refusal.status(), None, refusal.to_string()),
         };
-        if status == StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS {
-            judged = Judged::default();
-        }
         let whereabouts = self.caller().whereabouts();
         let proof = ApiRoute::proof_path(&self.catalog.id(), path, &state.id);
         let explanation = Explanation {
@@ -209,6 +193,7 @@ impl Visit<'_> {
                 .collect(),
         };
         let headers = &self.request.headers;
+        let explanation = explanation.without_places_if_denied();
         let response = match page::form(headers, self.query.json) {
             Form::Json => page::respond(Form::Json, to_json(&explanation)),
             Form::Html if page::names_html(headers) => page::respond(Form::Html, explanation.to_html()),

@@ -45,7 +45,9 @@ async fn answer(directory: &Arc<Directory>, request: Request) -> Result<Response
         Route::Artifact { name, place, query } => {
             artifact::newest(directory, &request, &name, &place, &query).await
         }
-        Route::State { name, state, place, query: _ } => artifact::state(directory, &name, &state, &place),
+        Route::State { name, state, place, query } => {
+            artifact::state(directory, &request, &name, &state, &place, &query).await
+        }
         Route::Pinned { pin, place, query } => {
             artifact::pinned(directory, &request, &pin, &place, &query).await
         }

@@ -139,6 +139,9 @@ impl Carry {
         entry: &Entry,
         named_at: &[HeadId],
     ) -> Option<Bytes> {
+        if directory.denies(catalog, path, entry) {
+            return None;
+        }
         let flight = self.flight(entry.blob);
         let _alone = flight.lock().await;
         if let Some(bytes) = self.held(&entry.blob).await {
@@ -154,7 +157,7 @@ impl Carry {
         let fetched = self.fetcher.small_blob(&wanted, &sources).await;
         match fetched.result {
             Ok(bytes) => {
-                self.keep(directory, catalog, path, entry.blob, bytes.clone()).await;
+                self.keep(directory, catalog, path, entry, bytes.clone()).await;
                 Some(bytes)
             }
             Err(error) => {
@@ -165,7 +168,8 @@ impl Carry {
         }
     }
 
-    async fn keep(&self, directory: &Directory, catalog: &Catalog, path: &str, blob: BlobId, bytes: Bytes) {
+    async fn keep(&self, directory: &Directory, catalog: &Catalog, path: &str, entry: &Entry, bytes: Bytes) {
+        let blob = entry.blob;
         let (store, size) = (self.store.clone(), bytes.len() as u64);
         match off_worker(move || ingest(&store, &blob, &bytes)).await {
             Ok(Ingested::New) => _ = self.bytes.fetch_add(size, Ordering::Relaxed),
@@ -176,8 +180,8 @@ impl Carry {
                 return;
             }
         }
-        if catalog.takes_back(path, &blob) {
-            // It was taken back while it was on its way, perhaps after the purge. Whoever else names it fetches it again.
+        if catalog.takes_back(path, &blob) || directory.denies(catalog, path, entry) {
+            // It was taken back, or denied, while it was on its way, perhaps after the purge. Whoever else names it fetches it again.
             let store = self.store.clone();
             if let Err(error) = off_worker(move || store.purge(&blob)).await {
                 tracing::error!(error = &error as &dyn std::error::Error, %blob, "cannot purge");

@@ -41,6 +41,12 @@ pub async fn check(config: &Config, clock: &dyn Clock) -> Vec<Finding> {
             findings.push(Finding::new(Severity::Doubtful, words));
         }
     }
+    for name in config.denied.catalogs() {
+        if !config.catalogs.iter().any(|catalog| catalog.name.as_str() == name) {
+            let words = format!("denylist: it denies paths of `{name}`, and no [[catalog]] is called that.");
+            findings.push(Finding::new(Severity::Doubtful, words));
+        }
+    }
     for peer in &config.peers {
         findings.push(peers::look_at(&client, peer).await);
     }

@@ -9,11 +9,13 @@ mod raw;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use odi_manifest::{CatalogId, PublicKey};
 use odi_wire::config;
+use odi_wire::denylist::Denylist;
 use odi_wire::route::CatalogName;
 use url::Url;
 
@@ -66,6 +68,10 @@ pub struct Config {
     pub copies: usize,
     /// For how many days statistics are kept.
     pub statistics_days: u32,
+    /// The file of what is not given here, as the configuration has it.
+    pub denylist: Option<PathBuf>,
+    /// What it says.
+    pub denied: Arc<Denylist>,
     /// The catalogs that it follows.
     pub catalogs: Vec<CatalogConfig>,
     /// Files of `catalogs.d/` that are not taken.
@@ -123,12 +129,17 @@ pub struct PeerConfig {
 }
 
 impl Config {
-    /// Reads and judges a configuration file, and the files of `catalogs.d/` beside it; of those, faulty ones are left out and named.
+    /// Reads and judges a configuration file, its denylist, and the files of `catalogs.d/` beside it; of those, faulty ones are left out and named.
     ///
     /// # Errors
     /// It cannot be read, or something in it cannot be run.
     pub fn load(path: &Path, private_addresses: PrivateAddresses) -> Result<Self, ConfigError> {
         let mut config = Self::parse(&config::read(path)?, private_addresses)?;
+        if let Some(file) = &config.denylist {
+            // A relative one lies beside the configuration, as `catalogs.d/` does.
+            let file = path.with_file_name(file);
+            config.denied = Arc::new(Denylist::load(&file).map_err(ConfigError::Faulty)?);
+        }
         let folder = path.with_file_name(CATALOGS_FOLDER);
         config.faulty_files = folder::read(&folder, &mut config.catalogs, private_addresses);
         Ok(config)
@@ -156,7 +167,7 @@ impl Config {
         differs.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
     }
 
-    /// Judges a configuration text.
+    /// Judges a configuration text. What is in other files, a denylist, is not read.
     ///
     /// # Errors
     /// Something in it cannot be run; all faults are named.

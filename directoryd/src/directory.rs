@@ -8,6 +8,7 @@ use odi_manifest::{
 };
 use odi_store::{Ledger, Store};
 use odi_wire::client::{Client, Family};
+use odi_wire::denylist::Denied;
 use odi_wire::fetch::{Fetcher, Source, Wanted};
 use odi_wire::refusal::Refusal;
 use odi_wire::route::CatalogRef;
@@ -102,6 +103,10 @@ pub(crate) struct Directory {
     pub(crate) hearing: Hearing,
     /// Something about relays may be due.
     pub(crate) relays_due: Notify,
+    /// The operator's list of what is not given here, and what it means.
+    pub(crate) denied: Denied,
+    /// There may be something to look up for it.
+    pub(crate) denials_due: Notify,
     /// Relays may have something to hear: a newer head, or other relays and so other assignments.
     pub(crate) news: Notify,
     /// There may be a head to vouch for.

@@ -17,6 +17,7 @@ mod answer;
 mod carry;
 mod configured;
 mod customary;
+mod denying;
 mod directory;
 pub mod documents;
 pub mod geography;

@@ -1,4 +1,4 @@
-//! Another configuration for a directory that runs: catalogs come, go and get other origins; the rest waits for a restart, and that is said.
+//! Another configuration for a directory that runs: catalogs come, go and get other origins, and another denylist is in force; the rest waits for a restart, and that is said.
 
 use std::sync::Arc;
 
@@ -45,6 +45,10 @@ pub(crate) async fn reload(directory: &Arc<Directory>, config: Config) -> Reload
         kept: directory.config.fixed_differences(&config).into_iter().map(str::to_owned).collect(),
         ..Reloaded::default()
     };
+    if directory.denied.replace(Arc::clone(&config.denied)) {
+        tracing::info!("another denylist is in force");
+        directory.denials_due.notify_one();
+    }
     let (located, files) = (Arc::clone(directory), config.geography.clone());
     off_worker(move || located.geography.take(&files)).await;
     let before = directory.configured.now();

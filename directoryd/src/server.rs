@@ -9,6 +9,7 @@ use odi_manifest::{Clock, SigningKey, Timestamp};
 use odi_store::{Disk, Ledger, LedgerError, RealDisk, Store, StoreError, StoreOptions, ledger_folder};
 use odi_wire::admin::Admin;
 use odi_wire::client::{Client, ClientError, ClientPolicy, Family};
+use odi_wire::denylist::Denied;
 use odi_wire::fetch::{FetchLimits, Fetcher};
 use odi_wire::identity_key::{self, IdentityKeyError};
 use odi_wire::limits::{LARGE_ANSWERS_BYTES, Limits};
@@ -335,6 +336,8 @@ fn open_blocking(config: Config, clock: Arc<dyn Clock>, client: Client) -> Resul
         callers: Mutex::new(NetworkThrottle::new(CALLER_PACE, CALLERS_MAX)),
         lengths: Lengths::default(),
         large: LargeAnswers::new(LARGE_ANSWERS_BYTES),
+        denied: Denied::of(Arc::clone(&config.denied)),
+        denials_due: Notify::new(),
         relays_due: Notify::new(),
         upkeep_due: Notify::new(),
         news: Notify::new(),

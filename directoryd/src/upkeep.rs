@@ -1,4 +1,4 @@
-//! Keeps house for the store: mends what went bad, purges what was taken back, takes space back from states that are not servable any more,
+//! Keeps house for the store: mends what went bad, purges what was taken back or is denied, takes space back from states that are not servable any more,
 //! and keeps what is carried within what the operator allows.
 //!
 //! | a crash after | leaves |
@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::catalog::kept::kept;
 use crate::config::Size;
+use crate::denying;
 use crate::directory::Directory;
 use purging::Purges;
 use reclaiming::Reclaims;
@@ -37,7 +38,7 @@ pub(crate) const fn store_budget(carry: Size) -> u64 {
 /// Keeps house until `stop` is cancelled. What runs on a blocking thread is waited for, so that nothing uses the store
 /// after that.
 pub(crate) async fn keep_up(directory: Arc<Directory>, stop: CancellationToken) {
-    tokio::join!(mending::run(&directory, &stop), tidy(&directory, &stop));
+    tokio::join!(mending::run(&directory, &stop), denying::run(&directory, &stop), tidy(&directory, &stop));
 }
 
 async fn tidy(directory: &Arc<Directory>, stop: &CancellationToken) {

@@ -18,9 +18,9 @@ use odi_wire::message::{PublicUrl, RelayPlace};
 
 pub use odi_wire::config::{ConfigError, Fault, MonthlyTransfer, PrivateAddresses, Rate, Size, TlsConfig};
 
-use crate::denylist::Denylist;
 use crate::schedule::Schedule;
 use crate::wanted::Wanted;
+use odi_wire::denylist::Denylist;
 
 /// A configuration that can be run.
 #[derive(Clone, Debug)]

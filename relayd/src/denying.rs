@@ -14,7 +14,7 @@ use odi_wire::sync::CatalogState;
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::Catalog;
-use crate::denylist::{Denied, Denylist, Found};
+use odi_wire::denylist::{Denied, Denylist, Found};
 
 /// Entries that are looked at in one go; between them the relay may end.
 const BATCH: usize = 32_768;

@@ -29,13 +29,13 @@ use self::origin_turns::OriginTurns;
 use self::ranks::Ranks;
 use crate::admission::MissBudget;
 use crate::bell::{Bell, Ear};
-use crate::denylist::Denied;
 use crate::directories::Directories;
 use crate::flight::{Flights, Waiter};
 use crate::following::propagate;
 use crate::peers::Peers;
 use crate::queue::{FillQueue, Lane, Pushed};
 use crate::sources::Sources;
+use odi_wire::denylist::Denied;
 
 /// Workers by what they fetch: so many blobs of a kind at once, and nobody who waits stands behind a large one.
 const WORKERS: [(usize, &[Lane]); 3] = [(8, Lane::WAITED_FOR), (32, Lane::UP_TO_SMALL), (8, Lane::LARGE)];

@@ -6,7 +6,6 @@
 // What the operator says.
 pub mod check;
 pub mod config;
-pub mod denylist;
 pub mod wanted;
 
 // What is remembered across restarts.

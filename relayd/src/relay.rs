@@ -17,7 +17,6 @@ use crate::bell::Bell;
 use crate::catalog::{Assigned, Catalog};
 use crate::catalogs::Catalogs;
 use crate::config::{Config, Terms};
-use crate::denylist::Denied;
 use crate::directories::Directories;
 use crate::directory::Directory;
 use crate::fill::Fill;
@@ -27,6 +26,7 @@ use crate::measured::Answers;
 use crate::metering::Meter;
 use crate::peers::Peers;
 use crate::revoking::Withdrawn;
+use odi_wire::denylist::Denied;
 
 /// The shared state. Everything in it is either immutable or locks itself.
 #[derive(Debug)]

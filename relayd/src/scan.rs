@@ -16,9 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bell::{Bell, Ear};
 use crate::catalog::{Assigned, Catalog};
-use crate::denylist::Denied;
 use crate::fill::{Fill, Job};
 use crate::queue::{Lane, Pushed};
+use odi_wire::denylist::Denied;
 
 /// Missing entries that one batch returns at most, and entries that it looks at at most.
 const BATCH: (usize, usize) = (512, 32_768);

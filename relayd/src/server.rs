@@ -29,7 +29,6 @@ use crate::admission::{FIT_WHOLE, MissBudget};
 use crate::bell::Bell;
 use crate::catalogs::Catalogs;
 use crate::config::{Config, PrivateAddresses};
-use crate::denylist::Denied;
 use crate::directories::Directories;
 use crate::directory::Directory;
 use crate::fill::{Fill, FillParts};
@@ -41,6 +40,7 @@ use crate::peers::Peers;
 use crate::relay::Relay;
 use crate::revoking::{self, Withdrawn};
 use crate::{directories, following, housekeeping, membership, metering};
+use odi_wire::denylist::Denied;
 
 /// How long a look at the metrics may still take at the end.
 const ADMIN_DRAIN: Duration = Duration::from_secs(1);

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use odi_fixtures::free_port;
 use odi_manifest::{BlobId, SystemClock};
-use odi_relayd::denylist::Denylist;
 use odi_tools::demo::{DemoCatalog, Origin};
 use odi_wire::client::{Ask, Client, ClientPolicy, Reply};
 use odi_wire::config::PrivateAddresses;
+use odi_wire::denylist::Denylist;
 use odi_wire::http::StatusCode;
 use odi_wire::http::header::LOCATION;
 use tokio::time::Instant;

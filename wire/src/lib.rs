@@ -33,6 +33,7 @@ pub mod chain;
 pub mod check;
 pub mod config;
 pub mod daemon;
+pub mod denylist;
 pub mod finding;
 pub mod identity_key;
 pub mod off_worker;

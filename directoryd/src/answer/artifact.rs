@@ -5,7 +5,7 @@ mod generated;
 
 use std::sync::{Arc, OnceLock};
 
-use odi_manifest::{BlobId, Child, Entry, Nodes, NodesError, Pin};
+use odi_manifest::{ArtifactPath, BlobId, Child, Entry, Nodes, NodesError, Pin};
 use odi_wire::conditional::is_conditional;
 use odi_wire::file_response::{Caching, FileMeta, plan};
 use odi_wire::http::StatusCode;
@@ -13,7 +13,7 @@ use odi_wire::listing::{Page, Row};
 use odi_wire::media_type::MediaType;
 use odi_wire::off_worker::off_worker;
 use odi_wire::refusal::Refusal;
-use odi_wire::route::{CatalogRef, Place, Query, StateName, pinned_path};
+use odi_wire::route::{CatalogRef, Place, Query, StateName, Suffix, pinned_path};
 use odi_wire::serve::{Request, Response};
 
 use super::redirect::{self, Errand};
@@ -112,13 +112,16 @@ pub(super) async fn pinned(
 }
 
 /// `/{name}@{seq or label}/{path}`: to the pin.
-pub(super) fn state(
-    directory: &Directory,
+pub(super) async fn state(
+    directory: &Arc<Directory>,
+    request: &Request,
     name: &CatalogRef,
     state: &StateName,
     place: &Place,
+    query: &Query,
 ) -> Result<Response, Refusal> {
-    let view = directory.catalog_named(name).ok_or(Refusal::NotFound)?.view();
+    let catalog = directory.catalog_named(name).ok_or(Refusal::NotFound)?;
+    let view = catalog.view();
     let seq = match state {
         StateName::Seq(seq) => *seq,
         StateName::Label(label) => {
@@ -127,8 +130,16 @@ pub(super) fn state(
             named.ok_or(Refusal::NotFound)?.seq
         }
     };
-    let state = view.servable().find(|state| state.head.seq == seq).ok_or(Refusal::NotFound)?;
-    Response::redirect(StatusCode::FOUND, &place_under(&state.pin, place))
+    let state = view.servable().find(|state| state.head.seq == seq).cloned().ok_or(Refusal::NotFound)?;
+    let to_pin = place_under(&state.pin, place);
+    if let Place::Artifact(path) = place
+        && !directory.denied.list().is_empty()
+    {
+        let whereabouts = OnceLock::new();
+        let visit = Visit { directory, catalog, view, request, query, asked: Asked::Pinned, whereabouts };
+        visit.unless_denied_there(path, state).await?;
+    }
+    Response::redirect(StatusCode::FOUND, &to_pin)
 }
 
 /// `/blake3/{hex}`: only what is carried.
@@ -137,6 +148,7 @@ pub(super) async fn blob(
     request: &Request,
     blob: BlobId,
 ) -> Result<Response, Refusal> {
+    directory.unless_denied(&blob)?;
     if directory.is_withdrawn(&blob) {
         return Err(Refusal::Gone);
     }
@@ -144,6 +156,7 @@ pub(super) async fn blob(
         let file = FileMeta { size: own.entry.size, ..by_content(blob) };
         return Ok(plan(&request.method, &request.headers, &file).respond(move |range| own.stream(range)));
     }
+    directory.once_denials_are_known()?;
     let bytes = directory.carry.held(&blob).await.ok_or(Refusal::NotFound)?;
     let file = FileMeta { size: bytes.len() as u64, ..by_content(blob) };
     Ok(plan(&request.method, &request.headers, &file).respond_from(&bytes))
@@ -225,8 +238,36 @@ impl Visit<'_> {
         Response::redirect(StatusCode::FOUND, &format!("./{}/{query}", odi_wire::route::encode_path(last)))
     }
 
+    /// Refuses what the operator denies: it is neither given here, nor is anybody sent or pointed to where it is.
+    fn unless_denied(&self, path: &str, found: &Found) -> Result<(), Refusal> {
+        let is_denied = self.directory.denies(&self.catalog, path, &found.entry);
+        if is_denied { Err(Refusal::LegallyRefused) } else { Ok(()) }
+    }
+
+    /// The same of a list of who has a whole folder, if that is denied as one.
+    fn unless_folder_denied(&self, folder: &str) -> Result<(), Refusal> {
+        let is_denied = self.directory.denied.list().denies_folder(self.catalog.name().as_str(), folder);
+        if is_denied { Err(Refusal::LegallyRefused) } else { Ok(()) }
+    }
+
+    /// The same of what a path, or a name made from one, means in a state.
+    async fn unless_denied_there(&self, path: &ArtifactPath, state: Arc<State>) -> Result<(), Refusal> {
+        let made_from = Suffix::split(path).map(|(artifact, _)| artifact.as_str().to_owned());
+        for path in [Some(path.as_str().to_owned()), made_from].into_iter().flatten() {
+            match self.resolve(path.clone(), Some(Arc::clone(&state))).await? {
+                Resolved::Artifact(found) => return self.unless_denied(&path, &found),
+                Resolved::Absent => {}
+                Resolved::Folder(_) | Resolved::Withdrawn => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
     /// The artifact, or what the query asks to know of it.
     async fn artifact_or_about(&self, path: &str, found: Found) -> Result<Response, Refusal> {
+        if self.query.mirrorlist.is_some() {
+            self.unless_denied(path, &found)?;
+        }
         match self.query.mirrorlist {
             Some(form) => Ok(self.mirrors_of_artifact(path, &found, form).await),
             None if self.query.explain => self.explanation(path, found).await,
@@ -235,6 +276,7 @@ impl Visit<'_> {
     }
 
     async fn artifact(&self, path: &str, found: Found) -> Result<Response, Refusal> {
+        self.unless_denied(path, &found)?;
         let caching = if self.asked == Asked::Pinned { Caching::Pinned } else { Caching::Unpinned };
         let planned = || {
             let media = self.catalog.settings.now().media_type(path);
@@ -277,6 +319,7 @@ impl Visit<'_> {
 
     async fn folder(&self, folder: &str, state: Arc<State>) -> Result<Response, Refusal> {
         if let Some(form) = self.query.mirrorlist {
+            self.unless_folder_denied(folder)?;
             return Ok(self.mirrors_of_folder(folder, &state, form));
         }
         let settings = self.catalog.settings.now();

@@ -165,6 +165,7 @@ pub(crate) async fn show(directory: &Arc<Directory>, catalog: &Arc<Catalog>) -> 
     }
     directory.news.notify_one();
     directory.to_witness.notify_one();
+    directory.denials_due.notify_one();
     directory.relays_due.notify_one();
     directory.upkeep_due.notify_one();
     Ok(())

@@ -3,7 +3,7 @@
 //! Two lists are kept of states: the sync client's, by adoption, and the view's, by when a state was served. A state is
 //! needed as long as either has it.
 
-use odi_manifest::{Entry, HeadId, NodeId, Nodes, NodesError, Op, RevocationList, Tree};
+use odi_manifest::{ArtifactPath, Entry, HeadId, NodeId, Nodes, NodesError, Op, RevocationList, Tree};
 
 use super::Catalog;
 
@@ -53,6 +53,28 @@ pub(crate) fn each_entry(
             }
             newer = state.tree;
         }
+    }
+    Ok(())
+}
+
+/// Sees every entry of these states, with its path, but for those that one which was seen before has at the same path.
+///
+/// # Errors
+/// A node cannot be read; not everything was seen then.
+pub(crate) fn each_beside<'s>(
+    seen: Option<&KeptState>,
+    states: impl Iterator<Item = &'s KeptState>,
+    nodes: &dyn Nodes,
+    see: &mut dyn FnMut(&ArtifactPath, &Entry),
+) -> Result<(), NodesError> {
+    let mut former = seen.map_or_else(Tree::empty, |state| state.tree);
+    for state in states {
+        for op in Tree::diff(nodes, &former, &state.tree) {
+            if let Op::Put(path, entry) = op? {
+                see(&path, &entry);
+            }
+        }
+        former = state.tree;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The second stage: every value of the raw form in its judged one, or a fault.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use odi_wire::config::{Judge, RawTls, Size, parse_duration};
@@ -55,6 +56,8 @@ pub(super) fn config(judge: &mut Judge<'_>, raw: RawConfig) -> Option<Config> {
         geography: raw.geography,
         copies: copies.unwrap_or(COPIES),
         statistics_days: statistics_days.unwrap_or(STATISTICS_DAYS),
+        denylist: raw.denylist,
+        denied: Arc::default(),
         catalogs,
         faulty_files: Vec::new(),
         peers,

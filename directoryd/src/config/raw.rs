@@ -25,6 +25,7 @@ pub(super) struct RawConfig {
     #[serde(default)]
     pub(super) geography: Vec<PathBuf>,
     pub(super) statistics_days: Option<Spanned<u32>>,
+    pub(super) denylist: Option<PathBuf>,
     #[serde(default)]
     pub(super) extra_roots: Vec<Spanned<PathBuf>>,
     pub(super) tls: Option<Spanned<RawTls>>,

@@ -113,6 +113,21 @@ impl ExplainedMirror {
 }
 
 impl Explanation {
+    /// Whether this directory does not give it, because its operator denies it.
+    #[must_use]
+    pub const fn is_denied(&self) -> bool {
+        self.status == 451
+    }
+
+    /// Leaves out where it is, if this directory points nobody there.
+    #[must_use]
+    pub fn without_places_if_denied(mut self) -> Self {
+        if self.is_denied() {
+            (self.sent_on, self.relays, self.passed_over) = (Vec::new(), Vec::new(), Vec::new());
+        }
+        self
+    }
+
     /// The client's network, and where that is.
     #[must_use]
     pub fn came_from(&self) -> String {
@@ -153,6 +168,12 @@ impl fmt::Display for Explanation {
         match &self.location {
             Some(to) => writeln!(f, "The answer is {} to {to}: {}.", self.status, self.reason)?,
             None => writeln!(f, "The answer is {}: {}.", self.status, self.reason)?,
+        }
+        if self.is_denied() {
+            writeln!(
+                f,
+                "It is not given here, and nobody is sent elsewhere for it: this directory's operator denies it."
+            )?;
         }
         if let Some(why) = self.why_further() {
             writeln!(f, "{why}")?;

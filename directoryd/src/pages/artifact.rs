@@ -20,12 +20,13 @@ impl Explanation {
         let trail: [Step<'_>; 3] = [("directory", "/"), (&self.catalog, &about), ("folder", &folder)];
         let content = html! {
             h1 { (file) }
-            p { a.go href=(self.here()) { "Download" } }
+            @if self.is_denied() { p { "It is not given here: the operator of this directory denies it, and sends nobody elsewhere for it." } }
+            @else { p { a.go href=(self.here()) { "Download" } } }
             h2 { "What it is" }
             (self.facts())
             h2 { "Where it is" }
             (self.answer())
-            (self.relays())
+            @if !self.is_denied() { (self.relays()) }
             @if !self.passed_over.is_empty() { h2 { "Relays that are passed over" } (self.passed_over()) }
             @if !self.mirrors.is_empty() { h2 { "Mirrors" } (self.plain_mirrors()) }
             footer { p { a href="?explain&json" { "This page as JSON" } } }
@@ -50,12 +51,14 @@ impl Explanation {
                 dt { "State" } dd { a href={ "/" (self.pin) "/" } { code { (self.pin) } } }
                 dt { "Proof" }
                 dd { a href=(self.proof) { "that the signed state has it" } }
-                dt { "For programs" }
-                dd {
-                    @for suffix in [Suffix::Sha256, Suffix::B3, Suffix::Meta4, Suffix::Metalink] {
-                        a href={ (here) (suffix.as_str()) } { (suffix.as_str()) } " "
+                @if !self.is_denied() {
+                    dt { "For programs" }
+                    dd {
+                        @for suffix in [Suffix::Sha256, Suffix::B3, Suffix::Meta4, Suffix::Metalink] {
+                            a href={ (here) (suffix.as_str()) } { (suffix.as_str()) } " "
+                        }
+                        a href={ (here) "?mirrorlist" } { "list of mirrors" }
                     }
-                    a href={ (here) "?mirrorlist" } { "list of mirrors" }
                 }
             }
         }

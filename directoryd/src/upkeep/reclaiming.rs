@@ -59,7 +59,10 @@ impl Reclaims {
         self.has_lapsed |= !self.seen.is_subset(&kept);
         self.seen = kept;
         let now = directory.clock.now();
-        if !self.is_due(now, directory.store.usage()) {
+        let denied = directory.denied.list();
+        // Of what no state names nobody can say whether it is denied.
+        let has_unknown = directory.denied.awaits_sweep();
+        if !has_unknown && !self.is_due(now, directory.store.usage()) {
             return false;
         }
         let catalogs = directory.catalogs();
@@ -80,6 +83,7 @@ impl Reclaims {
             Ok(reclaimed) => {
                 tracing::info!(?reclaimed, "space was taken back in the store");
                 self.has_lapsed = false;
+                directory.denied.swept(&denied);
                 true
             }
             Err(error) => {

@@ -134,6 +134,10 @@ async fn the_program_ends_with_78_for_whatever_keeps_a_directory_from_starting()
     assert_eq!(faulty.status.code(), Some(78));
     let words = said(faulty.stderr);
     assert!(words.contains("line 4: unknown field `carri`") && words.contains("line 2: `here`"), "{words}");
+    assert!(
+        words.contains("`statistics_days`, `denylist`, `extra_roots`"),
+        "the keys that there are: {words}"
+    );
     std::fs::write(&file, &sound).unwrap();
     let fine = program(&file).await;
     assert_eq!(fine.status.code(), Some(0), "{}", said(fine.stdout));
@@ -170,4 +174,34 @@ async fn a_faulty_file_of_the_folder_and_a_hook_that_cannot_be_run_are_named() {
     {
         assert!(words.contains(wanted), "{wanted} in {words}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_denylist_is_judged_with_its_file_and_the_catalogs_that_it_names() {
+    let folder = TempDir::new().unwrap();
+    let config = folder.path().join("directoryd.toml");
+    let port = free_port();
+    let text = format!(
+        "data_dir = \"{}/data\"\nlisten = [\"127.0.0.1:{port}\"]\npublic_urls = [\"http://127.0.0.1:{port}\"]\ndenylist = \"denied\"\n\
+         [[catalog]]\nname = \"debian\"\nid = \"{}\"\n",
+        folder.path().display(),
+        CatalogId::of(b"pushed"),
+    );
+    std::fs::write(&config, text).unwrap();
+    let missing = program(&config).await;
+    let list = folder.path().join("denied");
+    let words = String::from_utf8(missing.stderr).unwrap();
+    assert_eq!(missing.status.code(), Some(78), "{words}");
+    assert!(words.contains(&format!("denylist {}: No such file", list.display())), "{words}");
+
+    std::fs::write(&list, "/debian/pool/x.deb\n/debain/pool/y.deb\n/debain/pool/z.deb\n").unwrap();
+    let mistaken = program(&config).await;
+    let words = String::from_utf8(mistaken.stdout).unwrap();
+    assert_eq!(mistaken.status.code(), Some(0), "{words}");
+    let said: Vec<&str> = words.lines().filter(|line| line.contains("denylist")).collect();
+    assert_eq!(
+        said,
+        ["warning  denylist: it denies paths of `debain`, and no [[catalog]] is called that."],
+        "{words}"
+    );
 }

@@ -6,6 +6,7 @@ mod answers;
 mod audits;
 mod backups;
 mod checking;
+mod denying;
 mod divided;
 mod doubting;
 mod fake_relay;

@@ -8,7 +8,7 @@ use odi_wire::sync::RetainedHead;
 use url::Url;
 
 use crate::catalog::Catalog;
-use crate::denylist::Denylist;
+use odi_wire::denylist::Denylist;
 
 /// A blob to fetch, and how it is known.
 #[derive(Clone, Debug)]

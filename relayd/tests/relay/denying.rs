@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use odi_manifest::{ArtifactPath, BlobId};
 use odi_relayd::config::{Config, PrivateAddresses};
-use odi_relayd::denylist::Denylist;
 use odi_relayd::fill::Job;
+use odi_wire::denylist::Denylist;
 use odi_wire::layout::LayoutPath;
 
 use crate::lab::{Lab, Relay, noise};

@@ -40,6 +40,7 @@ impl Visit<'_> {
         if let Some(folder) = folder_of_list(path.as_str()) {
             return match self.resolve(folder.to_owned(), state).await? {
                 Resolved::Folder(state) => {
+                    self.unless_folder_denied(folder)?;
                     Ok(self.mirrors_of_folder(folder, &state, self.query.mirrorlist.unwrap_or_default()))
                 }
                 _ => Err(Refusal::NotFound),
@@ -52,6 +53,7 @@ impl Visit<'_> {
             Resolved::Withdrawn => return Err(Refusal::Gone),
             Resolved::Folder(_) | Resolved::Absent => return Err(Refusal::NotFound),
         };
+        self.unless_denied(path, &found)?;
         let text = match suffix {
             Suffix::Sha256 => digest_line(&found.entry.sha256, path),
             Suffix::B3 => digest_line(&found.entry.blob, path),
@@ -215,6 +217,7 @@ impl Visit<'_> {
                 .collect(),
         };
         let headers = &self.request.headers;
+        let explanation = explanation.without_places_if_denied();
         let response = match page::form(headers, self.query.json) {
             Form::Json => page::respond(Form::Json, to_json(&explanation)),
             Form::Html if page::names_html(headers) => page::respond(Form::Html, explanation.to_html()),

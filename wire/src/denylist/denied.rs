@@ -1,8 +1,8 @@
 //! The list in force, and which blobs it was found to mean. Pure, but for the lock.
 //!
 //! A rule by path or SHA-256 says nothing of a blob asked for by its own name: that takes a look at the trees of all served
-//! heads ([`crate::denying`]). Until there has been one, and where it found more than can be remembered, no content is served
-//! by its own name at all. So a limit, a damaged tree or a moment's delay never serves what is denied.
+//! heads (each daemon's `denying.rs`). Until there has been one, and where it found more than can be remembered, no content is
+//! served by its own name at all. So a limit, a damaged tree or a moment's delay never serves what is denied.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -38,6 +38,12 @@ impl Found {
         self.heads = heads.into_iter().collect();
     }
 
+    /// Whether a head was looked at, however much was found.
+    #[must_use]
+    pub fn has_looked_at(&self, head: &HeadId) -> bool {
+        self.heads.contains(head)
+    }
+
     /// Whether all denied blobs of a head have been noted.
     #[must_use]
     pub fn knows(&self, head: &HeadId) -> bool {
@@ -66,6 +72,12 @@ struct InForce {
 pub struct Denied(RwLock<InForce>);
 
 impl Denied {
+    /// With this list from the start.
+    #[must_use]
+    pub fn of(list: Arc<Denylist>) -> Self {
+        Self(RwLock::new(InForce { list, ..InForce::default() }))
+    }
+
     /// With this list from now on; whether that changes anything.
     pub fn replace(&self, list: Arc<Denylist>) -> bool {
         let mut in_force = self.write();

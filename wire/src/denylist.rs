@@ -1,5 +1,5 @@
-//! The operator's own list of what is never served, whatever anybody signs or asks (threat row 64). Pure; which list is in
-//! force, and what it means, is [`Denied`]'s.
+//! The operator's own list of what is never served, whatever anybody signs or asks (threat row 64): a relay's or a
+//! directory's. Pure; which list is in force, and what it means, is [`Denied`]'s.
 //!
 //! One line each: `blake3:HEX`, `sha256:HEX`, a path as in a URL, `/debian/pool/x.deb`, or a folder with its slash,
 //! `/debian/pool/`. Empty lines and those that begin with `#` say nothing.
@@ -10,9 +10,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use odi_manifest::{BlobId, Entry, Sha256};
-use odi_wire::config::Fault;
 
 pub use denied::{Denied, FOUND_MAX, Found};
+
+use crate::config::Fault;
 
 /// The most lines that count.
 const LINES_MAX: usize = 100_000;
@@ -122,6 +123,25 @@ impl Denylist {
         self.paths.contains(&full) || above.any(|folder| self.paths.contains(folder))
     }
 
+    /// Whether a folder of a catalog is denied, or one above it. The top is called "".
+    #[must_use]
+    pub fn denies_folder(&self, catalog: &str, folder: &str) -> bool {
+        let slash = if folder.is_empty() { "" } else { "/" };
+        self.denies_path(catalog, &format!("{folder}{slash}"))
+    }
+
+    /// The content that is named by its own name.
+    pub fn blobs(&self) -> impl Iterator<Item = &BlobId> {
+        self.blobs.iter()
+    }
+
+    /// What catalogs are called that have rules by path, each once.
+    pub fn catalogs(&self) -> impl Iterator<Item = &str> {
+        let mut last = None;
+        let named = self.paths.iter().filter_map(|path| Some(path.split_once('/')?.0));
+        named.filter(move |name| last.replace(*name) != Some(*name))
+    }
+
     /// Whether an artifact is denied: by a hash, its path, or a folder above it.
     #[must_use]
     pub fn denies(&self, catalog: &str, path: &str, entry: &Entry) -> bool {
@@ -159,6 +179,22 @@ mod tests {
         ] {
             assert_eq!(list.denies(catalog, path, &entry(bytes)), denied, "{catalog}/{path}");
         }
+    }
+
+    #[test]
+    fn a_folder_is_denied_by_its_own_rule_or_one_above() {
+        let list = Denylist::parse("/debian/secret/\n/debian/pool/x.deb\n/jenkins/").unwrap();
+        for (catalog, folder, denied) in [
+            ("debian", "secret", true),
+            ("debian", "secret/a", true),
+            ("debian", "secrets", false),
+            ("debian", "pool/x.deb", false),
+            ("debian", "", false),
+            ("jenkins", "", true),
+        ] {
+            assert_eq!(list.denies_folder(catalog, folder), denied, "{catalog}/{folder}");
+        }
+        assert_eq!(list.catalogs().collect::<Vec<_>>(), ["debian", "jenkins"]);
     }
 
     #[test]

@@ -1,0 +1,167 @@
+//! What the operator's denylist means here: which blobs its rules by path and SHA-256 name, in every state that is kept.
+//!
+//! A task looks that up for each list and each new state, and purges what is denied and carried. Until it has looked, and until
+//! what no state names has left the store ([`crate::upkeep`]), nothing is given by its content alone: a look that is late, or that
+//! a damaged tree stops, never gives out what is denied. By path every request is judged by the list itself, at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use odi_manifest::{BlobId, Entry, HeadId, NodesError};
+use odi_store::{Store, StoreError};
+use odi_wire::denylist::{Denylist, Found};
+use odi_wire::off_worker::off_worker;
+use odi_wire::refusal::Refusal;
+use tokio_util::sync::CancellationToken;
+
+use crate::catalog::Catalog;
+use crate::catalog::kept::{KeptState, each_beside, kept};
+use crate::directory::{Directory, Nodes};
+
+/// Between two looks at whether a state is new that nobody told of.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// Before a look is repeated that failed.
+const RETRY: Duration = Duration::from_secs(5);
+/// When to ask by content again, while it is looked up what is denied.
+const UNKNOWN: Duration = Duration::from_secs(10);
+
+impl Directory {
+    /// Whether the operator denies an artifact.
+    pub(crate) fn denies(&self, catalog: &Catalog, path: &str, entry: &Entry) -> bool {
+        self.denied.list().denies(catalog.name().as_str(), path, entry)
+    }
+
+    /// Refuses content by its own name if the operator denies it.
+    pub(crate) fn unless_denied(&self, blob: &BlobId) -> Result<(), Refusal> {
+        if self.denied.denies_blob(blob) { Err(Refusal::LegallyRefused) } else { Ok(()) }
+    }
+
+    /// Lets carried content be given by its own name only once it is known that the operator does not deny it under another.
+    pub(crate) fn once_denials_are_known(&self) -> Result<(), Refusal> {
+        if self.denied.list().says_nothing_by_catalogs() {
+            return Ok(());
+        }
+        let knows = |catalog: &Arc<Catalog>| {
+            let heads: Vec<HeadId> = kept(catalog).iter().map(|state| state.id).collect();
+            self.denied.knows(&catalog.id(), &heads)
+        };
+        if self.denied.awaits_sweep() || !self.configured.now().values().all(knows) {
+            let reason =
+                "this directory does not know of all content yet whether its operator denies it; ask by path";
+            return Err(Refusal::unavailable(reason, UNKNOWN));
+        }
+        Ok(())
+    }
+}
+
+/// Looks at whatever is new until `stop` is cancelled. A walk that has begun is waited for.
+pub(crate) async fn run(directory: &Arc<Directory>, stop: &CancellationToken) {
+    let mut looks = tokio::time::interval(INTERVAL);
+    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut purged = Arc::default();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = looks.tick() => {}
+            () = directory.denials_due.notified() => {}
+        }
+        let list = directory.denied.list();
+        if list.is_empty() {
+            continue;
+        }
+        if !Arc::ptr_eq(&list, &purged) {
+            let named: Vec<BlobId> = list.blobs().copied().collect();
+            purge(directory, named).await;
+            purged = Arc::clone(&list);
+        }
+        for catalog in directory.configured.now().values() {
+            if let Err(error) = look(directory, catalog, &list).await {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(catalog = %catalog.name(), error, "cannot look up what is denied");
+                looks.reset_after(RETRY);
+            }
+        }
+    }
+}
+
+async fn look(
+    directory: &Arc<Directory>,
+    catalog: &Arc<Catalog>,
+    list: &Arc<Denylist>,
+) -> Result<(), NodesError> {
+    let states = kept(catalog);
+    let found = directory.denied.found(&catalog.id(), list);
+    if list.says_nothing_by_catalogs() || states.iter().all(|state| found.has_looked_at(&state.id)) {
+        return Ok(());
+    }
+    let walk = Walk {
+        list: Arc::clone(list),
+        catalog: catalog.name().to_string(),
+        states,
+        nodes: directory.nodes.clone(),
+        store: directory.store.clone(),
+    };
+    let (found, held) = off_worker(move || walk.over(Found::clone(&found))).await?;
+    directory.denied.note(catalog.id(), list, found);
+    purge(directory, held).await;
+    Ok(())
+}
+
+/// A look at the states of one catalog.
+struct Walk {
+    list: Arc<Denylist>,
+    catalog: String,
+    states: Vec<KeptState>,
+    nodes: Nodes,
+    store: Store,
+}
+
+impl Walk {
+    /// What is denied in all states, going on from what is known of some; and what of it is carried.
+    fn over(&self, former: Found) -> Result<(Found, Vec<BlobId>), NodesError> {
+        let known = self.states.iter().find(|state| former.knows(&state.id));
+        let mut found = match known {
+            Some(_) => former.clone(),
+            None => former.clone().again(|blob| self.store.contains(blob)),
+        };
+        let new = self.states.iter().filter(|state| !former.knows(&state.id));
+        let mut held = Vec::new();
+        each_beside(known, new, &self.nodes, &mut |path, entry| {
+            if self.list.denies(&self.catalog, path.as_str(), entry) {
+                found.denied(&entry.blob);
+                if self.store.contains(&entry.blob) {
+                    held.push(entry.blob);
+                }
+            }
+        })?;
+        found.looked_at(self.states.iter().map(|state| state.id));
+        Ok((found, held))
+    }
+}
+
+/// Drops what is carried of these blobs. What another path names that is not denied is fetched again for it.
+async fn purge(directory: &Arc<Directory>, blobs: Vec<BlobId>) {
+    let store = directory.store.clone();
+    let purged = off_worker(move || {
+        let held = blobs.iter().filter(|blob| store.contains(blob));
+        let purged = held.filter(|blob| succeeds(store.purge(blob))).count();
+        if purged > 0 {
+            succeeds(store.expunge());
+        }
+        purged
+    });
+    let purged = purged.await;
+    if purged > 0 {
+        tracing::info!(purged, "denied content is carried no longer");
+        directory.carry.count().await;
+    }
+}
+
+/// What fails here is tried again after the next start, and refused until then as afterwards.
+fn succeeds<T>(purged: Result<T, StoreError>) -> bool {
+    if let Err(error) = &purged {
+        let error = error as &dyn std::error::Error;
+        tracing::error!(error, "denied content is refused, and still on disk");
+    }
+    purged.is_ok()
+}

@@ -123,7 +123,8 @@ impl Explanation {
     #[must_use]
     pub fn without_places_if_denied(mut self) -> Self {
         if self.is_denied() {
-            (self.sent_on, self.relays, self.passed_over) = (Vec::new(), Vec::new(), Vec::new());
+            (self.sent_on, self.relays) = (Vec::new(), Vec::new());
+            (self.passed_over, self.mirrors) = (Vec::new(), Vec::new());
         }
         self
     }

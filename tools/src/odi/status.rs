@@ -239,7 +239,8 @@ fn last_day(catalog: &DirectoryCatalog) -> String {
 /// What a relay may send, where it is limited.
 fn limits(out: &mut String, budget: &BudgetStatus) -> std::fmt::Result {
     if budget.rate_bytes.is_some() || budget.rate_until.is_some() {
-        let rate = budget.rate_bytes.map_or("no limit".to_owned(), |rate| format!("{}/s", bytes(rate)));
+        let rate =
+            budget.rate_bytes.map_or_else(|| "no limit".to_owned(), |rate| format!("{}/s", bytes(rate)));
         let until = budget.rate_until.map(|until| format!(" until {until}")).unwrap_or_default();
         writeln!(out, "bandwidth {rate}{until}")?;
     }

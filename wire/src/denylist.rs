@@ -1,8 +1,9 @@
 //! The operator's own list of what is never served, whatever anybody signs or asks (threat row 64): a relay's or a
 //! directory's. Pure; which list is in force, and what it means, is [`Denied`]'s.
 //!
-//! One line each: `blake3:HEX`, `sha256:HEX`, a path as in a URL, `/debian/pool/x.deb`, or a folder with its slash,
-//! `/debian/pool/`. Empty lines and those that begin with `#` say nothing.
+//! One line each: `blake3:HEX`, `sha256:HEX`, a path as it stands in a URL, `/debian/pool/x.deb`, or a folder with its
+//! slash, `/debian/pool/`. Percent-escapes are decoded once, as in a request, so a plain `%` is `%25`. Empty lines and
+//! those that begin with `#` say nothing.
 
 mod denied;
 
@@ -14,6 +15,7 @@ use odi_manifest::{BlobId, Entry, Sha256};
 pub use denied::{Denied, FOUND_MAX, Found};
 
 use crate::config::Fault;
+use crate::route;
 
 /// The most lines that count.
 const LINES_MAX: usize = 100_000;
@@ -25,7 +27,7 @@ pub const FILE_BYTES_MAX: u64 = 64 << 20;
 pub struct Denylist {
     blobs: BTreeSet<BlobId>,
     sha256: BTreeSet<Sha256>,
-    /// `catalog/path`, and `catalog/folder/`.
+    /// `catalog/path`, and `catalog/folder/`, decoded.
     paths: BTreeSet<String>,
 }
 
@@ -47,7 +49,8 @@ impl Denylist {
                 break;
             }
             if !list.add(line) {
-                let what = format!("`{line}` is none of blake3:HEX, sha256:HEX and /catalog/path");
+                let what =
+                    format!("`{line}` is none of blake3:HEX, sha256:HEX and /catalog/path as in a URL");
                 faults.push(Fault { line: Some(at + 1), what });
             }
         }
@@ -81,8 +84,7 @@ impl Denylist {
         }
         match line.strip_prefix('/') {
             Some(path) if path.split_once('/').is_some_and(|(name, _)| !name.is_empty()) => {
-                self.paths.insert(path.to_owned());
-                true
+                route::decode(path).map(|path| self.paths.insert(path.into_owned())).is_ok()
             }
             _ => false,
         }
@@ -161,7 +163,8 @@ mod tests {
     #[test]
     fn table() {
         let text = format!(
-            "# a court said so\n\nblake3:{}\nsha256:{}\n /debian/pool/x.deb \n/debian/secret/\n/jenkins/\n",
+            "# a court said so\n\nblake3:{}\nsha256:{}\n /debian/pool/x.deb \n/debian/secret/\n/jenkins/\n\
+             /npm/@s%2fpad\n/gems/a%20b%2525/\n/plain/a b\n",
             BlobId::of(b"bad"),
             "05".repeat(32)
         );
@@ -176,6 +179,10 @@ mod tests {
             ("debian", "secret", b"x", false),
             ("debian", "secrets/a", b"x", false),
             ("jenkins", "anything/at/all", b"x", true),
+            ("npm", "@s/pad", b"x", true),
+            ("npm", "@s%2fpad", b"x", false),
+            ("gems", "a b%25/c", b"x", true),
+            ("plain", "a b", b"x", true),
         ] {
             assert_eq!(list.denies(catalog, path, &entry(bytes)), denied, "{catalog}/{path}");
         }
@@ -199,9 +206,10 @@ mod tests {
 
     #[test]
     fn lines_that_say_nothing_are_named() {
-        let faults = Denylist::parse("blake3:12\nok\n/debian\n/x/y\nsha256:zz\n//z").unwrap_err();
+        let faults =
+            Denylist::parse("blake3:12\nok\n/debian\n/x/y\nsha256:zz\n//z\n/x/50%\n/x/%C3").unwrap_err();
         let lines: Vec<_> = faults.iter().filter_map(|fault| fault.line).collect();
-        assert_eq!(lines, [1, 2, 3, 5, 6]);
+        assert_eq!(lines, [1, 2, 3, 5, 6, 7, 8]);
         assert!(faults[1].to_string().starts_with("line 2: `ok` is none of"));
         let missing = Denylist::load(Path::new("/nowhere/denied")).unwrap_err();
         assert!(missing[0].what.starts_with("denylist /nowhere/denied: "), "{missing:?}");

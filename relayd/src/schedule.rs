@@ -3,7 +3,7 @@
 //! The first window that a time falls in counts. One that ends before it begins goes on after midnight and belongs to the day on
 //! which it began. Hours are the local time of one zone, so a day of changing clocks is as long as people there see it.
 
-use jiff::civil::{Time, Weekday};
+use jiff::civil::{DateTime, Time, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{ToSpan as _, Zoned};
 use odi_manifest::Timestamp;
@@ -60,15 +60,25 @@ impl Schedule {
     /// When that will be another number, if it ever will.
     #[must_use]
     pub fn changes(&self, now: Timestamp) -> Option<Timestamp> {
-        let today = self.local(now)?.date();
-        let days = (0..=DAYS).filter_map(|days| today.checked_add(days.days()).ok());
+        let begins = self.local(now)?;
+        let days = (0..=DAYS).filter_map(|days| begins.date().checked_add(days.days()).ok());
         let edges = days.flat_map(|day| self.windows.iter().map(move |window| (day, window)));
         let edges =
             edges.flat_map(|(day, window)| [window.from, window.to].map(|time| day.to_datetime(time)));
-        let edges = edges.filter_map(|edge| edge.to_zoned(self.zone.clone()).ok());
-        let edges = edges.filter_map(|edge| u64::try_from(edge.timestamp().as_second()).ok().map(Timestamp));
+        let edges = edges.flat_map(|edge| self.instants(edge));
+        // Clocks that change jump into a window, or out of one.
+        let ends = begins.timestamp().as_second().saturating_add(DAYS * 24 * 60 * 60);
+        let jumps = self.zone.following(begins.timestamp()).map(|jump| jump.timestamp());
+        let jumps = jumps.take_while(|jump| jump.as_second() <= ends);
+        let instants = edges.chain(jumps).filter_map(|at| u64::try_from(at.as_second()).ok().map(Timestamp));
         // Where a window begins another one may hold already.
-        edges.filter(|at| *at > now && self.bandwidth(*at) != self.bandwidth(now)).min()
+        instants.filter(|at| *at > now && self.bandwidth(*at) != self.bandwidth(now)).min()
+    }
+
+    /// When clocks show a time: twice where they are set back over it.
+    fn instants(&self, shown: DateTime) -> impl Iterator<Item = jiff::Timestamp> {
+        let shown = self.zone.to_ambiguous_timestamp(shown);
+        [shown.earlier(), shown.later()].into_iter().flatten()
     }
 
     fn local(&self, now: Timestamp) -> Option<Zoned> {
@@ -129,8 +139,10 @@ mod tests {
 
     #[test]
     fn when_it_changes_is_known() {
-        use Weekday::{Friday, Monday, Saturday};
+        use Weekday::{Friday, Monday, Saturday, Sunday};
         let office = schedule(&[(&[Monday, Friday], "08:00", "18:00", 1)], "Europe/Berlin");
+        let early = schedule(&[(&[Sunday], "02:15", "02:45", 1)], "Europe/Berlin");
+        let half_past = schedule(&[(&[Sunday], "01:00", "02:30", 1)], "Europe/Berlin");
         // The second window begins before the first ends, and gives the same.
         let joined = schedule(&[(&[Friday], "20:00", "02:00", 2), (&[Saturday], "01:00", "05:00", 2)], "UTC");
         let whole = schedule(&[(&[Monday], "00:00", "00:00", 9)], "UTC");
@@ -140,6 +152,15 @@ mod tests {
             (&office, "2026-11-20T17:00:00Z", Some("2026-11-23T07:00:00Z")),
             // Clocks there go back by an hour between the two.
             (&office, "2026-10-23T16:00:00Z", Some("2026-10-26T07:00:00Z")),
+            // They show half past two twice.
+            (&early, "2026-10-24T23:00:00Z", Some("2026-10-25T00:15:00Z")),
+            (&early, "2026-10-25T00:20:00Z", Some("2026-10-25T00:45:00Z")),
+            (&early, "2026-10-25T00:45:00Z", Some("2026-10-25T01:15:00Z")),
+            (&early, "2026-10-25T01:15:00Z", Some("2026-10-25T01:45:00Z")),
+            // Set back out of nothing and into a window, and forward over its end.
+            (&half_past, "2026-10-25T00:30:00Z", Some("2026-10-25T01:00:00Z")),
+            (&half_past, "2026-10-25T01:00:00Z", Some("2026-10-25T01:30:00Z")),
+            (&half_past, "2027-03-28T00:30:00Z", Some("2027-03-28T01:00:00Z")),
             (&joined, "2026-11-20T23:00:00Z", Some("2026-11-21T05:00:00Z")),
             (&whole, "2026-11-20T23:00:00Z", None),
         ] {

@@ -15,14 +15,18 @@ const FIRST_EPOCH: u64 = 1;
 /// Has what fell reclaimed, for as long as the catalog is followed.
 pub async fn keep(relay: &Relay, catalog: &Arc<Catalog>) {
     let mut news = catalog.followed.news();
-    let mut swept = FIRST_EPOCH;
+    let mut swept = None;
     loop {
         let state = catalog.state();
         let epoch = state.believed().map_or(FIRST_EPOCH, |believed| believed.trust.epoch());
-        if epoch > swept && state.newest().is_some() {
-            tracing::warn!(catalog = %catalog.name, epoch, "a new epoch: what it voids goes");
-            swept = epoch;
-            relay.unneeded.ring();
+        if state.newest().is_some() && swept.is_none_or(|swept| epoch > swept) {
+            if swept.is_some() {
+                tracing::warn!(catalog = %catalog.name, epoch, "a new epoch: what it voids goes");
+            }
+            if epoch > FIRST_EPOCH {
+                relay.unneeded.ring();
+            }
+            swept = Some(epoch);
         }
         if news.changed().await.is_err() {
             return;

@@ -379,6 +379,17 @@ fn who_is_late_is_passed_over_for_others_and_of_a_few_the_least_late_comes_first
 }
 
 #[test]
+fn of_many_that_are_late_by_hours_thirty_two_are_looked_at() {
+    let relays: Vec<Relay> = (1..=60).map(|n| relay(n, &["http://r.example"], 10, &[head(1)])).collect();
+    let heads = [head(1)];
+    let ask = ask(&heads, &[]);
+    let order = chosen_beside(&relays, &ask, usize::MAX, |_| 0);
+    let place = |relay: &PublicKey| order.iter().position(|other| other == relay).unwrap() as u64;
+    let hours = |relay: &PublicKey| 3600 * (90 - place(relay));
+    assert_eq!(chosen_beside(&relays, &ask, 1, hours), order[31..32]);
+}
+
+#[test]
 fn who_is_near_and_late_comes_before_who_is_far() {
     let relays = around_berlin();
     let heads = [head(1)];

@@ -7,7 +7,7 @@ use odi_tools::odi::cli::Cli;
 
 // It runs both daemons, and measures them as they are.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     odi_tools::odi::run(Cli::parse())

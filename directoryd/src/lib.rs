@@ -42,6 +42,7 @@ mod decisions;
 mod fields;
 mod hearing;
 pub mod heat;
+pub mod history;
 pub mod hook;
 mod mirrors;
 mod network;

@@ -1,7 +1,7 @@
-//! What is downloaded: counted in memory, written in batches, shown in numbers of ten and more.
+//! What is downloaded: counted in memory, written in batches, shown in numbers of ten and more. What became of relays is written with it.
 //!
-//! [`counts`] counts and is pure; [`archive`] keeps; this is the lock between them, and the task that writes. A request takes the lock for
-//! about a microsecond and touches no disk.
+//! [`counts`] counts and is pure, as [`crate::history`] is; [`archive`] keeps; this is the lock between them, and the task that writes. A
+//! request takes the lock for about a microsecond and touches no disk.
 
 mod archive;
 mod counts;
@@ -32,6 +32,7 @@ pub use space_saving::{Heavy, KeptCounter, SpaceSaving};
 pub use tally::{Bucket, How, PUBLISHED_STEP, Row, Tally};
 
 use crate::directory::Directory;
+use crate::history::Histories;
 
 /// Between two batches: at most so much is lost by a crash.
 const WRITTEN_EVERY: Duration = Duration::from_secs(60);
@@ -40,6 +41,7 @@ const WRITTEN_EVERY: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct Statistics {
     counts: Mutex<Counts>,
+    histories: Mutex<Histories>,
     archive: Archive,
     /// For how many days they are kept.
     pub(crate) kept_days: u32,
@@ -56,7 +58,8 @@ impl Statistics {
         let archive = Archive::open(data_dir)?;
         let mut counts = Counts::new(secret, now);
         counts.restore(archive.restored(Day::of(now))?);
-        let statistics = Self { counts: Mutex::new(counts), archive, kept_days };
+        let histories = Mutex::new(Histories::restored(archive.histories()?));
+        let statistics = Self { counts: Mutex::new(counts), histories, archive, kept_days };
         statistics.forget(now)?;
         Ok(statistics)
     }
@@ -66,8 +69,14 @@ impl Statistics {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What became of relays. Hold it as shortly.
+    pub(crate) fn histories(&self) -> MutexGuard<'_, Histories> {
+        self.histories.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Writes what has changed. Blocking.
     fn write(&self, now: Timestamp) -> Result<(), ArchiveError> {
+        self.write_histories()?;
         let batch = self.counts().take_batch(now);
         if batch == Batch::default() {
             return Ok(());
@@ -75,6 +84,18 @@ impl Statistics {
         let written = self.archive.write(&batch);
         if written.is_err() {
             self.counts().put_back(batch);
+        }
+        written
+    }
+
+    fn write_histories(&self) -> Result<(), ArchiveError> {
+        let unwritten = self.histories().take_unwritten();
+        if unwritten.is_empty() {
+            return Ok(());
+        }
+        let written = self.archive.write_histories(&unwritten);
+        if written.is_err() {
+            self.histories().put_back(&unwritten);
         }
         written
     }

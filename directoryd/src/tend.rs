@@ -1,6 +1,7 @@
 //! The task that tends relays and states: sends challenges, self-tests and probes that fall due, lets states be served when the rules
-//! say so, compares how relays are used, forgets what has lapsed, and warns of what will.
+//! say so, compares how relays are used, notes what becomes of them, forgets what has lapsed, and warns of what will.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use crate::catalog::lifetime;
 use crate::catalog::view::State;
 use crate::challenge;
 use crate::directory::Directory;
+use crate::history::Condition;
 use crate::probing::{self, Finding, Lie};
 use crate::roster::{Due, Event, Member, Registration, Room};
 use crate::select;
@@ -27,6 +29,8 @@ use crate::state_rules;
 const TICK: Duration = Duration::from_secs(1);
 /// How often what relays were sent is compared with what they could take.
 const BALANCED_EVERY: Duration = Duration::from_secs(60);
+/// How often what became of relays is looked at.
+const NOTED_EVERY: Duration = Duration::from_secs(5);
 /// A look goes over all relays; between two that are called for lies so many times what the first one took, at least.
 const LOOKS_PART: u32 = 20;
 /// Up to so long, ever so many times that: with a thousand relays somebody calls all the time, and nobody waits for a tenth of a second.
@@ -87,6 +91,7 @@ pub(crate) async fn tend(directory: Arc<Directory>, stop: CancellationToken) {
     let turns = Turns::new(AT_ONCE);
     let mut known_hot = Vec::new();
     let mut balanced = directory.clock.now();
+    let mut noted = balanced;
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut rested = Instant::now();
@@ -127,6 +132,11 @@ pub(crate) async fn tend(directory: Arc<Directory>, stop: CancellationToken) {
             balance(&directory, now);
             balanced = now;
         }
+        if now.since(noted) >= NOTED_EVERY {
+            let noting = Arc::clone(&directory);
+            off_worker(move || note(&noting, now)).await;
+            noted = now;
+        }
         let hot = directory.hot();
         if hot != known_hot {
             // Relays that are to hold it hear of it now, not when they announce themselves next.
@@ -151,6 +161,25 @@ fn balance(directory: &Directory, now: Timestamp) {
     let weights: Vec<(PublicKey, u64)> = weights.collect();
     drop(roster);
     directory.balance().turn(&weights);
+}
+
+/// Notes which relays are otherwise than they were. Who has not announced itself since this directory started may just not have
+/// had the time to.
+fn note(directory: &Directory, now: Timestamp) {
+    let roster = directory.relays.roster();
+    let starts = now.since(directory.started) < roster.limits().lease;
+    let seen = roster.members().map(|member| (member.relay(), Condition::of(member, now)));
+    let seen: BTreeMap<PublicKey, Condition> = seen.collect();
+    drop(roster);
+    let changed = directory.statistics.histories().changed(&seen);
+    for relay in changed {
+        let why =
+            directory.relays.roster().member(&relay).and_then(|member| member.reason().map(str::to_owned));
+        let Some(condition) = seen.get(&relay).filter(|seen| !(starts && **seen == Condition::Silent)) else {
+            continue;
+        };
+        directory.statistics.histories().note(relay, *condition, why.as_deref(), now);
+    }
 }
 
 /// Lets the newest adopted state that the rules allow take over, and drops states whose time is up.

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::marks::{self, Verdict};
 use super::traffic::Traffic;
+use crate::history::{CHANGES_MAX, Change};
 use crate::reports::{AuditReport, DirectoryReport};
 use crate::roster::{self, Decision, Looks};
 
@@ -67,6 +68,8 @@ pub struct RelayPage {
     pub reported_by: Vec<PublicKey>,
     /// What looks at it came to.
     pub looks: Looks,
+    /// What became of it here, the last first.
+    pub history: Vec<Change>,
     /// After those: were it to lie in one answer of this many or oftener, it would have been found with 95 %.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lies_less_than_one_in: Option<u64>,
@@ -143,6 +146,8 @@ impl RelayPage {
             (self.holdings())
             h2 { "Downloads from it" }
             (self.traffic.to_html(true))
+            h2 { "What became of it" }
+            (self.became())
             h2 { "What is known of it" }
             (self.facts())
             footer { p { a href="?json" { "This page as JSON" } } }
@@ -184,6 +189,26 @@ impl RelayPage {
                     } }
                     tbody { @for line in &self.catalogs { (line.row()) } }
                 }
+            }
+        }
+    }
+
+    fn became(&self) -> Markup {
+        html! {
+            @if self.history.is_empty() { p.soft { "Nothing was noted yet." } } @else {
+                table.rows {
+                    thead { tr { th { "Since" } th { "State" } th { "Why" } } }
+                    tbody {
+                        @for change in &self.history {
+                            tr {
+                                td { (date(change.at)) }
+                                td data-l="State" { (change.condition.words()) }
+                                td data-l="Why" { @if let Some(why) = &change.why { (why) } }
+                            }
+                        }
+                    }
+                }
+                p.soft { "As this directory saw it, every few seconds, and the last " (CHANGES_MAX) " changes at most." }
             }
         }
     }

@@ -9,6 +9,7 @@ use odi_wire::message::{
 
 use super::*;
 use crate::documents::{Explained, ExplainedMirror, Explanation, PassedOver};
+use crate::history::{Change, Condition};
 use crate::reports::{AuditReport, DirectoryReport};
 use crate::roster::{Decision, Looks};
 use crate::select::mirrors::Against;
@@ -296,6 +297,14 @@ fn of_relay(text: impl Fn(&str) -> String) -> RelayPage {
         traffic: traffic(),
         reported_by: vec![relay(2)],
         looks: Looks { matched: 299, failed: 2, elsewhere: 101 },
+        history: vec![
+            Change { at: Timestamp(NOW.0 - 90), condition: Condition::Ready, why: None },
+            Change {
+                at: Timestamp(NOW.0 - 3600),
+                condition: Condition::Probation,
+                why: Some(text("the last probe got 404")),
+            },
+        ],
         lies_less_than_one_in: Some(100),
         audits: vec![AuditReport {
             by: relay(8),

@@ -1,4 +1,4 @@
-//! The counts of finished days, and of today as far as they were written: one redb file, `data_dir/statistics.redb`.
+//! The counts of finished days, of today as far as they were written, and what became of relays: one redb file, `data_dir/statistics.redb`.
 //!
 //! ```text
 //! days   day (4) | 0                     -> row (128)      everything
@@ -8,6 +8,7 @@
 //! tops   day (4) | catalog (32)          -> [[path, count, error, size], ...] (JSON)
 //! lately catalog (32)                    -> {since, counters} (JSON)
 //! heard  relay (32) | catalog (32)       -> since, bodies, bytes, at (8 each)
+//! health relay (32)                      -> [{at, condition, why}, ...] (JSON)
 //! ```
 //!
 //! Nothing in it is needed to run: a file that does not open is set aside, and counting begins anew. Blocking.
@@ -23,11 +24,13 @@ use super::day::Day;
 use super::reports::Heard;
 use super::space_saving::KeptCounter;
 use super::tally::Row;
+use crate::history;
 
 const DAYS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("days");
 const TOPS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("tops");
 const LATELY: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("lately");
 const HEARD: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("heard");
+const HEALTH: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("health");
 
 /// Memory for pages of the file.
 const CACHE_BYTES: usize = 4 << 20;
@@ -161,6 +164,48 @@ impl Archive {
         read().map_err(|source| self.failed("read", source))
     }
 
+    /// Writes what became of some relays; durable once this returns.
+    ///
+    /// # Errors
+    /// The disk's; nothing of it is written then.
+    pub fn write_histories(&self, of: &[history::Kept]) -> Result<(), ArchiveError> {
+        let written = || {
+            let transaction = self.database.begin_write()?;
+            let mut health = transaction.open_table(HEALTH)?;
+            for (relay, changes) in of {
+                let key = relay.as_bytes().as_slice();
+                if changes.is_empty() {
+                    health.remove(key)?;
+                } else {
+                    health.insert(key, serde_json::to_vec(changes).unwrap_or_default().as_slice())?;
+                }
+            }
+            drop(health);
+            transaction.commit()?;
+            Ok(())
+        };
+        written().map_err(|source| self.failed("written", source))
+    }
+
+    /// What became of every relay, as far as it reads.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn histories(&self) -> Result<Vec<history::Kept>, ArchiveError> {
+        let read = || {
+            let transaction = self.database.begin_read()?;
+            let mut histories = Vec::new();
+            let Some(table) = present(transaction.open_table(HEALTH))? else { return Ok(histories) };
+            for row in table.iter()? {
+                let (key, value) = row?;
+                let relay = key.value().try_into().ok().and_then(|key| PublicKey::from_bytes(key).ok());
+                histories.extend(relay.zip(serde_json::from_slice(value.value()).ok()));
+            }
+            Ok(histories)
+        };
+        read().map_err(|source| self.failed("read", source))
+    }
+
     /// The rows of a kind from one day to another, both included.
     ///
     /// # Errors
@@ -232,7 +277,7 @@ impl Archive {
             let from = self.database.begin_read()?;
             let copy = Database::builder().set_cache_size(CACHE_BYTES).create(path)?;
             let to = copy.begin_write()?;
-            for name in [DAYS, TOPS, LATELY, HEARD] {
+            for name in [DAYS, TOPS, LATELY, HEARD, HEALTH] {
                 let Some(table) = present(from.open_table(name))? else { continue };
                 let mut into = to.open_table(name)?;
                 for row in table.iter()? {

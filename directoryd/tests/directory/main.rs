@@ -11,6 +11,7 @@ mod divided;
 mod doubting;
 mod fake_relay;
 mod geography;
+mod histories;
 mod holders;
 mod hooks;
 mod joined;

@@ -49,6 +49,7 @@ pub(super) fn gather(directory: &Directory, relay: &PublicKey) -> Option<RelayPa
             traffic,
             reported_by: reporters(&census, relay),
             looks: member.looks(),
+            history: directory.statistics.histories().of(relay).cloned().collect(),
             lies_less_than_one_in: odds::one_in(member.looks().matched),
             audits: directory.reports.audits_of(relay).into_iter().take(LINES_MAX).collect(),
             reports: directory.reports.of(relay),

@@ -37,7 +37,11 @@ impl Directory {
     }
 
     /// Lets carried content be given by its own name only once it is known that the operator does not deny it under another.
-    pub(crate) fn once_denials_are_known(&self) -> Result<(), Refusal> {
+    pub(crate) fn admit_by_content(&self, blob: &BlobId) -> Result<(), Refusal> {
+        self.denied.admit(blob, || self.once_denials_are_known())
+    }
+
+    fn once_denials_are_known(&self) -> Result<(), Refusal> {
         if self.denied.list().says_nothing_by_catalogs() {
             return Ok(());
         }

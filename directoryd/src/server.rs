@@ -334,6 +334,7 @@ fn open_blocking(config: Config, clock: Arc<dyn Clock>, client: Client) -> Resul
         mirrors: Mirrors::new(now),
         repeats: Mutex::new(Repeats::new(&selection_seed(&identity))),
         callers: Mutex::new(NetworkThrottle::new(CALLER_PACE, CALLERS_MAX)),
+        signers: Mutex::new(NetworkThrottle::new(CALLER_PACE, CALLERS_MAX)),
         lengths: Lengths::default(),
         large: LargeAnswers::new(LARGE_ANSWERS_BYTES),
         denied: Denied::of(Arc::clone(&config.denied)),

@@ -1,5 +1,7 @@
 //! The roster's transitions, one story each, and its bounds under hostile registrations.
 
+use std::time::Duration;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 

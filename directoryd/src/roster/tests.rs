@@ -1,9 +1,8 @@
 //! The roster's transitions, one story each, and its bounds under hostile registrations.
 
-use std::time::Duration;
-
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use odi_manifest::{CatalogId, HeadId, PublicKey, SigningKey, Timestamp};
 use odi_wire::message::{CatalogInventory, CatalogPattern, DerivedKey, IdRanges, Inventory, PublicUrl, Sent};

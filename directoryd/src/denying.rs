@@ -4,13 +4,15 @@
 //! what no state names has left the store ([`crate::upkeep`]), nothing is given by its content alone: a look that is late, or that
 //! a damaged tree stops, never gives out what is denied. By path every request is judged by the list itself, at once.
 
+mod known;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use odi_manifest::{BlobId, CatalogId, Entry, HeadId, NodesError, Timestamp};
 use odi_store::{Store, StoreError};
-use odi_wire::denylist::{Denylist, Found};
+use odi_wire::denylist::{Denied, Denylist, Found};
 use odi_wire::off_worker::off_worker;
 use odi_wire::refusal::Refusal;
 use tokio_util::sync::CancellationToken;
@@ -18,7 +20,10 @@ use tokio_util::sync::CancellationToken;
 use crate::backoff::Attempts;
 use crate::catalog::Catalog;
 use crate::catalog::kept::{KeptState, each_beside, kept};
+use crate::configured::Catalogs;
 use crate::directory::{Directory, Nodes};
+use known::Basis;
+pub(crate) use known::Known;
 
 /// Between two looks at whether a state is new that nobody told of.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -49,11 +54,9 @@ impl Directory {
         if self.denied.list().says_nothing_by_catalogs() {
             return Ok(());
         }
-        let knows = |catalog: &Arc<Catalog>| {
-            let heads: Vec<HeadId> = kept(catalog).iter().map(|state| state.id).collect();
-            self.denied.knows(&catalog.id(), &heads)
-        };
-        if self.denied.awaits_sweep() || !self.configured.now().values().all(knows) {
+        let catalogs = self.configured.now();
+        let basis = Basis::of(&self.denied, &catalogs);
+        if !self.denials_known.on(basis, || are_known(&self.denied, &catalogs)) {
             let reason =
                 "this directory does not know of all content yet whether its operator denies it; ask by path";
             return Err(Refusal::unavailable(reason, UNKNOWN));
@@ -88,6 +91,15 @@ impl Failing {
     fn succeeded(&mut self, catalog: &CatalogId) {
         self.attempts.remove(catalog);
     }
+}
+
+/// Whether it is known of all content here whether it is denied.
+fn are_known(denied: &Denied, catalogs: &Catalogs) -> bool {
+    let knows = |catalog: &Arc<Catalog>| {
+        let heads: Vec<HeadId> = kept(catalog).iter().map(|state| state.id).collect();
+        denied.knows(&catalog.id(), &heads)
+    };
+    !denied.awaits_sweep() && catalogs.values().all(knows)
 }
 
 /// Looks at whatever is new until `stop` is cancelled. A walk that has begun ends at its next entry then.

@@ -25,6 +25,7 @@ use crate::catalog::Catalog;
 use crate::catalog::view::{State, View};
 use crate::config::Config;
 use crate::configured::Configured;
+use crate::denying::Known;
 use crate::fields::Fields;
 use crate::geography::Geography;
 use crate::hearing::Hearing;
@@ -105,6 +106,8 @@ pub(crate) struct Directory {
     pub(crate) relays_due: Notify,
     /// The operator's list of what is not given here, and what it means.
     pub(crate) denied: Denied,
+    /// Whether it is known what it means.
+    pub(crate) denials_known: Known,
     /// There may be something to look up for it.
     pub(crate) denials_due: Notify,
     /// Relays may have something to hear: a newer head, or other relays and so other assignments.

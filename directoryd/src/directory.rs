@@ -25,6 +25,7 @@ use crate::catalog::Catalog;
 use crate::catalog::view::{State, View};
 use crate::config::Config;
 use crate::configured::Configured;
+use crate::denying::Known;
 use crate::fields::Fields;
 use crate::geography::Geography;
 use crate::hearing::Hearing;
@@ -105,6 +106,8 @@ pub(crate) struct Directory {
     pub(crate) relays_due: Notify,
     /// The operator's list of what is not given here, and what it means.
     pub(crate) denied: Denied,
+    /// Whether it is known what it means.
+    pub(crate) denials_known: Known,
     /// There may be something to look up for it.
     pub(crate) denials_due: Notify,
     /// Relays may have something to hear: a newer head, or other relays and so other assignments.
@@ -117,6 +120,8 @@ pub(crate) struct Directory {
     pub(crate) origins: Origins,
     pub(crate) mirrors: Mirrors,
     pub(crate) callers: Mutex<NetworkThrottle>,
+    /// The same of what relays sign, apart, so that no reader in their network keeps them from being heard.
+    pub(crate) signers: Mutex<NetworkThrottle>,
     pub(crate) repeats: Mutex<Repeats>,
     /// Of whole manifests, as they are sent.
     pub(crate) lengths: Lengths,
@@ -209,8 +214,17 @@ impl Directory {
 
     /// Takes a permit of a caller's network for something that costs more than a look-up.
     pub(crate) fn pace(&self, network: Network) -> Result<(), Refusal> {
-        let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
-        callers.take(network, self.clock.now()).map_err(|retry_after| Refusal::Busy { retry_after })
+        self.pace_of(&self.callers, network)
+    }
+
+    /// The same for a statement that a relay signed, or says so.
+    pub(crate) fn pace_signed(&self, network: Network) -> Result<(), Refusal> {
+        self.pace_of(&self.signers, network)
+    }
+
+    fn pace_of(&self, throttle: &Mutex<NetworkThrottle>, network: Network) -> Result<(), Refusal> {
+        let mut throttle = throttle.lock().unwrap_or_else(PoisonError::into_inner);
+        throttle.take(network, self.clock.now()).map_err(|retry_after| Refusal::Busy { retry_after })
     }
 
     /// Whom a network met lately that asks for a blob.

@@ -14,6 +14,7 @@ pub mod server;
 // Requests.
 mod admin;
 mod answer;
+mod backoff;
 mod carry;
 mod configured;
 mod customary;

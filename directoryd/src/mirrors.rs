@@ -28,7 +28,7 @@ use crate::select::mirrors::{Against, MirrorAsk, Seen, judge};
 use crate::throttle::{Pace, TokenBucket};
 
 pub(crate) use looking::look_for_lists;
-use looking::{Look, Turns, Wishes};
+use looking::{Look, Patience, Turns, Wishes};
 
 /// How often mirrors are probed, all of them together.
 const PACE: Pace = Pace { burst: 100, per_minute: 600 };
@@ -38,6 +38,8 @@ const LISTS_PACE: Pace = Pace { burst: 50, per_minute: 300 };
 const PROVEN_FOR: Duration = Duration::from_secs(60);
 /// How long a mirror is not asked again for what it did not have: it may be syncing.
 const ABSENT_FOR: Duration = Duration::from_secs(60);
+/// The same of one that had little time to answer, because others had looked there until then.
+const UNSURE_FOR: Duration = Duration::from_secs(5);
 /// How many mirrors are asked for one client, and how many a list names.
 const ASKED_MAX: usize = 3;
 
@@ -203,19 +205,31 @@ impl Mirrors {
         look: Look,
         may: impl Fn(&Self, &Directory) -> bool,
     ) -> bool {
+        let patience = Patience::of_a_client();
         let turn = self.turns.of(&look.key);
-        let _turn = turn.lock().await;
+        let Some(_turn) = patience.wait_for(turn.lock()).await else { return false };
         if let Some(has_it) = self.proofs.known(&look.key, directory.clock.now(), Some(look.newest)) {
             return has_it;
         }
         if !may(self, directory) {
             return false;
         }
-        let has_it = look.finds(directory).await;
-        let now = directory.clock.now();
-        self.note_end(look.base, has_it, now);
-        let until = now.plus(if has_it { PROVEN_FOR } else { ABSENT_FOR });
-        self.proofs.note(look.key, has_it, now, until, Some(look.newest));
+        // Who came late and is cut short has not learned much.
+        let is_short = patience.is_short();
+        let ended = patience.wait_for(look.finds(directory)).await;
+        let (now, has_it) = (directory.clock.now(), ended == Some(true));
+        if ended.is_none() {
+            tracing::debug!(url = %look.key.url, "this mirror did not answer in time");
+        }
+        if ended.is_some() || !is_short {
+            self.note_end(look.base, has_it, now);
+        }
+        let how_long = match ended {
+            Some(true) => PROVEN_FOR,
+            None if is_short => UNSURE_FOR,
+            _ => ABSENT_FOR,
+        };
+        self.proofs.note(look.key, has_it, now, now.plus(how_long), Some(look.newest));
         has_it
     }
 

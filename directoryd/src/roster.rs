@@ -24,7 +24,6 @@ mod trial;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use odi_manifest::{CatalogId, PublicKey, Timestamp};
 use odi_wire::client::Family;
@@ -38,6 +37,7 @@ pub use trial::{Action, Event, Seen, Stage, Trial};
 
 use lapse::Round;
 
+use crate::backoff::backoff;
 use crate::network::Network;
 use crate::select::Why;
 use crate::throttle::{Pace, Throttle};
@@ -442,11 +442,6 @@ fn serve_alike(a: &Inventory, b: &Inventory) -> bool {
         && a.caps == b.caps
         && a.catalogs.len() == b.catalogs.len()
         && a.catalogs.iter().zip(&b.catalogs).all(|(a, b)| alike(a, b))
-}
-
-/// A wait that doubles from `first` with every failure, up to `most`.
-fn backoff(first: Duration, most: Duration, failures: u32) -> Duration {
-    first.saturating_mul(1u32.checked_shl(failures.saturating_sub(1).min(20)).unwrap_or(u32::MAX)).min(most)
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ use crate::audit::Audits;
 use crate::carry::Carry;
 use crate::config::{CatalogConfig, Config, PrivateAddresses, Size};
 use crate::configured::{Catalogs, Configured};
+use crate::denying::Known;
 use crate::directory::{CALLER_PACE, CALLERS_MAX, Directory};
 use crate::fields::Fields;
 use crate::followers;
@@ -334,9 +335,11 @@ fn open_blocking(config: Config, clock: Arc<dyn Clock>, client: Client) -> Resul
         mirrors: Mirrors::new(now),
         repeats: Mutex::new(Repeats::new(&selection_seed(&identity))),
         callers: Mutex::new(NetworkThrottle::new(CALLER_PACE, CALLERS_MAX)),
+        signers: Mutex::new(NetworkThrottle::new(CALLER_PACE, CALLERS_MAX)),
         lengths: Lengths::default(),
         large: LargeAnswers::new(LARGE_ANSWERS_BYTES),
         denied: Denied::of(Arc::clone(&config.denied)),
+        denials_known: Known::default(),
         denials_due: Notify::new(),
         relays_due: Notify::new(),
         upkeep_due: Notify::new(),

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use odi_manifest::{BLOB_BYTES_MAX, BlobId, CHUNK_BYTES};
+use odi_wire::denylist::given;
 use odi_wire::file_response::{Caching, FileMeta};
 use odi_wire::layout::LayoutPath;
 use odi_wire::media_type::MediaType;
@@ -83,7 +84,8 @@ impl Relay {
         if self.catalogs.revokes_blob(blob) && !self.withdrawn.stands(blob) {
             return Err(Refusal::Gone);
         }
-        let reader = self.open_blob(blob).await?.ok_or(Refusal::NotFound)?;
+        let open = async { self.open_blob(blob).await?.ok_or(Refusal::NotFound) };
+        let reader = given(|| self.unless_denied(blob), open).await?;
         let meta = FileMeta {
             size: reader.size(),
             blob: *blob,
@@ -97,9 +99,10 @@ impl Relay {
 
     /// Lets content be served by its own name only once it is known that the operator does not deny it under another.
     fn unless_denied(&self, blob: &BlobId) -> Result<(), Refusal> {
-        if self.denied.denies_blob(blob) {
-            return Err(Refusal::LegallyRefused);
-        }
+        self.denied.admit(blob, || self.once_denials_are_known())
+    }
+
+    fn once_denials_are_known(&self) -> Result<(), Refusal> {
         if self.denied.list().says_nothing_by_catalogs() {
             return Ok(());
         }
@@ -116,12 +119,12 @@ impl Relay {
 
     async fn chunk_list(&self, blob: &BlobId) -> Result<Response, Refusal> {
         self.meter.admit(self.clock.now())?;
-        self.unless_denied(blob)?;
         let (store, blob) = (self.store.clone(), *blob);
         let list = self.chunk_lists.answer(blob, CHUNK_LIST_BYTES_MAX, async || {
             let list = off_worker(move || store.chunk_list(&blob).map(|list| list.to_bytes())).await;
             list.ok_or(Refusal::NotFound)
         });
-        Ok(Response::ok("application/octet-stream", Body::content(list.await?)))
+        let list = given(|| self.unless_denied(&blob), list).await?;
+        Ok(Response::ok("application/octet-stream", Body::content(list)))
     }
 }

@@ -6,6 +6,7 @@
 //! those that begin with `#` say nothing.
 
 mod denied;
+mod given;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -13,6 +14,7 @@ use std::path::Path;
 use odi_manifest::{BlobId, Entry, Sha256};
 
 pub use denied::{Denied, FOUND_MAX, Found};
+pub use given::given;
 
 use crate::config::Fault;
 use crate::route;

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use odi_manifest::{ArtifactPath, BlobId, Child, Entry, Nodes, NodesError, Pin};
 use odi_wire::conditional::is_conditional;
+use odi_wire::denylist::given;
 use odi_wire::file_response::{Caching, FileMeta, plan};
 use odi_wire::http::StatusCode;
 use odi_wire::listing::{Page, Row};
@@ -156,8 +157,8 @@ pub(super) async fn blob(
         let file = FileMeta { size: own.entry.size, ..by_content(blob) };
         return Ok(plan(&request.method, &request.headers, &file).respond(move |range| own.stream(range)));
     }
-    directory.once_denials_are_known()?;
-    let bytes = directory.carry.held(&blob).await.ok_or(Refusal::NotFound)?;
+    let held = async { directory.carry.held(&blob).await.ok_or(Refusal::NotFound) };
+    let bytes = given(|| directory.admit_by_content(&blob), held).await?;
     let file = FileMeta { size: bytes.len() as u64, ..by_content(blob) };
     Ok(plan(&request.method, &request.headers, &file).respond_from(&bytes))
 }

@@ -35,7 +35,7 @@ const FULL_RETRY: Duration = Duration::from_secs(600);
 pub(super) async fn register(directory: &Directory, mut request: Request) -> Result<Response, Refusal> {
     let now = directory.clock.now();
     let network = Network::of(request.peer.ip());
-    directory.pace(network)?;
+    directory.pace_signed(network)?;
     if directory.scheme_of(&request) == Scheme::Http
         && directory.config.private_addresses == PrivateAddresses::Refused
     {
@@ -85,7 +85,7 @@ fn accepted(said: &RelayReg) -> Registration {
 
 pub(super) async fn announce(directory: &Directory, mut request: Request) -> Result<Response, Refusal> {
     let now = directory.clock.now();
-    directory.pace(Network::of(request.peer.ip()))?;
+    directory.pace_signed(Network::of(request.peer.ip()))?;
     let body = request.read_body(RecordKind::Inventory.envelope_bytes_max()).await?;
     let inventory = opened::<Inventory>(&body)?;
     if inventory.exp <= now {
@@ -120,7 +120,7 @@ async fn lease_reply(directory: &Directory, relay: &PublicKey, announced: Announ
 }
 
 pub(super) async fn leave(directory: &Directory, mut request: Request) -> Result<Response, Refusal> {
-    directory.pace(Network::of(request.peer.ip()))?;
+    directory.pace_signed(Network::of(request.peer.ip()))?;
     let body = request.read_body(RecordKind::Leave.envelope_bytes_max()).await?;
     let farewell = opened::<Leave>(&body)?;
     let was_known = directory.relays.leave(&farewell.relay, farewell.generation).await.map_err(refused)?;

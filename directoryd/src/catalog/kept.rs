@@ -57,7 +57,8 @@ pub(crate) fn each_entry(
     Ok(())
 }
 
-/// Sees every entry of these states, with its path, but for those that one which was seen before has at the same path.
+/// Sees every entry of these states, with its path, but for those that one which was seen before has at the same path. Whether it was
+/// all of them: it ends where it is once `has_ended` says so.
 ///
 /// # Errors
 /// A node cannot be read; not everything was seen then.
@@ -65,18 +66,22 @@ pub(crate) fn each_beside<'s>(
     seen: Option<&KeptState>,
     states: impl Iterator<Item = &'s KeptState>,
     nodes: &dyn Nodes,
+    has_ended: &dyn Fn() -> bool,
     see: &mut dyn FnMut(&ArtifactPath, &Entry),
-) -> Result<(), NodesError> {
+) -> Result<bool, NodesError> {
     let mut former = seen.map_or_else(Tree::empty, |state| state.tree);
     for state in states {
         for op in Tree::diff(nodes, &former, &state.tree) {
+            if has_ended() {
+                return Ok(false);
+            }
             if let Op::Put(path, entry) = op? {
                 see(&path, &entry);
             }
         }
         former = state.tree;
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Names every node of these states. A leaf is named without being read.
@@ -95,4 +100,37 @@ pub(crate) fn each_node(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use odi_manifest::{BlobId, MemoryNodes, Sha256};
+
+    use super::*;
+
+    #[test]
+    fn a_walk_ends_where_it_is() {
+        let entry = |n: u32| {
+            let path = ArtifactPath::parse(&format!("folder/{n:04}")).unwrap();
+            let (blob, sha256) = (BlobId::of(&n.to_be_bytes()), Sha256::from_bytes([0; 32]));
+            (path, Entry { size: 4, blob, sha256, mtime: 0, ext: None })
+        };
+        let mut nodes = MemoryNodes::new();
+        let trees = [300, 500].map(|count| Tree::build((0..count).map(entry), &mut nodes).unwrap());
+        let state = |(seq, tree): (u8, &Tree)| KeptState {
+            id: HeadId::from_bytes([seq; 32]),
+            seq: u64::from(seq),
+            tree: *tree,
+        };
+        let states: Vec<KeptState> = (1..).zip(&trees).map(state).collect();
+        for (most, is_whole) in [(1000, true), (500, true), (499, false), (100, false), (0, false)] {
+            let seen = Cell::new(0);
+            let walked = each_beside(None, states.iter(), &nodes, &|| seen.get() >= most, &mut |_, _| {
+                seen.set(seen.get() + 1);
+            });
+            assert_eq!((walked.unwrap(), seen.get()), (is_whole, most.min(500)), "after {most}");
+        }
+    }
 }

@@ -12,6 +12,7 @@ use odi_manifest::{Entry, HeadId};
 use odi_wire::client::Guise;
 use tokio::sync::{Mutex as AsyncMutex, Notify};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -20,7 +21,7 @@ use crate::catalog::Catalog;
 use crate::directory::Directory;
 use crate::probe::{Spot, Target, Verdict, probe};
 
-/// How long a client waits for a proof of one mirror.
+/// How long a client waits for a proof of one mirror, whoever else looks there.
 const PATIENCE: Duration = Duration::from_secs(4);
 /// Mirrors lead on to https, or to another name of theirs.
 const REDIRECTS_MAX: usize = 2;
@@ -63,12 +64,39 @@ impl Look {
             let client = over.map_or(&directory.client, |family| directory.over(family));
             probe(client, &target, entry, list.as_deref(), how).await
         };
-        let verdict = tokio::time::timeout(PATIENCE, look).await;
-        if verdict.as_ref().is_ok_and(|verdict| *verdict == Verdict::Matched) {
-            return true;
+        let verdict = look.await;
+        if verdict != Verdict::Matched {
+            tracing::debug!(%url, ?verdict, "this mirror does not have what the catalog says");
         }
-        tracing::debug!(%url, ?verdict, "this mirror does not have what the catalog says");
-        false
+        verdict == Verdict::Matched
+    }
+}
+
+/// How long somebody still waits: for a turn and for what is done in it together.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    whole: Duration,
+    end: Instant,
+}
+
+impl Patience {
+    /// A client's.
+    pub(super) fn of_a_client() -> Self {
+        Self::of(PATIENCE)
+    }
+
+    fn of(whole: Duration) -> Self {
+        Self { whole, end: Instant::now() + whole }
+    }
+
+    /// What comes of this if it comes in time.
+    pub(super) async fn wait_for<T>(&self, what: impl Future<Output = T>) -> Option<T> {
+        tokio::time::timeout_at(self.end, what).await.ok()
+    }
+
+    /// Whether so little is left that who does not answer in it may just be slow.
+    pub(super) fn is_short(&self) -> bool {
+        self.end.saturating_duration_since(Instant::now()) < self.whole / 2
     }
 }
 
@@ -156,4 +184,25 @@ async fn one(directory: Arc<Directory>, look: Look) {
     let (mirrors, key) = (&directory.mirrors, look.key.clone());
     mirrors.looked(&directory, look, Mirrors::may_look_for_list).await;
     mirrors.wishes.done(&key);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn one_patience_is_for_the_turn_and_the_look_together() {
+        let patience = Patience::of(Duration::from_millis(50));
+        assert!(!patience.is_short());
+        let (free, taken) = (AsyncMutex::new(()), AsyncMutex::new(()));
+        let _turn = patience.wait_for(free.lock()).await.expect("nobody has it");
+        let _other = taken.lock().await;
+        assert!(patience.wait_for(taken.lock()).await.is_none(), "somebody looks for ever");
+        assert!(patience.is_short());
+        let began = Instant::now();
+        assert_eq!(patience.wait_for(pending::<bool>()).await, None);
+        assert!(began.elapsed() < Duration::from_millis(50), "it began again");
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use odi_manifest::{CatalogId, HeadId, PublicKey, SigningKey, Timestamp};
 use odi_wire::message::{CatalogInventory, CatalogPattern, DerivedKey, IdRanges, Inventory, PublicUrl, Sent};

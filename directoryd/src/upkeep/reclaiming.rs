@@ -12,9 +12,11 @@ use std::time::Duration;
 
 use odi_manifest::{BlobId, HeadId, NodeId, NodesError, Timestamp};
 use odi_store::{Keep, Live, Store};
+use odi_wire::denylist::Denylist;
 use tokio_util::sync::CancellationToken;
 
 use super::kept_heads;
+use crate::backoff::Attempts;
 use crate::catalog::Catalog;
 use crate::catalog::kept::{each_entry, each_node, kept};
 use crate::directory::{Directory, Nodes};
@@ -24,6 +26,10 @@ use crate::state_rules::CARRIED_BYTES_MAX;
 const AT_LEISURE: Duration = Duration::from_secs(3600);
 /// And this long after, whether or not one has, if room is short.
 const IN_NEED: Duration = Duration::from_secs(600);
+/// After a sweep for the denylist that failed; it doubles up to [`DENIED_RETRY_MAX`], for each sweep walks all trees.
+const DENIED_RETRY: Duration = Duration::from_secs(60);
+/// See [`DENIED_RETRY`].
+const DENIED_RETRY_MAX: Duration = Duration::from_secs(3600);
 /// Room is short when less than this share of the budget is free, in percent.
 const ROOM_PERCENT: u64 = 10;
 
@@ -36,6 +42,31 @@ pub(super) struct Reclaims {
     seen: HashSet<HeadId>,
     /// What lapsed before a restart is not known, so the first time one is taken to have.
     has_lapsed: bool,
+    for_denials: ForDenials,
+}
+
+/// Sweeps because of what no state names: of that nobody can say whether the list denies it.
+#[derive(Debug)]
+struct ForDenials {
+    list: Arc<Denylist>,
+    attempts: Attempts,
+}
+
+impl ForDenials {
+    /// Whether one that a list waits for may begin.
+    fn may_begin(&mut self, list: &Arc<Denylist>, now: Timestamp) -> bool {
+        if !Arc::ptr_eq(&self.list, list) {
+            self.list = Arc::clone(list);
+            self.attempts.begin_anew();
+        }
+        self.attempts.may_begin(now)
+    }
+}
+
+impl Default for ForDenials {
+    fn default() -> Self {
+        Self { list: Arc::default(), attempts: Attempts::new(DENIED_RETRY, DENIED_RETRY_MAX) }
+    }
 }
 
 /// Why space is not taken back.
@@ -50,7 +81,13 @@ enum Hindrance {
 impl Reclaims {
     /// Nothing has been taken back yet.
     pub(super) fn from(now: Timestamp) -> Self {
-        Self { since: now, tried: None, seen: HashSet::new(), has_lapsed: true }
+        Self {
+            since: now,
+            tried: None,
+            seen: HashSet::new(),
+            has_lapsed: true,
+            for_denials: ForDenials::default(),
+        }
     }
 
     /// Takes space back if it is time to; whether it did.
@@ -60,9 +97,8 @@ impl Reclaims {
         self.seen = kept;
         let now = directory.clock.now();
         let denied = directory.denied.list();
-        // Of what no state names nobody can say whether it is denied.
-        let has_unknown = directory.denied.awaits_sweep();
-        if !has_unknown && !self.is_due(now, directory.store.usage()) {
+        let is_awaited = directory.denied.awaits_sweep() && self.for_denials.may_begin(&denied, now);
+        if !is_awaited && !self.is_due(now, directory.store.usage()) {
             return false;
         }
         let catalogs = directory.catalogs();
@@ -75,6 +111,7 @@ impl Reclaims {
             Err(hindrance) => {
                 let error = &hindrance as &dyn std::error::Error;
                 tracing::error!(error, "no space is taken back in the store");
+                self.for_denials.attempts.failed(directory.clock.now());
                 return false;
             }
         };
@@ -83,12 +120,14 @@ impl Reclaims {
             Ok(reclaimed) => {
                 tracing::info!(?reclaimed, "space was taken back in the store");
                 self.has_lapsed = false;
+                self.for_denials.attempts.begin_anew();
                 directory.denied.swept(&denied);
                 true
             }
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
                 tracing::error!(error, "no space could be taken back in the store");
+                self.for_denials.attempts.failed(directory.clock.now());
                 false
             }
         }
@@ -162,5 +201,29 @@ impl Live for Needed {
 
     fn nodes(&self, mark: &mut dyn FnMut(&NodeId)) {
         self.nodes.iter().for_each(mark);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sweep_for_the_denylist_that_fails_rests_until_another_list_comes() {
+        let list = |text: &str| Arc::new(Denylist::parse(text).unwrap());
+        let (first, other) = (list("/debian/x"), list("/debian/y"));
+        let mut sweeps = ForDenials::default();
+        let now = Timestamp(1_000_000);
+        assert!(sweeps.may_begin(&first, now), "the first at once");
+        sweeps.attempts.failed(now);
+        assert!(!sweeps.may_begin(&first, now.plus(DENIED_RETRY - Duration::from_secs(1))));
+        assert!(sweeps.may_begin(&first, now.plus(DENIED_RETRY)));
+        for _ in 0..20 {
+            sweeps.attempts.failed(now);
+        }
+        assert!(!sweeps.may_begin(&first, now.plus(DENIED_RETRY_MAX - Duration::from_secs(1))));
+        assert!(sweeps.may_begin(&first, now.plus(DENIED_RETRY_MAX)));
+        assert!(!sweeps.may_begin(&first, now));
+        assert!(sweeps.may_begin(&other, now), "another list is swept for at once");
     }
 }

@@ -190,4 +190,14 @@ async fn floods_of_costly_requests_are_slowed_and_cheap_ones_are_not() {
     // Whichever it is: they share a bucket.
     assert!(statuses.iter().skip(245).all(|status| *status == StatusCode::TOO_MANY_REQUESTS));
     assert_eq!(world.get("/world/a").await.status, StatusCode::OK);
+
+    // Nor is a relay of the same network, which has a bucket like that, for all that relays sign.
+    let mut relay = FakeRelay::start(11).await;
+    assert_eq!(relay.register(&world).await, StatusCode::ACCEPTED);
+    let mut statuses = Vec::new();
+    for target in ["", "/inventory", "/leave"].iter().cycle().take(250) {
+        statuses.push(world.post(&format!("/odi/v1/relays{target}"), b"junk".to_vec()).await.status);
+    }
+    assert!(statuses.iter().take(190).all(|status| *status == StatusCode::BAD_REQUEST));
+    assert!(statuses.iter().skip(245).all(|status| *status == StatusCode::TOO_MANY_REQUESTS));
 }

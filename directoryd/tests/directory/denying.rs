@@ -41,13 +41,14 @@ fn by_content(bytes: &[u8]) -> String {
     format!("/blake3/{}", BlobId::of(bytes))
 }
 
-/// A catalog of large and small files, and a relay that holds all of it.
+/// A catalog of large and small files, a relay that holds all of it, and a mirror to which clients may be sent.
 struct Scene {
     publisher: Publisher,
     pin: Pin,
     big: Vec<u8>,
     world: World,
     relay: FakeRelay,
+    mirror: ScriptedServer,
     _origin: ScriptedServer,
 }
 
@@ -66,12 +67,14 @@ impl Scene {
         ];
         let pin = publisher.publish(artifacts);
         let origin = publisher.serve().await;
-        let world = World::start(&publisher.id, Some(&origin.url())).await;
+        let mirror = publisher.serve().await;
+        let named = format!("[[mirror]]\ncatalog = \"world\"\nurl = \"{}\"\nredirect = true\n", mirror.url());
+        let world = World::start_with(&publisher.id, Some(&origin.url()), &named).await;
         world.until_served(1).await;
         let mut relay = FakeRelay::start(11).await;
         relay.hold(&pin, artifacts);
         relay.join(&world, &publisher.id, &[publisher.newest().id()]).await;
-        Self { publisher, pin, big, world, relay, _origin: origin }
+        Self { publisher, pin, big, world, relay, mirror, _origin: origin }
     }
 
     /// Every name that a path has here.
@@ -199,6 +202,22 @@ async fn the_catalogs_facts_stay_whole_and_pages_say_that_it_is_not_given() {
     let words = String::from_utf8(world.body("/world/pool/big.deb?explain").await).unwrap();
     assert!(words.contains("The answer is 451: unavailable for legal reasons."), "{words}");
     assert!(words.contains("this directory's operator denies it"), "{words}");
+}
+
+#[tokio::test]
+async fn nobody_is_asked_for_what_is_denied_when_that_is_explained() {
+    let scene = Scene::start().await;
+    scene.world.deny("/world/pool/big.deb\n").await;
+    for form in ["?explain", "?explain&json", "?explain&json&ipv4"] {
+        assert_eq!(scene.world.status(&format!("/world/pool/big.deb{form}")).await, StatusCode::OK);
+    }
+    // Looks are had in the order in which they were called for: once this one is over, the others would have begun.
+    let good = "/world/pool/good.deb?explain&json";
+    scene.world.until(async || scene.world.json(good).await["mirrors"][0]["code"] == "proved").await;
+    let asked: Vec<String> = scene.mirror.seen().into_iter().map(|seen| seen.target).collect();
+    assert!(asked.iter().any(|target| target == "/pool/good.deb"), "{asked:?}");
+    let chunks = format!("/.odi/{}", LayoutPath::Chunks(BlobId::of(&scene.big)));
+    assert!(!asked.iter().any(|target| *target == "/pool/big.deb" || *target == chunks), "{asked:?}");
 }
 
 #[tokio::test]

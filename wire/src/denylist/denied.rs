@@ -65,6 +65,8 @@ struct InForce {
     found: BTreeMap<CatalogId, Arc<Found>>,
     /// Whether what no served head names has gone since: nobody can say whether it is denied.
     swept: bool,
+    /// Counts changes of the rest.
+    revision: u64,
 }
 
 /// See the module.
@@ -83,7 +85,8 @@ impl Denied {
         let mut in_force = self.write();
         let differs = in_force.list != list;
         if differs {
-            *in_force = InForce { list, ..InForce::default() };
+            let revision = in_force.revision + 1;
+            *in_force = InForce { list, revision, ..InForce::default() };
         }
         differs
     }
@@ -107,7 +110,14 @@ impl Denied {
         let mut in_force = self.write();
         if Arc::ptr_eq(&in_force.list, list) {
             in_force.found.insert(catalog, Arc::new(found));
+            in_force.revision += 1;
         }
+    }
+
+    /// Another number after each change of the list, and of what is known of it.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.read().revision
     }
 
     /// Whether content is denied under its own name: it is on the list, or something of that content is.
@@ -135,7 +145,10 @@ impl Denied {
     /// Notes that what no served head names has gone since a list is in force.
     pub fn swept(&self, list: &Arc<Denylist>) {
         let mut in_force = self.write();
-        in_force.swept |= Arc::ptr_eq(&in_force.list, list);
+        if Arc::ptr_eq(&in_force.list, list) && !in_force.swept {
+            in_force.swept = true;
+            in_force.revision += 1;
+        }
     }
 
     fn read(&self) -> RwLockReadGuard<'_, InForce> {
@@ -166,22 +179,28 @@ mod tests {
     fn nothing_is_known_before_every_head_was_looked_at_with_the_list_in_force() {
         let denied = Denied::default();
         assert!(denied.knows(&CATALOG, &HEADS) && !denied.awaits_sweep());
+        let mut revision = denied.revision();
+        let mut changes = || denied.revision() != std::mem::replace(&mut revision, denied.revision());
         let by_path = list("/debian/x");
         assert!(denied.replace(Arc::clone(&by_path)));
         assert!(!denied.knows(&CATALOG, &HEADS) && denied.awaits_sweep());
+        assert!(changes() && !changes());
         let mut found = Found::default();
         found.denied(&blob(1));
         found.looked_at([HEADS[0]]);
         denied.note(CATALOG, &by_path, found.clone());
         assert!(denied.knows(&CATALOG, &HEADS[..1]) && !denied.knows(&CATALOG, &HEADS));
+        assert!(changes() && !changes());
         assert!(denied.denies_blob(&blob(1)) && !denied.denies_blob(&blob(2)));
         denied.swept(&by_path);
-        assert!(!denied.awaits_sweep());
+        assert!(!denied.awaits_sweep() && changes());
 
         denied.replace(list("/debian/y"));
+        assert!(changes());
         denied.note(CATALOG, &by_path, found);
         denied.swept(&by_path);
         assert!(!denied.knows(&CATALOG, &HEADS[..1]) && denied.awaits_sweep(), "found by another list");
+        assert!(!changes());
         denied.replace(list(&format!("blake3:{}", blob(3))));
         assert!(denied.knows(&CATALOG, &HEADS) && denied.denies_blob(&blob(3)));
     }

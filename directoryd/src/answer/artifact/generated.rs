@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use odi_manifest::ArtifactPath;
-use odi_wire::http::HeaderValue;
 use odi_wire::http::header::{CACHE_CONTROL, LOCATION, VARY};
+use odi_wire::http::{HeaderValue, StatusCode};
 use odi_wire::message::to_json;
 use odi_wire::page::{self, Form};
 use odi_wire::refusal::Refusal;
@@ -170,10 +170,14 @@ impl Visit<'_> {
             }
             Err(refusal) => (refusal.status(), None, refusal.to_string()),
         };
-        // After that, which may have looked at some.
-        let (caller, mirrors) = (self.caller(), &self.directory.mirrors);
-        let wish = caller.of_mirrors(&self.catalog, path, &found);
-        let mirrors = mirrors.judged(self.directory, &wish);
+        // After that, which may have looked at some. For what is denied nobody is asked.
+        let mirrors = if status == StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS {
+            Vec::new()
+        } else {
+            let caller = self.caller();
+            let wish = caller.of_mirrors(&self.catalog, path, &found);
+            self.directory.mirrors.judged(self.directory, &wish)
+        };
         let whereabouts = self.caller().whereabouts();
         let proof = ApiRoute::proof_path(&self.catalog.id(), path, &state.id);
         let explanation = Explanation {

@@ -1,5 +1,6 @@
 //! What the admin listener says of a directory, and does for its operator.
 
+mod adding;
 pub(crate) mod command;
 pub(crate) mod operate;
 

@@ -61,7 +61,7 @@ enum Command {
         /// The folder.
         from: PathBuf,
     },
-    /// Look at a running directory's relays and catalogs, and decide about relays.
+    /// Look at a running directory's relays and catalogs, decide about relays, and add catalogs.
     Admin {
         #[command(subcommand)]
         command: AdminCommand,
@@ -90,7 +90,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     match &arguments.command {
         Some(Command::Backup { to }) => runtime.block_on(command::back_up(&config, to)),
         Some(Command::Restore { from }) => runtime.block_on(command::restore(&config, from)),
-        Some(Command::Admin { command, json }) => runtime.block_on(command::run(&config, command, *json)),
+        Some(Command::Admin { command, json }) => {
+            runtime.block_on(command::run(&config, &arguments.config, command, *json))
+        }
         Some(Command::Check) => Ok(report(&runtime.block_on(check::check(&config, &SystemClock)))),
         None => {
             let again = || Config::load(&arguments.config, private_addresses);
@@ -114,11 +116,12 @@ async fn serve(config: Config, again: impl Fn() -> Result<Config, ConfigError>) 
     let supervisor = Supervisor::of_this_process();
     let mut server = Server::bind(config, Arc::new(SystemClock)).await?;
     supervisor.ready();
+    let asked = server.reload_due();
     let failure = loop {
         tokio::select! {
             failure = server.failed() => break Some(failure),
             () = stop.received() => break None,
-            () = reload.received() => {
+            () = either(reload.received(), asked.notified()) => {
                 supervisor.reloading();
                 take_again(&server, again()).await;
                 supervisor.ready();
@@ -129,6 +132,13 @@ async fn serve(config: Config, again: impl Fn() -> Result<Config, ConfigError>) 
     supervisor.stopping();
     server.drain(DRAIN).await?;
     failure.map_or(Ok(()), |failure| Err(failure.into()))
+}
+
+async fn either(one: impl Future<Output = ()>, other: impl Future<Output = ()>) {
+    tokio::select! {
+        () = one => {}
+        () = other => {}
+    }
 }
 
 fn name_faulty_files(config: &Config) {

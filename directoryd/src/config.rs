@@ -20,6 +20,7 @@ use odi_wire::route::CatalogName;
 use url::Url;
 
 pub use folder::FaultyFile;
+pub(crate) use folder::judged as judge_file;
 pub use odi_wire::config::{ConfigError, Fault, PrivateAddresses, Size, TlsConfig};
 
 /// How often an origin is asked for its head unless the operator says otherwise.
@@ -36,7 +37,7 @@ const COPIES: usize = 3;
 const STATISTICS_DAYS: u32 = 400;
 
 /// The folder beside the configuration file that has further catalogs.
-const CATALOGS_FOLDER: &str = "catalogs.d";
+pub(crate) const CATALOGS_FOLDER: &str = "catalogs.d";
 
 /// A configuration that can be run.
 #[derive(Clone, Debug)]

@@ -116,6 +116,8 @@ pub(crate) struct Directory {
     pub(crate) to_witness: Notify,
     /// The store may have something to drop.
     pub(crate) upkeep_due: Notify,
+    /// The operator asks that the configuration be read again.
+    pub(crate) reload_due: Arc<Notify>,
     pub(crate) carry: Carry,
     pub(crate) origins: Origins,
     pub(crate) mirrors: Mirrors,

@@ -177,6 +177,12 @@ impl Server {
         reload::reload(&self.directory, config).await
     }
 
+    /// Rung when the operator asks, on the admin listener, that the configuration be read again.
+    #[must_use]
+    pub fn reload_due(&self) -> Arc<Notify> {
+        Arc::clone(&self.directory.reload_due)
+    }
+
     /// Waits until something has died that must run: a server that lost a part must not look healthy.
     pub async fn failed(&mut self) -> ServerError {
         let admin = async {
@@ -343,6 +349,7 @@ fn open_blocking(config: Config, clock: Arc<dyn Clock>, client: Client) -> Resul
         denials_due: Notify::new(),
         relays_due: Notify::new(),
         upkeep_due: Notify::new(),
+        reload_due: Arc::default(),
         news: Notify::new(),
         to_witness: Notify::new(),
         nodes: store.nodes(),

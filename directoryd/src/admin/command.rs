@@ -1,7 +1,7 @@
 //! `odi-directoryd admin ...`: the operator's side of `admin::operate`, and what it prints.
 //!
-//! Exit codes: 0 done, 67 no such relay, 69 no directory answers, 78 no configuration to ask with, 1 anything else. 2 is a command line
-//! that does not read.
+//! Exit codes: 0 done, 67 no such relay, 69 no directory answers, 73 a file could not be put where it belongs, 78 no configuration to ask
+//! with, or none with what is to be added, 1 anything else. 2 is a command line that does not read.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -19,6 +19,7 @@ use odi_wire::message::from_json;
 use odi_wire::off_worker::off_worker;
 use url::Url;
 
+use super::adding::{self, Added};
 use super::operate::{AdminCatalog, AdminRelay, Decide};
 use crate::backup;
 use crate::config::{Config, PrivateAddresses};
@@ -45,6 +46,8 @@ pub(crate) enum AdminCommand {
     Release(Whom),
     /// Forget a relay, and let it not register again.
     Remove(Whom),
+    /// Follow another catalog: puts a file into `catalogs.d/` beside the configuration and has the running directory take it up.
+    Add(Added),
     /// Say what a client is answered for a URL, and why.
     Explain {
         /// The URL, or a path of this directory.
@@ -63,7 +66,12 @@ pub(crate) struct Whom {
 }
 
 /// Does it, and prints what came of it.
-pub(crate) async fn run(config: &Config, command: &AdminCommand, json: bool) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(
+    config: &Config,
+    file: &Path,
+    command: &AdminCommand,
+    json: bool,
+) -> anyhow::Result<ExitCode> {
     let (target, said) = match command {
         AdminCommand::Relays => ("relays", None),
         AdminCommand::Catalogs => ("catalogs", None),
@@ -71,6 +79,7 @@ pub(crate) async fn run(config: &Config, command: &AdminCommand, json: bool) -> 
         AdminCommand::Quarantine(whom) => ("quarantine", Some(whom)),
         AdminCommand::Release(whom) => ("release", Some(whom)),
         AdminCommand::Remove(whom) => ("remove", Some(whom)),
+        AdminCommand::Add(added) => return adding::add(config, file, added).await,
         AdminCommand::Explain { url } => return explain(config, url, json).await,
     };
     let Some(admin) = config.admin else {
@@ -78,12 +87,12 @@ pub(crate) async fn run(config: &Config, command: &AdminCommand, json: bool) -> 
         return Ok(ExitCode::from(EXIT_CONFIG));
     };
     let admin: Url = format!("http://{admin}/").parse().context("the admin listener has no URL")?;
-    let client = Client::new(ClientPolicy { allow_private_addresses: true, ..ClientPolicy::default() })?;
+    let client = Client::new(policy())?;
     let body = said.map(|whom| Decide { relay: whom.relay.clone(), why: whom.why.clone() });
     let body = body.map(|body| serde_json::to_vec(&body)).transpose()?.map(Bytes::from);
     let answer = match asked(&client, operator_request(&admin, target, body)).await? {
-        Ok(answer) => answer,
-        Err(code) => return Ok(code),
+        Outcome::Answered(answer) => answer,
+        Outcome::Ended(code) => return Ok(code),
     };
     if json {
         print(&String::from_utf8_lossy(&answer));
@@ -114,8 +123,10 @@ pub(crate) async fn back_up(config: &Config, to: &Path) -> anyhow::Result<ExitCo
             return Ok(ExitCode::from(EXIT_CONFIG));
         };
         let admin: Url = format!("http://{admin}/").parse().context("the admin listener has no URL")?;
-        let client = Client::new(ClientPolicy { allow_private_addresses: true, ..ClientPolicy::default() })?;
-        if let Err(code) = asked(&client, operator_request(&admin, "backup", Some(Bytes::new()))).await? {
+        let client = Client::new(policy())?;
+        if let Outcome::Ended(code) =
+            asked(&client, operator_request(&admin, "backup", Some(Bytes::new()))).await?
+        {
             return Ok(code);
         }
     }
@@ -145,8 +156,21 @@ pub(crate) async fn restore(config: &Config, from: &Path) -> anyhow::Result<Exit
     Ok(ExitCode::SUCCESS)
 }
 
-/// The body of a 200, or how this ends.
-async fn asked(client: &Client, ask: Ask) -> anyhow::Result<Result<Vec<u8>, ExitCode>> {
+/// How the admin listener is asked: it is on this machine.
+pub(super) fn policy() -> ClientPolicy {
+    ClientPolicy { allow_private_addresses: true, ..ClientPolicy::default() }
+}
+
+/// What came of a question.
+pub(super) enum Outcome {
+    /// The body of a 200.
+    Answered(Vec<u8>),
+    /// It has been said why there is none.
+    Ended(ExitCode),
+}
+
+/// Asks.
+pub(super) async fn asked(client: &Client, ask: Ask) -> anyhow::Result<Outcome> {
     let reply = match client.send(ask.reply_bytes_max(LIST_BYTES_MAX)).await {
         Ok(reply) => reply,
         Err(error) => {
@@ -154,21 +178,21 @@ async fn asked(client: &Client, ask: Ask) -> anyhow::Result<Result<Vec<u8>, Exit
                 error = odi_wire::chain::of(&error),
                 "no directory answers on the admin listener"
             );
-            return Ok(Err(ExitCode::from(EXIT_UNAVAILABLE)));
+            return Ok(Outcome::Ended(ExitCode::from(EXIT_UNAVAILABLE)));
         }
     };
     let status = reply.status;
     let body = reply.body.collect().await?.to_vec();
     let words = String::from_utf8_lossy(&body);
     match status {
-        status if status.is_success() => Ok(Ok(body)),
+        status if status.is_success() => Ok(Outcome::Answered(body)),
         StatusCode::NOT_FOUND => {
             tracing::error!("no relay is called that");
-            Ok(Err(ExitCode::from(EXIT_NO_RELAY)))
+            Ok(Outcome::Ended(ExitCode::from(EXIT_NO_RELAY)))
         }
         StatusCode::CONFLICT => {
             tracing::error!("{}", words.trim());
-            Ok(Err(ExitCode::from(EXIT_NO_RELAY)))
+            Ok(Outcome::Ended(ExitCode::from(EXIT_NO_RELAY)))
         }
         _ => anyhow::bail!("the directory answers {status}: {}", words.trim()),
     }
@@ -187,11 +211,11 @@ async fn explain(config: &Config, url: &str, json: bool) -> anyhow::Result<ExitC
         url.query_pairs_mut().append_pair("json", "1");
     }
     match asked(&client, Ask::get(&url)).await? {
-        Ok(answer) => {
+        Outcome::Answered(answer) => {
             print(String::from_utf8_lossy(&answer).trim_end());
             Ok(ExitCode::SUCCESS)
         }
-        Err(code) => Ok(code),
+        Outcome::Ended(code) => Ok(code),
     }
 }
 
@@ -234,6 +258,6 @@ fn catalog_in_words(catalog: &AdminCatalog) -> String {
 }
 
 #[expect(clippy::print_stdout, reason = "what was asked for is what the command is for")]
-fn print(text: &str) {
+pub(super) fn print(text: &str) {
     println!("{text}");
 }

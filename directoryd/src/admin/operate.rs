@@ -6,7 +6,7 @@ use std::sync::Arc;
 use odi_manifest::{CatalogId, PublicKey, Timestamp};
 use odi_wire::admin::OPERATOR;
 use odi_wire::chain;
-use odi_wire::http::{HeaderValue, Method};
+use odi_wire::http::{HeaderValue, Method, StatusCode};
 use odi_wire::message::{JSON, RelayState, to_json};
 use odi_wire::off_worker::off_worker;
 use odi_wire::refusal::Refusal;
@@ -109,6 +109,10 @@ async fn operate(directory: &Arc<Directory>, mut request: Request) -> Result<Res
                 tracing::error!(error = chain::of(&error), "no backup could be made");
                 Refusal::Unprocessable(chain::of(&error).into())
             })?))
+        }
+        ("reload", false) if request.method == Method::POST => {
+            directory.reload_due.notify_one();
+            Ok(Response::new(StatusCode::ACCEPTED))
         }
         ("approve" | "quarantine" | "release" | "remove", false) if request.method == Method::POST => {
             let body = request.read_body(BODY_BYTES_MAX).await?;

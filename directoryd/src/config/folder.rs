@@ -52,9 +52,7 @@ pub(super) fn read(
         Err(error) => return vec![whole(folder, format!("cannot be listed: {error}"))],
     };
     for path in files {
-        let judged = config::read(&path).and_then(|text| {
-            config::judge(&text, private_addresses, |judge, raw| of_file(judge, raw, &path, catalogs))
-        });
+        let judged = config::read(&path).and_then(|text| judged(&text, &path, catalogs, private_addresses));
         match judged {
             Ok(found) => catalogs.extend(found),
             Err(ConfigError::Faulty(faults)) => faulty.push(FaultyFile { path, faults }),
@@ -64,6 +62,16 @@ pub(super) fn read(
         }
     }
     faulty
+}
+
+/// The catalogs of one file's text, beside others that are known.
+pub(crate) fn judged(
+    text: &str,
+    path: &Path,
+    known: &[CatalogConfig],
+    private_addresses: PrivateAddresses,
+) -> Result<Vec<CatalogConfig>, ConfigError> {
+    config::judge(text, private_addresses, |judge, raw| of_file(judge, raw, path, known))
 }
 
 /// The folder need not be there.

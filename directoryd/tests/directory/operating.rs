@@ -147,3 +147,47 @@ async fn the_command_line_does_it_and_ends_as_documented() {
     assert_eq!(explained.status.code(), Some(1), "it has no state yet: {explained:?}");
     assert_eq!(run(&["approve"]).status.code(), Some(2));
 }
+
+#[tokio::test]
+async fn a_catalog_that_is_added_on_the_command_line_is_followed_at_once() {
+    let admin = free_port();
+    let mut daemon =
+        DaemonProcess::new(env!("CARGO_BIN_EXE_odi-directoryd"), &format!("admin = \"127.0.0.1:{admin}\"\n"));
+    let config = daemon.config();
+    let add = |name: &str, id: &[u8], origin: &str| -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_odi-directoryd"));
+        command.args(["--allow-private-addresses", "--config"]).arg(&config).args(["admin", "add", name]);
+        command.arg(CatalogId::of(id).to_string()).args(["--origin", origin]).output().unwrap()
+    };
+    let early = add("early", b"early", "http://127.0.0.1:9/");
+    assert_eq!(early.status.code(), Some(69), "nobody is there yet to take it up: {early:?}");
+    daemon.start().await;
+    let added = add("late", b"late", "http://127.0.0.1:9/tree/");
+    assert_eq!(added.status.code(), Some(0), "{added:?}");
+    let said = String::from_utf8(added.stdout).unwrap();
+    assert!(said.contains("catalogs.d/late.toml") && said.contains(" as late"), "{said}");
+    let listed = Command::new(env!("CARGO_BIN_EXE_odi-directoryd"))
+        .args(["--allow-private-addresses", "--config"])
+        .arg(&config)
+        .args(["admin", "catalogs"])
+        .output()
+        .unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    assert!(listed.contains("early  odi1") && listed.contains("late  odi1"), "{listed}");
+
+    let folder = config.with_file_name("catalogs.d");
+    for (name, id, origin, code, words) in [
+        ("late", &b"other"[..], "http://127.0.0.1:9/", 78, "`late` stands in "),
+        ("other", b"late", "http://127.0.0.1:9/", 78, "late.toml too"),
+        ("other", b"other", "ftp://127.0.0.1/", 78, "the scheme is http or https"),
+        ("../evil", b"other", "http://127.0.0.1:9/", 2, "NAME"),
+    ] {
+        let refused = add(name, id, origin);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(code), "{name}: {said}");
+        assert!(said.contains(words), "{name}: {said}");
+    }
+    std::fs::write(folder.join("taken.toml"), "").unwrap();
+    assert_eq!(add("taken", b"taken", "http://127.0.0.1:9/").status.code(), Some(73));
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 3);
+}

@@ -144,6 +144,15 @@ impl Acquaintance {
         serde_json::from_slice::<Record>(&text).ok().filter(|record| record.url == *url)?.key
     }
 
+    /// Forgets the directory at `url` for good.
+    ///
+    /// # Errors
+    /// Its file cannot be removed.
+    pub fn forget(data_dir: &Path, url: &PublicUrl) -> Result<(), AcquaintanceError> {
+        let path = record_path(data_dir, url);
+        private_file::remove(&path).map_err(|source| AcquaintanceError::File { path, source })
+    }
+
     /// Where it is.
     #[must_use]
     pub fn url(&self) -> &PublicUrl {

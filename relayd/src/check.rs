@@ -32,6 +32,6 @@ pub async fn check(config: &Config, clock: &dyn Clock) -> Vec<Finding> {
     for asked in &config.directories {
         findings.extend(directories::look_at(&client, asked, &config.data_dir, clock).await);
     }
-    findings.extend(directories::alone(&client, &config.directories).await);
+    findings.extend(directories::alone(&client, &config.directories, config.terms.federation).await);
     findings
 }

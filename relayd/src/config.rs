@@ -66,6 +66,8 @@ pub struct Terms {
     pub transfer: Option<MonthlyTransfer>,
     /// Whether directories may have it look at other relays, as an ordinary client of theirs.
     pub vantage: bool,
+    /// Whether it joins the directories too that its own work together with.
+    pub federation: bool,
     /// What is never served.
     pub denied: Arc<Denylist>,
 }

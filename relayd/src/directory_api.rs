@@ -66,11 +66,11 @@ impl DirectoryApi<'_> {
         Ok(from_json(&bytes, "a list of catalogs")?)
     }
 
-    /// `GET /odi/v1/status`: the directories that it follows.
-    pub async fn peers(&self) -> Result<Vec<String>, CallError> {
+    /// `GET /odi/v1/status`: who it is, and the directories that it follows.
+    pub async fn status(&self) -> Result<DirectoryStatus, CallError> {
         let bytes = self.get("/odi/v1/status", DOCUMENT_BYTES_MAX).await?;
         let status: DirectoryStatus = from_json(&bytes, "a directory's status")?;
-        Ok(status.peers.into_iter().map(|peer| peer.url).collect())
+        if status.kind == DaemonKind::Directory { Ok(status) } else { Err(CallError::NoDirectory) }
     }
 
     /// `GET /odi/v1/catalogs/{id}/relays`: what other relays say that they hold.

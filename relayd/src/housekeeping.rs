@@ -154,9 +154,9 @@ async fn make_room(relay: &Relay, why: Why) {
     }
 }
 
-/// Whether every catalog that is wanted has a state here. Before, what nobody names may merely not be named yet.
+/// Whether every catalog that the operator wants has a state here. Before, what nobody names may merely not be named yet.
 fn knows_its_catalogs(relay: &Relay) -> bool {
-    let wanted = relay.directories.wanted();
+    let wanted = relay.directories.agreed_to();
     let has_state = |id| relay.catalogs.get(id).is_some_and(|catalog| catalog.state().newest().is_some());
     !wanted.is_empty() && wanted.iter().all(|(id, _)| has_state(id))
 }

@@ -55,7 +55,9 @@ impl Examined for Measured {
         if !status.directories.iter().any(|directory| directory.state == RelayState::Ready) {
             return Err("no directory sends clients here yet".to_owned());
         }
-        match status.catalogs.iter().find(|catalog| catalog.missing_blobs > 0) {
+        let agreed = self.relay.directories.agreed_to();
+        let counts = |catalog: &&RelayCatalog| agreed.iter().any(|(id, _)| *id == catalog.id);
+        match status.catalogs.iter().filter(counts).find(|catalog| catalog.missing_blobs > 0) {
             Some(catalog) => Err(format!("catalog {} lacks {} blobs", catalog.name, catalog.missing_blobs)),
             None if status.ready => Ok(()),
             None => Err("nothing is assigned and held yet".to_owned()),

@@ -44,6 +44,8 @@ const CATALOGS_EVERY: Duration = Duration::from_secs(60);
 const LEARN_AGAIN: Duration = Duration::from_secs(5);
 /// After a failure, at first and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// What a relay says that looks at others for directories.
+const VANTAGE: &str = "vantage";
 /// How long a directory may take over a leave.
 const LEAVE: Duration = Duration::from_secs(5);
 
@@ -65,6 +67,9 @@ pub enum MembershipError {
     /// A statement could not be made.
     #[error("cannot make a statement")]
     Statement(#[from] odi_wire::message::StateError),
+    /// An introduced directory offers nothing that any of the operator's does, as far as is known.
+    #[error("another directory introduced it, and it offers no catalog that is carried here")]
+    NothingShared,
 }
 
 /// Keeps up the membership until `stop`.
@@ -147,7 +152,12 @@ impl Member {
                 }
                 Err(error) => {
                     let words = chain::of(&error);
-                    tracing::warn!(directory = %self.directory.url, error = words, "membership");
+                    if self.directory.is_introduced() {
+                        // The operator need not care; the status shows it.
+                        tracing::debug!(directory = %self.directory.url, error = words, "membership");
+                    } else {
+                        tracing::warn!(directory = %self.directory.url, error = words, "membership");
+                    }
                     self.directory.link().fails(words, self.relay.clock.now().plus(backoff));
                     tokio::time::sleep(backoff).await;
                     backoff = (backoff * 2).min(BACKOFF.1);
@@ -159,11 +169,18 @@ impl Member {
     async fn keep_informed(&self) {
         let mut leased = self.leased.listen();
         let (mut catalogs, mut assignment, mut others) = (Lesson::new(), Lesson::new(), Lesson::new());
-        let mut roster_heard = None;
+        let (mut roster_heard, mut carried) = (None, Vec::new());
         loop {
             leased.rung().await;
-            if catalogs.is_due() {
+            // What an introduced directory is asked for depends on what the others offer.
+            let carried_now = self.relay.directories.carried();
+            if catalogs.is_due() || self.directory.is_introduced() && carried_now != carried {
+                carried = carried_now;
                 catalogs.note(self.look_at_catalogs().await, CATALOGS_EVERY);
+                let asked_for = self.directory.link().asked_for.clone();
+                if self.directory.wishes().is_none_or(|(names, _)| names != asked_for) {
+                    self.directory.told_of_news.ring();
+                }
             }
             if assignment.is_due() && self.directory.link().has_other_assignment() {
                 assignment.note(self.take_assignment().await.map(never), Duration::ZERO);
@@ -186,8 +203,10 @@ impl Member {
     /// Until there is news or the next announcement is due; at least the gap that lets news gather.
     async fn wait(&self, news: &mut Ear, progress: &mut Ear, told: &mut Ear) {
         // Until the directory has made up its mind, ask again soon.
+        let agreed = self.relay.directories.agreed_to();
+        let mut catalogs = agreed.iter().filter_map(|(id, _)| self.relay.catalogs.get(id));
         let settled = matches!(self.directory.link().state, RelayState::Ready)
-            && self.relay.catalogs.all().iter().all(|catalog| catalog.introduction.is_made());
+            && catalogs.all(|catalog| catalog.introduction.is_made());
         let every = if settled { ANNOUNCE_EVERY } else { UNSETTLED_EVERY };
         tokio::select! {
             () = tokio::time::sleep(every) => {}
@@ -199,6 +218,9 @@ impl Member {
 
     async fn be_known(&self) -> Result<(), MembershipError> {
         self.meet().await?;
+        if self.directory.is_introduced() {
+            self.see_what_is_shared().await?;
+        }
         if self.directory.link().state == RelayState::Unknown
             && let Err(error) = self.register().await
         {
@@ -206,6 +228,29 @@ impl Member {
             return Err(error);
         }
         self.announce().await
+    }
+
+    /// Before it registers with an introduced directory a relay knows what to ask for there, and whom its secret goes to. When
+    /// that is no longer what it asked for it registers again, and with nothing left it leaves.
+    async fn see_what_is_shared(&self) -> Result<(), MembershipError> {
+        let directory = &self.directory;
+        if directory.link().state == RelayState::Unknown {
+            self.is_the_same().await?;
+            // What is remembered of it says nothing of what is carried now.
+            self.look_at_catalogs().await?;
+        }
+        let Some((names, _)) = directory.wishes() else {
+            if directory.link().state != RelayState::Unknown {
+                directory.link().ends();
+                leave(&self.relay, directory).await;
+            }
+            return Err(MembershipError::NothingShared);
+        };
+        let mut link = directory.link();
+        if link.asked_for != names {
+            link.state = RelayState::Unknown;
+        }
+        Ok(())
     }
 
     /// A directory with another key refuses what was made for the former one; that it changed says more than its refusal.
@@ -229,6 +274,7 @@ impl Member {
         let mut nonce = [0; 16];
         // A nonce of zeros only makes two registrations of one second and generation alike, which cannot be.
         let _ = getrandom::fill(&mut nonce);
+        let (catalogs, tags) = self.directory.wishes().ok_or(MembershipError::NothingShared)?;
         // The secret must be on disk before it leaves.
         self.remember(|_| Ok(())).await?;
         let registration = {
@@ -243,8 +289,8 @@ impl Member {
                 generation: relay.identity.next_generation(now)?,
                 ct: now,
                 nonce,
-                catalogs: self.directory.wanted.names.clone(),
-                tags: self.directory.wanted.tags.clone(),
+                catalogs: catalogs.clone(),
+                tags,
                 disk: relay.config.disk.0,
                 rate: relay.config.terms.schedule.otherwise.map_or(0, |rate| rate.0),
                 place: relay.config.place.clone(),
@@ -252,13 +298,16 @@ impl Member {
         };
         let reply = self.api().register(self.signed(registration)?).await?;
         tracing::info!(directory = %self.directory.url, state = ?reply.state, "registered");
-        self.directory.link().state = reply.state;
+        let mut link = self.directory.link();
+        link.state = reply.state;
+        link.asked_for = catalogs;
         Ok(())
     }
 
     /// Learns what is offered. A name that stood for another catalog before is left out, and returned.
     async fn look_at_catalogs(&self) -> Result<Option<Contradiction>, MembershipError> {
         let offered = self.api().catalogs().await?;
+        let carried = self.relay.directories.carried();
         let mut wanted = Vec::new();
         for summary in offered {
             let Ok(name) = summary.name.parse::<CatalogName>() else { continue };
@@ -266,7 +315,7 @@ impl Member {
             let takes = match summary.name.as_str() {
                 // Nobody has to ask for it, and nothing larger passes under its name.
                 SELFTEST_NAME => admits_selftest(summary.bytes, summary.entries),
-                _ => self.directory.wanted.wants(&summary.name, &tags),
+                _ => self.directory.wants(&summary.name, &tags, &summary.id, &carried),
             };
             if takes {
                 wanted.push((name, summary.id));
@@ -288,7 +337,11 @@ impl Member {
     async fn announce(&self) -> Result<(), MembershipError> {
         let relay = &self.relay;
         let now = relay.clock.now();
-        let inventory = relay.inventory(now)?;
+        let mut inventory = relay.inventory(now)?;
+        if self.directory.is_introduced() {
+            // The operator agreed to look at others for the directories that they named.
+            inventory.caps.retain(|cap| cap != VANTAGE);
+        }
         let filled: Vec<_> =
             inventory.catalogs.iter().filter(|c| !c.fills.is_empty()).map(|c| c.cat).collect();
         let lease = self.api().announce(self.signed(inventory)?).await?;
@@ -379,7 +432,7 @@ impl Relay {
         let capacity = self.capacity(now);
         caps.extend(capacity.map(odi_wire::message::rate_cap));
         self.fill.says_rate(capacity);
-        caps.extend(self.terms().vantage.then(|| "vantage".to_owned()));
+        caps.extend(self.terms().vantage.then(|| VANTAGE.to_owned()));
         let banned = self.fill.sources().banned(now);
         let mut bans = self.peers.by_party(|party| banned.contains(party.as_str()));
         bans.truncate(odi_wire::message::BANS_MAX);

@@ -51,7 +51,7 @@ pub struct Relay {
     pub peers: Arc<Peers>,
     /// What fetches.
     pub fill: Arc<Fill>,
-    /// The directories of the configuration, in its order.
+    /// The directories of the configuration, in its order, then those that they introduced.
     pub directories: Arc<Directories>,
     /// What may change while the relay runs.
     pub terms: RwLock<Arc<Terms>>,

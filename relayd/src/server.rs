@@ -24,13 +24,11 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
-use crate::acquaintance::{Acquaintance, AcquaintanceError};
 use crate::admission::{FIT_WHOLE, MissBudget};
 use crate::bell::Bell;
 use crate::catalogs::Catalogs;
 use crate::config::{Config, PrivateAddresses};
-use crate::directories::Directories;
-use crate::directory::Directory;
+use crate::directories::{Directories, OpenError};
 use crate::fill::{Fill, FillParts};
 use crate::identity::{Identity, IdentityError};
 use crate::looks::Looks;
@@ -39,7 +37,7 @@ use crate::metering::{Meter, MeteringError};
 use crate::peers::Peers;
 use crate::relay::Relay;
 use crate::revoking::{self, Withdrawn};
-use crate::{directories, following, housekeeping, membership, metering};
+use crate::{directories, federating, following, housekeeping, membership, metering};
 use odi_wire::denylist::Denied;
 
 /// How long a look at the metrics may still take at the end.
@@ -65,8 +63,8 @@ pub enum ServerError {
     #[error("there is no usable identity")]
     Identity(#[from] IdentityError),
     /// What is remembered of a directory cannot be used.
-    #[error("a directory is not remembered")]
-    Acquaintance(#[from] AcquaintanceError),
+    #[error(transparent)]
+    Directories(#[from] OpenError),
     /// The store cannot be opened.
     #[error("the store cannot be opened")]
     Store(#[from] StoreError),
@@ -102,7 +100,7 @@ pub struct Server {
     /// Cancelled when the operator asks the relay to leave.
     leaving: CancellationToken,
     tasks: JoinSet<()>,
-    /// The one task of [`directories::run`], which owns those of all memberships.
+    /// The tasks of [`directories::run`], which owns those of all memberships, and of [`federating::run`].
     memberships: JoinSet<()>,
     /// Ends the memberships before everything else: whoever has left announces nothing any more.
     left: CancellationToken,
@@ -147,6 +145,7 @@ impl Server {
         tasks.spawn(revoking::run(Arc::clone(&relay), stop.clone()));
         let (mut memberships, left) = (JoinSet::new(), CancellationToken::new());
         memberships.spawn(directories::run(Arc::clone(&relay), left.clone()));
+        memberships.spawn(federating::run(Arc::clone(&relay), left.clone()));
         if let Some(tls) = tls {
             tasks.spawn(tls.keep(stop.clone()));
         }
@@ -259,13 +258,7 @@ fn open(config: Config, clock: Arc<dyn Clock>, throttle: Arc<Throttle>) -> Resul
     let ledger = odi_store::Ledger::open(disk, &odi_store::ledger_folder(&config.data_dir))?;
     let identity = Identity::open(&config.data_dir, &Zeroizing::new(random()?))?;
     let me = identity.public_key();
-    let mut directories = Vec::new();
-    for directory in &config.directories {
-        let known =
-            Acquaintance::open(&config.data_dir, &directory.url, directory.key, &directory.ids, random()?)?;
-        directories.push(Arc::new(Directory::new(directory.clone(), known)));
-    }
-    let directories = Arc::new(Directories::new(directories));
+    let directories = Arc::new(Directories::open(&config)?);
     let client = Client::new(ClientPolicy {
         allow_private_addresses: config.private_addresses == PrivateAddresses::Allowed,
         extra_roots: config.extra_roots.clone(),

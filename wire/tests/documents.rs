@@ -143,6 +143,7 @@ fn status_of_a_relay() {
             state: RelayState::Ready,
             lease_until: None,
             assigner: true,
+            introduced: false,
             fault: None,
             next_try: None,
         }],

@@ -55,20 +55,27 @@ pub(super) async fn look_at(
     findings
 }
 
-/// Whether the relay would be forgotten with its only directory, though that has others beside it. One that does not say whom it
-/// follows has been complained of already, or is too old to.
-pub(super) async fn alone(client: &Client, named: &[DirectoryConfig]) -> Option<Finding> {
+/// Whether the relay would be forgotten with its only directory, though that has others beside it, or joins those by itself. One
+/// that does not say whom it follows has been complained of already, or is too old to.
+pub(super) async fn alone(client: &Client, named: &[DirectoryConfig], federation: bool) -> Option<Finding> {
     let [only] = named else { return None };
-    let peers = DirectoryApi { client, url: &only.url }.peers().await.ok()?;
-    lonely(only.url.as_str(), &peers)
+    let status = DirectoryApi { client, url: &only.url }.status().await.ok()?;
+    let peers: Vec<String> = status.peers.into_iter().map(|peer| peer.url).collect();
+    lonely(only.url.as_str(), &peers, federation)
 }
 
-fn lonely(only: &str, peers: &[String]) -> Option<Finding> {
+fn lonely(only: &str, peers: &[String], federation: bool) -> Option<Finding> {
     let others: Vec<&str> = peers.iter().map(|peer| peer.trim_end_matches('/')).collect();
     (!others.is_empty()).then(|| {
         let others = others.join(", ");
+        if federation {
+            let words = format!(
+                "{only} works together with {others}: this relay joins them too, for what {only} has of their catalogs."
+            );
+            return Finding::new(Severity::Fine, words);
+        }
         let words = format!(
-            "{only} is the only directory here: while it is away nobody sends clients to this relay. It works together with {others}; name one of these in a further [[directory]]."
+            "{only} is the only directory here: while it is away nobody sends clients to this relay. It works together with {others}; name one of these in a further [[directory]], or leave out `federation = false`."
         );
         Finding::new(Severity::Doubtful, words)
     })
@@ -123,10 +130,13 @@ mod tests {
 
     #[test]
     fn a_relay_with_one_directory_of_several_is_told_of_the_others() {
-        assert!(lonely("https://a.example", &[]).is_none(), "there is nobody else");
+        assert!(lonely("https://a.example", &[], false).is_none(), "there is nobody else");
         let peers = ["https://b.example/".to_owned(), "https://c.example".to_owned()];
-        let told = lonely("https://a.example", &peers).unwrap();
+        let told = lonely("https://a.example", &peers, false).unwrap();
         assert_eq!(told.severity, Severity::Doubtful);
         assert!(told.words.contains("https://b.example, https://c.example;"), "{}", told.words);
+        let told = lonely("https://a.example", &peers, true).unwrap();
+        assert_eq!(told.severity, Severity::Fine);
+        assert!(told.words.contains("https://b.example, https://c.example:"), "{}", told.words);
     }
 }

@@ -116,7 +116,13 @@ fn terms(judge: &mut Judge<'_>, raw: &RawConfig) -> Option<Terms> {
         }
     };
     let schedule = Schedule { otherwise, windows, zone: zone? };
-    Some(Terms { schedule, transfer, vantage: raw.vantage, denied: Arc::default() })
+    Some(Terms {
+        schedule,
+        transfer,
+        vantage: raw.vantage,
+        federation: raw.federation,
+        denied: Arc::default(),
+    })
 }
 
 fn window(judge: &mut Judge<'_>, raw: &RawWindow) -> Option<Window> {
@@ -269,6 +275,14 @@ tags = ["ecosystem:python"]
             let faults = faults(&text.replacen(from, to, 1));
             assert!(faults.iter().any(|fault| fault.starts_with(said)), "{said} in {faults:?}");
         }
+    }
+
+    #[test]
+    fn a_relay_joins_the_federation_unless_its_operator_says_no() {
+        let federation =
+            |text: &str| Config::parse(text, PrivateAddresses::Refused).unwrap().terms.federation;
+        assert!(federation(GOOD));
+        assert!(!federation(&GOOD.replace("[tls]", "federation = false\n[tls]")));
     }
 
     #[test]

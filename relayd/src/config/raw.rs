@@ -27,6 +27,8 @@ pub(super) struct RawConfig {
     pub(super) denylist: Option<PathBuf>,
     #[serde(default)]
     pub(super) vantage: bool,
+    #[serde(default = "yes")]
+    pub(super) federation: bool,
     pub(super) admin: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) proxies: Vec<Spanned<String>>,
@@ -71,4 +73,8 @@ pub(super) struct RawDirectory {
     pub(super) tags: Vec<Spanned<String>>,
     #[serde(default)]
     pub(super) ids: BTreeMap<String, Spanned<String>>,
+}
+
+const fn yes() -> bool {
+    true
 }

@@ -53,10 +53,17 @@ pub(crate) fn status_document(relay: &Relay) -> RelayStatus {
     let assigner = relay.assigner().map(|directory| directory.url.clone());
     let catalogs = relay.catalogs.all();
     let directories = relay.directories.all();
+    // What an introduced directory has pending makes nobody unready.
+    let agreed = relay.directories.agreed_to();
+    let counts = |catalog: &Catalog| agreed.iter().any(|(id, _)| id == catalog.id());
+    let mut configured = directories.iter().filter(|directory| !directory.is_introduced());
     let ready = directories.iter().any(|directory| directory.link().state == RelayState::Ready)
-        && !directories.iter().any(|directory| directory.link().has_other_assignment())
+        && !configured.any(|directory| directory.link().has_other_assignment())
         && catalogs.iter().any(|catalog| catalog.is_complete())
-        && catalogs.iter().all(|catalog| catalog.is_complete() || catalog.assigned().is_nothing());
+        && catalogs
+            .iter()
+            .filter(|catalog| counts(catalog))
+            .all(|catalog| catalog.is_complete() || catalog.assigned().is_nothing());
     let (disk_used, _) = relay.store.usage();
     let mut sources = relay.fill.sources().status();
     sources.truncate(STATUS_LIST_MAX);

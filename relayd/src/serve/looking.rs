@@ -24,7 +24,7 @@ pub(super) async fn answer(relay: &Relay, request: &mut Request) -> Result<Respo
     let (body, directory) = signed::read(relay, request, LOOK_BYTES_MAX).await?;
     let look = Look::decode(&body).map_err(|_| Refusal::Unauthorized)?;
     signed::same(&directory, &look.dir)?;
-    if !relay.terms().vantage {
+    if !relay.terms().vantage || directory.is_introduced() {
         return Err(Refusal::Forbidden("this relay looks at no others".into()));
     }
     let url = of_a_relay(relay, &look.url)

@@ -207,7 +207,7 @@ async fn every_unknown_key_and_every_other_fault_of_a_file_is_named() {
     let faults: Vec<&str> = said.lines().filter_map(|line| Some(line.split_once("line ")?.1)).collect();
     insta::assert_snapshot!(faults.join("\n"), @r#"
 2: `here`: invalid socket address syntax
-4: unknown field `dsik`, expected one of `data_dir`, `listen`, `listen_plain`, `public_urls`, `disk`, `ram_cache`, `bandwidth`, `transfer`, `time_zone`, `window`, `denylist`, `vantage`, `admin`, `proxies`, `extra_roots`, `tls`, `place`, `directory`
+4: unknown field `dsik`, expected one of `data_dir`, `listen`, `listen_plain`, `public_urls`, `disk`, `ram_cache`, `bandwidth`, `transfer`, `time_zone`, `window`, `denylist`, `vantage`, `federation`, `admin`, `proxies`, `extra_roots`, `tls`, `place`, `directory`
 5: `a lot` is not a size such as "2 TB" or "500 GiB"
 8: unknown field `catalog`, expected one of `url`, `key`, `catalogs`, `tags`, `ids`
 "#);

@@ -1,7 +1,7 @@
 //! A directory in memory: just enough of the protocol for a relay to join, follow and be told what to hold.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,8 +12,9 @@ use odi_wire::layout::{LayoutPath, ORIGIN_FOLDER};
 use odi_wire::limits::Limits;
 use odi_wire::message::{
     Assign, AssignedCatalog, CBOR, CatalogInventory, CatalogSummary, Challenge, ChallengeAnswer,
-    DOCUMENT_VERSION, DaemonKind, IdRanges, Inventory, JSON, LeaseReply, Leave, Look, Notify, PublicUrl,
-    RegistrationReply, RelayReg, RelayState, WellKnown, encode_holders, open, state, to_json,
+    DOCUMENT_VERSION, DaemonKind, DirectoryStatus, IdRanges, Inventory, JSON, LeaseReply, Leave, Look,
+    Notify, PeerStatus, PublicUrl, RegistrationReply, RelayCounts, RelayReg, RelayState, WellKnown,
+    encode_holders, open, state, to_json,
 };
 use odi_wire::refusal::Refusal;
 use odi_wire::request_signature::{key_id, sign};
@@ -53,6 +54,13 @@ struct Shared {
     challenge_refusals: Mutex<Vec<StatusCode>>,
     hangs_over_assignments: AtomicBool,
     heads_are_quiet: AtomicBool,
+    /// Whom it works together with, while it says so.
+    peers: Mutex<Option<Vec<PeerStatus>>>,
+    /// How often it was asked that.
+    asked_for_peers: AtomicU64,
+    /// How often somebody tried to register, and so told it a secret.
+    told_secrets: AtomicU64,
+    lease: Mutex<Duration>,
 }
 
 /// A directory at work.
@@ -77,6 +85,10 @@ impl FakeDirectory {
             challenge_refusals: Mutex::default(),
             hangs_over_assignments: AtomicBool::new(false),
             heads_are_quiet: AtomicBool::new(false),
+            peers: Mutex::new(Some(Vec::new())),
+            asked_for_peers: AtomicU64::new(0),
+            told_secrets: AtomicU64::new(0),
+            lease: Mutex::new(Duration::from_secs(60)),
         });
         let server = Server::bind(&["127.0.0.1:0".parse().unwrap()], Limits::default()).await.unwrap();
         let url = format!("http://{}", server.local_addrs()[0]);
@@ -105,6 +117,49 @@ impl FakeDirectory {
         self.shared.catalogs.lock().unwrap().insert(publisher.id(), offered);
         self.shared.roster.lock().unwrap().assignment_gen += 1;
         self.shared.heads.send_modify(|count| *count += 1);
+    }
+
+    /// Names these directories as those that it works together with.
+    pub(crate) fn works_with(&self, others: &[&Self]) {
+        let named: Vec<_> = others.iter().map(|other| (other.url.clone(), other.key())).collect();
+        self.names(&named);
+    }
+
+    /// The same by whatever URLs and keys.
+    pub(crate) fn names(&self, others: &[(String, PublicKey)]) {
+        let peer = |(url, key): &(String, PublicKey)| PeerStatus {
+            url: format!("{url}/"),
+            id: Some(*key),
+            heard: None,
+            fault: None,
+            differs: Vec::new(),
+            passed: 0,
+            passing_fault: None,
+        };
+        *self.shared.peers.lock().unwrap() = Some(others.iter().map(peer).collect());
+    }
+
+    /// Says no longer whom it works together with.
+    pub(crate) fn hide_peers(&self) {
+        *self.shared.peers.lock().unwrap() = None;
+    }
+
+    pub(crate) fn asked_for_peers(&self) -> u64 {
+        self.shared.asked_for_peers.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn told_secrets(&self) -> u64 {
+        self.shared.told_secrets.load(Ordering::Relaxed)
+    }
+
+    /// How many requests it has answered.
+    pub(crate) fn answered(&self) -> u64 {
+        *self.shared.heard.borrow()
+    }
+
+    /// Leases end after this time from now on.
+    pub(crate) fn lease(&self, lasts: Duration) {
+        *self.shared.lease.lock().unwrap() = lasts;
     }
 
     /// Says that a catalog which it offers is tiny.
@@ -272,6 +327,24 @@ impl Shared {
                     catalogs: Vec::new(),
                 }),
             )),
+            Route::Api(ApiRoute::Status) => {
+                self.asked_for_peers.fetch_add(1, Ordering::Relaxed);
+                let peers = self.peers.lock().unwrap().clone().ok_or(Refusal::NotFound)?;
+                let status = DirectoryStatus {
+                    v: DOCUMENT_VERSION,
+                    kind: DaemonKind::Directory,
+                    id: self.key.public_key(),
+                    version: String::new(),
+                    started: Timestamp(0),
+                    ready: true,
+                    catalogs: Vec::new(),
+                    relays: RelayCounts::default(),
+                    peers,
+                    carried_bytes: 0,
+                    carry_budget: 0,
+                };
+                Ok(Response::ok(JSON, to_json(&status)))
+            }
             Route::Api(ApiRoute::Catalogs) => {
                 let catalogs = self.catalogs.lock().unwrap();
                 let list: Vec<_> = catalogs.values().map(|offered| offered.summary.clone()).collect();
@@ -353,6 +426,7 @@ impl Shared {
     }
 
     async fn register(&self, request: &mut Request) -> Result<Response, Refusal> {
+        self.told_secrets.fetch_add(1, Ordering::Relaxed);
         let registration: Verified<RelayReg> = open(&request.read_body(1 << 20).await?).unwrap();
         if registration.dir != self.key.public_key() {
             return Err(Refusal::Unprocessable("meant for another directory".into()));
@@ -387,7 +461,7 @@ impl Shared {
         let roster_gen = self.roster_gen();
         let reply = LeaseReply {
             state,
-            lease_until: SystemClock.now().plus(Duration::from_secs(60)),
+            lease_until: SystemClock.now().plus(*self.lease.lock().unwrap()),
             assignment_gen: self.roster.lock().unwrap().assignment_gen,
             roster_gen,
             reason: None,

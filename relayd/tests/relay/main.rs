@@ -11,6 +11,7 @@ mod admin;
 mod budgets;
 mod checking;
 mod denying;
+mod federating;
 mod filling;
 mod hostile;
 mod importing;

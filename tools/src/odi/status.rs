@@ -262,7 +262,8 @@ fn relay(out: &mut String, status: &RelayStatus, now: Timestamp) -> std::fmt::Re
     limits(out, &status.budget)?;
     for link in &status.directories {
         let role = if link.assigner { ", assigns" } else { "" };
-        writeln!(out, "directory {} ({:?}{role})", link.url, link.state)?;
+        let named = if link.introduced { ", introduced by another" } else { "" };
+        writeln!(out, "directory {} ({:?}{role}{named})", link.url, link.state)?;
         if let Some(reason) = &link.reason {
             writeln!(out, "          it says: {reason}")?;
         }

@@ -297,6 +297,9 @@ pub struct DirectoryLink {
     pub lease_until: Option<Timestamp>,
     /// Whether it is the one whose assignments count.
     pub assigner: bool,
+    /// Whether the relay's operator did not name it, but a directory that they named did.
+    #[serde(default)]
+    pub introduced: bool,
     /// Why the relay is not ready there, in the directory's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

@@ -245,6 +245,36 @@ impl Ordinary {
     }
 }
 
+/// A relay whose operator names these directories, and where it is.
+fn relay_naming(
+    folder: &Path,
+    number: u8,
+    directories: &[&Directory],
+) -> (odi_relayd::config::Config, String) {
+    let port = free_port();
+    let (data, base) = (folder.join(format!("relay-{number}")), format!("http://127.0.0.1:{port}"));
+    let mut text = format!(
+        "data_dir = {data:?}\nlisten = [\"127.0.0.1:{port}\"]\npublic_urls = [\"{base}\"]\ndisk = \"20 GB\"\n"
+    );
+    for directory in directories {
+        write!(text, "[[directory]]\nurl = \"{}\"\ncatalogs = [\"*\"]\n", directory.url).unwrap();
+    }
+    (odi_relayd::config::Config::parse(&text, PrivateAddresses::Allowed).unwrap(), base)
+}
+
+/// Waits until a status says so; how long that took.
+async fn until_says(client: &Ordinary, base: &str, what: &str, says: impl Fn(&Value) -> bool) -> Duration {
+    let (begun, mut looks) = (Instant::now(), tokio::time::interval(LOOK));
+    loop {
+        looks.tick().await;
+        let status = client.json(&format!("{}/odi/v1/status", base.trim_end_matches('/'))).await;
+        if says(&status) {
+            return begun.elapsed();
+        }
+        assert!(begun.elapsed() < PATIENCE, "{base} never was {what}: {status:#}");
+    }
+}
+
 fn large(seed: &str) -> String {
     seed.repeat(300_000)
 }
@@ -268,15 +298,7 @@ async fn with_all_directories_dead_but_one_downloads_and_updates_go_on_and_it_as
     second.start().await;
     let (mut relays, mut bases) = (Vec::new(), Vec::new());
     for number in 1..=2 {
-        let port = free_port();
-        let (data, base) = (m.path().join(format!("relay-{number}")), format!("http://127.0.0.1:{port}"));
-        let mut text = format!(
-            "data_dir = {data:?}\nlisten = [\"127.0.0.1:{port}\"]\npublic_urls = [\"{base}\"]\ndisk = \"20 GB\"\n"
-        );
-        for directory in [&first, &second] {
-            write!(text, "[[directory]]\nurl = \"{}\"\ncatalogs = [\"*\"]\n", directory.url).unwrap();
-        }
-        let config = odi_relayd::config::Config::parse(&text, PrivateAddresses::Allowed).unwrap();
+        let (config, base) = relay_naming(m.path(), number, &[&first, &second]);
         relays.push(odi_relayd::Server::bind(config, clock.clone()).await.unwrap());
         bases.push(base);
     }
@@ -300,25 +322,66 @@ async fn with_all_directories_dead_but_one_downloads_and_updates_go_on_and_it_as
 
     // When the lease there has ended, the other directory assigns: what is new is asked for by it.
     clock.0.store(61, Ordering::SeqCst);
-    let assigns = async || {
-        let status = client.json(&format!("{}/odi/v1/status", bases[0])).await;
+    let assigns = |status: &Value| {
         status["directories"][1]["assigner"] == true && status["directories"][0]["assigner"] == false
     };
-    let (begun, mut looks) = (Instant::now(), tokio::time::interval(LOOK));
-    while !assigns().await {
-        assert!(begun.elapsed() < PATIENCE, "the dead directory still assigns");
-        looks.tick().await;
-    }
-    odi_fixtures::tell!(
-        "the other directory assigns {} ms after the lease has ended",
-        begun.elapsed().as_millis()
-    );
+    let took = until_says(&client, &bases[0], "assigned by the other directory", assigns).await;
+    odi_fixtures::tell!("the other directory assigns {} ms after the lease has ended", took.as_millis());
     m.write("more", &large("3"));
     tokio::task::block_in_place(|| m.ok(&["publish", "TREE", "--key", "REL"]));
     client.until(&format!("{}demo/more", second.url), large("3").as_bytes(), &bases).await;
     for relay in relays {
         relay.drain(Duration::from_secs(5)).await;
     }
+    second.stop().await;
+    origin.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_names_one_directory_is_known_to_the_other_which_assigns_when_that_one_dies() {
+    let m = Maintainer::new();
+    m.write("big", &large("1"));
+    let origin = Origin::start(m.tree()).await.unwrap();
+    let (origin_url, clock) = (origin.url(), Arc::new(Ahead::default()));
+    let init = ["init", "TREE", "--name", "demo", "--root-key", "ROOT", "--release-key", "RELPUB"];
+    m.ok(&[&init[..], &["--origin", &origin_url]].concat());
+    let id = m.json(&["publish", "TREE", "--key", "REL"])["id"].as_str().unwrap().to_owned();
+    let ports = [free_port(), free_port()];
+    let [mut first, mut second] = [(21, 0), (22, 1)].map(|(seed, at): (u8, usize)| {
+        let [own, other] = if at == 0 { ports } else { [ports[1], ports[0]] };
+        Directory::new(m.path(), seed, own, &id, Some(&origin_url), &[other], clock.clone())
+    });
+    first.start().await;
+    second.start().await;
+    let client = Ordinary(
+        Client::new(ClientPolicy { allow_private_addresses: true, ..ClientPolicy::default() }).unwrap(),
+    );
+    let met = |status: &Value| status["peers"][0]["id"].is_string();
+    until_says(&client, &first.url, "acquainted with the other", met).await;
+    let (config, base) = relay_naming(m.path(), 1, &[&first]);
+    let relay = odi_relayd::Server::bind(config.clone(), clock.clone()).await.unwrap();
+    let bases = [base.clone()];
+    let took = client.until(&format!("{}demo/big", second.url), large("1").as_bytes(), &bases).await;
+    odi_fixtures::tell!("a directory that nobody named sends clients after {} ms", took.as_millis());
+    let link = |status: &Value| {
+        let links = &status["directories"];
+        links[0]["assigner"] == true && links[1]["assigner"] == false && links[1]["introduced"] == true
+    };
+    until_says(&client, &base, "assigned by the one that it names", link).await;
+    let words = said(&odi(&["status", &base]).await);
+    assert!(words.contains("introduced by another)"), "{words}");
+
+    // The one that it names dies, and it starts anew; what is new is asked for by the other.
+    first.stop().await;
+    relay.drain(Duration::from_secs(5)).await;
+    clock.0.store(61, Ordering::SeqCst);
+    let relay = odi_relayd::Server::bind(config, clock.clone()).await.unwrap();
+    let assigns = |status: &Value| status["directories"][1]["assigner"] == true;
+    until_says(&client, &base, "assigned by the other directory", assigns).await;
+    m.write("more", &large("3"));
+    tokio::task::block_in_place(|| m.ok(&["publish", "TREE", "--key", "REL"]));
+    client.until(&format!("{}demo/more", second.url), large("3").as_bytes(), &bases).await;
+    relay.drain(Duration::from_secs(5)).await;
     second.stop().await;
     origin.stop().await;
 }

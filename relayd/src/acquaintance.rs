@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use odi_manifest::{CatalogId, PublicKey};
-use odi_wire::identity_key::secret;
-use odi_wire::message::{PreSharedKey, PublicUrl};
+use odi_wire::message::PublicUrl;
 use odi_wire::private_file;
 use serde::{Deserialize, Serialize};
+
+use crate::shared_secret::{SecretRecord, SharedSecret};
 
 /// The most names that are remembered of one directory.
 pub const NAMES_MAX: usize = 4096;
@@ -76,7 +77,8 @@ fn record_path(data_dir: &Path, url: &PublicUrl) -> PathBuf {
 struct Record {
     url: PublicUrl,
     key: Option<PublicKey>,
-    psk: String,
+    #[serde(flatten)]
+    secret: SecretRecord,
     names: BTreeMap<String, CatalogId>,
 }
 
@@ -86,7 +88,7 @@ pub struct Acquaintance {
     path: PathBuf,
     url: PublicUrl,
     key: Option<PublicKey>,
-    psk: PreSharedKey,
+    secret: SharedSecret,
     names: BTreeMap<String, CatalogId>,
     changed: bool,
 }
@@ -109,19 +111,19 @@ impl Acquaintance {
                 path: path.clone(),
                 url: url.clone(),
                 key: None,
-                psk: PreSharedKey::from_bytes(fresh_psk),
+                secret: SharedSecret::new(fresh_psk),
                 names: BTreeMap::new(),
                 changed: true,
             },
             Some(text) => {
                 let record: Record = serde_json::from_slice(&text).map_err(|_| malformed())?;
-                let psk =
-                    secret(record.psk.as_bytes()).filter(|_| record.url == *url).ok_or_else(malformed)?;
+                let secret = SharedSecret::read(&record.secret).filter(|_| record.url == *url);
+                let secret = secret.ok_or_else(malformed)?;
                 Self {
                     path: path.clone(),
                     url: record.url,
                     key: record.key,
-                    psk: PreSharedKey::from_bytes(*psk),
+                    secret,
                     names: record.names,
                     changed: false,
                 }
@@ -161,8 +163,13 @@ impl Acquaintance {
 
     /// The secret that it alone shares with this relay.
     #[must_use]
-    pub fn psk(&self) -> &PreSharedKey {
-        &self.psk
+    pub const fn secret(&self) -> &SharedSecret {
+        &self.secret
+    }
+
+    /// Lets the secret grow older, be replaced or be used; what that changes is written with the next save.
+    pub fn change_secret(&mut self, change: impl FnOnce(&mut SharedSecret) -> bool) {
+        self.changed |= change(&mut self.secret);
     }
 
     /// Its key, once seen.
@@ -216,7 +223,7 @@ impl Acquaintance {
         let record = Record {
             url: self.url.clone(),
             key: self.key,
-            psk: data_encoding::HEXLOWER.encode(self.psk.expose()),
+            secret: self.secret.record(),
             names: self.names.clone(),
         };
         let text = serde_json::to_vec_pretty(&record).expect("a record has text keys only");

@@ -172,18 +172,18 @@ impl Directory {
         self.link.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The key of the requests that it signs to `me`, once its own key is known.
+    /// The key of the requests that it signs to `me` by that registration, once its own key is known and while that is good.
     #[must_use]
-    pub fn request_key(&self, me: &PublicKey) -> Option<DerivedKey> {
+    pub fn request_key(&self, me: &PublicKey, generation: u64, now: Timestamp) -> Option<DerivedKey> {
         let known = self.acquaintance();
-        Some(known.psk().request_key(&known.key()?, me))
+        Some(known.secret().of(generation, now)?.request_key(&known.key()?, me))
     }
 
-    /// The key of the challenge answers that `me` gives it.
+    /// The key of the challenge answers that `me` gives it, likewise.
     #[must_use]
-    pub fn answer_key(&self, me: &PublicKey) -> Option<DerivedKey> {
+    pub fn answer_key(&self, me: &PublicKey, generation: u64, now: Timestamp) -> Option<DerivedKey> {
         let known = self.acquaintance();
-        Some(known.psk().answer_key(&known.key()?, me))
+        Some(known.secret().of(generation, now)?.answer_key(&known.key()?, me))
     }
 
     /// For the status document.

@@ -19,6 +19,7 @@ pub mod holdings;
 pub mod introduced;
 pub mod queue;
 pub mod schedule;
+pub mod shared_secret;
 pub mod sources;
 pub mod sourcing;
 pub mod transfer;

@@ -15,6 +15,7 @@ use odi_wire::route::CatalogName;
 use odi_wire::selftest::SELFTEST_NAME;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
 
 use crate::acquaintance::{AcquaintanceError, Contradiction};
 use crate::admission::admits_selftest;
@@ -40,6 +41,8 @@ const OTHERS_EVERY: Duration = Duration::from_secs(5);
 const INVENTORY_LIFE: Duration = Duration::from_secs(90);
 /// Between two looks at what the directory offers.
 const CATALOGS_EVERY: Duration = Duration::from_secs(60);
+/// Between two looks at the age of the secret, and between two registrations with one that the directory has not used yet.
+const SECRET_EVERY: Duration = Duration::from_secs(600);
 /// Before a call is tried again that should have taught something.
 const LEARN_AGAIN: Duration = Duration::from_secs(5);
 /// After a failure, at first and at most.
@@ -64,6 +67,9 @@ pub enum MembershipError {
     /// The statement counter could not be kept.
     #[error("cannot count statements")]
     Identity(#[from] IdentityError),
+    /// There is no other secret.
+    #[error("the system gives no random numbers: {0}")]
+    Random(getrandom::Error),
     /// A statement could not be made.
     #[error("cannot make a statement")]
     Statement(#[from] odi_wire::message::StateError),
@@ -170,6 +176,7 @@ impl Member {
         let mut leased = self.leased.listen();
         let (mut catalogs, mut assignment, mut others) = (Lesson::new(), Lesson::new(), Lesson::new());
         let (mut roster_heard, mut carried) = (None, Vec::new());
+        let mut secret = Lesson::new();
         loop {
             leased.rung().await;
             // What an introduced directory is asked for depends on what the others offer.
@@ -191,7 +198,12 @@ impl Member {
                 roster_heard = roster;
                 others.note(self.hear_of_others().await.map(never), OTHERS_EVERY);
             }
-            let fault = [&catalogs, &assignment, &others].into_iter().find_map(|lesson| lesson.fault.clone());
+            if secret.is_due() && self.directory.link().state == RelayState::Ready {
+                secret.note(self.keep_secret_fresh().await.map(never), SECRET_EVERY);
+            }
+            let fault = [&catalogs, &assignment, &others, &secret]
+                .into_iter()
+                .find_map(|lesson| lesson.fault.clone());
             let mut link = self.directory.link();
             if let Some(words) = fault.as_ref().filter(|_| fault != link.not_learned) {
                 tracing::warn!(directory = %self.directory.url, error = words, "not learned");
@@ -285,7 +297,7 @@ impl Member {
                 relay: relay.identity.public_key(),
                 dir,
                 urls: relay.config.public_urls.clone(),
-                psk: known.psk().clone(),
+                psk: known.secret().present().clone(),
                 generation: relay.identity.next_generation(now)?,
                 ct: now,
                 nonce,
@@ -302,6 +314,27 @@ impl Member {
         link.state = reply.state;
         link.asked_for = catalogs;
         Ok(())
+    }
+
+    /// Has another secret take the place of one that is old, and registers with it until the directory has used it.
+    async fn keep_secret_fresh(&self) -> Result<(), MembershipError> {
+        let now = self.relay.clock.now();
+        self.directory.acquaintance().change_secret(|secret| secret.count_age(now));
+        if self.directory.acquaintance().secret().is_old(now) {
+            let mut fresh = Zeroizing::new([0; 32]);
+            getrandom::fill(&mut *fresh).map_err(MembershipError::Random)?;
+            // Registrations of before are below this one, and all that follow are above.
+            let from = self.relay.identity.next_generation(now)?;
+            self.directory.acquaintance().change_secret(|secret| {
+                secret.replace(*fresh, from, now);
+                true
+            });
+            tracing::info!(directory = %self.directory.url, "the shared secret is old; another one takes its place");
+        }
+        if self.directory.acquaintance().secret().is_untold() {
+            return self.register().await;
+        }
+        self.remember(|_| Ok(())).await
     }
 
     /// Learns what is offered. A name that stood for another catalog before is left out, and returned.

@@ -5,15 +5,16 @@ use odi_wire::refusal::Refusal;
 use odi_wire::request_signature::authority;
 use odi_wire::serve::{Request, Response};
 
-use super::signed;
+use super::signed::{self, Signed};
 use crate::relay::Relay;
 
 /// Answers one challenge. Whatever is wrong with it, the caller learns only that it is not authorized.
 pub(super) async fn answer(relay: &Relay, request: &mut Request) -> Result<Response, Refusal> {
-    let (body, directory) = signed::read(relay, request, CHALLENGE_BYTES_MAX).await?;
+    let Signed { body, directory, generation } = signed::read(relay, request, CHALLENGE_BYTES_MAX).await?;
     let challenge = Challenge::decode(&body).map_err(|_| Refusal::Unauthorized)?;
     signed::same(&directory, &challenge.dir)?;
-    let key = directory.answer_key(&relay.identity.public_key()).ok_or(Refusal::Unauthorized)?;
+    let (me, now) = (relay.identity.public_key(), relay.clock.now());
+    let key = directory.answer_key(&me, generation, now).ok_or(Refusal::Unauthorized)?;
     // The signature covered one of our own authorities; the answer names the public URL that it belongs to.
     let host = request.headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or_default();
     let urls = &relay.config.public_urls;

@@ -13,7 +13,7 @@ use odi_wire::route::{self, Place, Route};
 use odi_wire::serve::{Request, Response};
 use url::Url;
 
-use super::signed;
+use super::signed::{self, Signed};
 use crate::relay::Relay;
 
 /// How long one look may take.
@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Looks once.
 pub(super) async fn answer(relay: &Relay, request: &mut Request) -> Result<Response, Refusal> {
-    let (body, directory) = signed::read(relay, request, LOOK_BYTES_MAX).await?;
+    let Signed { body, directory, .. } = signed::read(relay, request, LOOK_BYTES_MAX).await?;
     let look = Look::decode(&body).map_err(|_| Refusal::Unauthorized)?;
     signed::same(&directory, &look.dir)?;
     if !relay.terms().vantage || directory.is_introduced() {

@@ -5,12 +5,12 @@ use odi_wire::message::{NOTIFY_BYTES_MAX, Notify};
 use odi_wire::refusal::Refusal;
 use odi_wire::serve::{Request, Response};
 
-use super::signed;
+use super::signed::{self, Signed};
 use crate::relay::Relay;
 
 /// Takes one notice.
 pub(super) async fn answer(relay: &Relay, request: &mut Request) -> Result<Response, Refusal> {
-    let (body, directory) = signed::read(relay, request, NOTIFY_BYTES_MAX).await?;
+    let Signed { body, directory, .. } = signed::read(relay, request, NOTIFY_BYTES_MAX).await?;
     let notice = Notify::decode(&body).ok().flatten().ok_or(Refusal::Unauthorized)?;
     signed::same(&directory, &notice.dir)?;
     for catalog in notice.catalogs.iter().filter_map(|id| relay.catalogs.get(id)) {

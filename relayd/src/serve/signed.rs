@@ -11,13 +11,16 @@ use odi_wire::serve::Request;
 use crate::directory::Directory;
 use crate::relay::Relay;
 
-/// Reads a signed request: its body, and the directory that signed it. Whatever is wrong with it, the caller learns only
-/// that it is not authorized.
-pub(super) async fn read(
-    relay: &Relay,
-    request: &mut Request,
-    body_max: usize,
-) -> Result<(Bytes, Arc<Directory>), Refusal> {
+/// What a directory signed.
+pub(super) struct Signed {
+    pub(super) body: Bytes,
+    pub(super) directory: Arc<Directory>,
+    /// Of the registration whose secret it signed with.
+    pub(super) generation: u64,
+}
+
+/// Reads a signed request. Whatever is wrong with it, the caller learns only that it is not authorized.
+pub(super) async fn read(relay: &Relay, request: &mut Request, body_max: usize) -> Result<Signed, Refusal> {
     let body = request.read_body(body_max).await?;
     let me = relay.identity.public_key();
     let received = Received {
@@ -26,11 +29,15 @@ pub(super) async fn read(
         headers: &request.headers,
         body: &body,
     };
-    let signer = relay.verifier().verify(received, relay.clock.now(), |id| {
-        find(relay, &id.directory).and_then(|directory| directory.request_key(&me))
+    let now = relay.clock.now();
+    let signer = relay.verifier().verify(received, now, |id| {
+        find(relay, &id.directory).and_then(|directory| directory.request_key(&me, id.generation, now))
     })?;
     let directory = find(relay, &signer.directory).ok_or(Refusal::Unauthorized)?;
-    Ok((body, directory))
+    let generation = signer.generation;
+    // Written with whatever is remembered next: forgotten in a crash, the former secret is good a little longer.
+    directory.acquaintance().change_secret(|secret| secret.used(generation, now));
+    Ok(Signed { body, directory, generation })
 }
 
 /// The directory that is meant by a body, if it is the one that signed.

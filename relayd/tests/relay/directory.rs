@@ -221,11 +221,15 @@ impl FakeDirectory {
 
     /// A signed notice that these catalogs have news.
     pub(crate) fn notice(&self, relay: &PublicKey, url: &str, catalogs: &[CatalogId]) -> Ask {
+        self.notice_by(&self.registration(relay).unwrap(), url, catalogs)
+    }
+
+    /// The same, signed as by that registration.
+    pub(crate) fn notice_by(&self, registration: &RelayReg, url: &str, catalogs: &[CatalogId]) -> Ask {
         let dir = self.key();
-        let registration = self.registration(relay).unwrap();
         let assignment_gen = self.shared.roster.lock().unwrap().assignment_gen;
         let notice = Notify { v: 1, dir, catalogs: catalogs.to_vec(), assignment_gen };
-        self.signed(&registration, &format!("{url}/odi/v1/notify"), notice.encode().unwrap())
+        self.signed(registration, &format!("{url}/odi/v1/notify"), notice.encode().unwrap())
     }
 
     /// A signed request that a relay looks at a URL.

@@ -2,7 +2,7 @@
 
 use odi_manifest::Timestamp;
 use odi_wire::client::Ask;
-use odi_wire::message::{CBOR, Challenge, DaemonKind, RelayState, WellKnown, from_json};
+use odi_wire::message::{CBOR, Challenge, DaemonKind, RelayReg, RelayState, WellKnown, from_json};
 
 use crate::directory::FakeDirectory;
 use crate::lab::{Lab, Relay, noise};
@@ -67,6 +67,38 @@ async fn each_directory_has_a_secret_of_its_own_and_an_identity_lasts() {
     assert_eq!(again.psk.expose(), first.psk.expose());
     assert!(again.generation > announced.generation, "statements go on rising over a restart");
     assert!(relay.data_dir().join("identity.key").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_secret_is_replaced_and_the_former_one_is_good_until_the_new_one_is_used() {
+    let lab = Lab::start(&[("a", b"a")]).await;
+    let relay = lab.relay().await;
+    relay.until("ready", |status| status.ready).await;
+    let key = relay.key();
+    let first = lab.directory.until(|| lab.directory.registration(&key)).await;
+    // The record of a relay that was set up long ago.
+    let relay = relay
+        .restart_after(|data_dir| {
+            let record =
+                std::fs::read_dir(data_dir.join("directories")).unwrap().next().unwrap().unwrap().path();
+            let text = std::fs::read_to_string(&record).unwrap();
+            let mut known: serde_json::Value = serde_json::from_str(&text).unwrap();
+            known["psk_since"] = 1_700_000_000.into();
+            std::fs::write(&record, known.to_string()).unwrap();
+        })
+        .await;
+    let changed = || {
+        let now = lab.directory.registration(&key)?;
+        (now.psk.expose() != first.psk.expose()).then_some(now)
+    };
+    let second = lab.directory.until(changed).await;
+    lab.directory.until(|| lab.directory.is_proved(&key).then_some(())).await;
+    assert!(second.generation > first.generation);
+    let told = |registration| lab.directory.notice_by(&registration, &relay.url, &[]);
+    assert_eq!(lab.ask(told(second.clone())).await.status, 204);
+    assert_eq!(lab.ask(told(first.clone())).await.status, 204, "the directory may not have written it yet");
+    let forged = RelayReg { psk: first.psk.clone(), ..second };
+    assert_eq!(lab.ask(told(forged)).await.status, 401, "each is good for its registrations alone");
 }
 
 #[tokio::test(flavor = "multi_thread")]

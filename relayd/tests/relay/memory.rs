@@ -49,7 +49,7 @@ fn a_directory_is_who_it_was_at_first_sight() {
     known.save().unwrap();
 
     let mut known = open(&BTreeMap::new(), 8);
-    assert_eq!((known.psk().expose(), known.key()), (&[7; 32], Some(key)));
+    assert_eq!((known.secret().present().expose(), known.key()), (&[7; 32], Some(key)));
     assert!(matches!(known.meet(other), Err(Contradiction::Key { .. })));
     assert!(matches!(known.name("debian", evil), Err(Contradiction::Name { .. })));
     assert_eq!(known.name("debian", debian), Ok(()));

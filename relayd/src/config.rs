@@ -93,7 +93,9 @@ impl Config {
     pub fn load(path: &Path, private_addresses: PrivateAddresses) -> Result<Self, ConfigError> {
         let mut config = Self::parse(&config::read(path)?, private_addresses)?;
         if let Some(file) = &config.denylist {
-            config.terms.denied = Arc::new(Denylist::load(file).map_err(ConfigError::Faulty)?);
+            // A relative one lies beside the configuration, as a directory's does: a reload may run in another folder.
+            let file = path.with_file_name(file);
+            config.terms.denied = Arc::new(Denylist::load(&file).map_err(ConfigError::Faulty)?);
         }
         Ok(config)
     }

@@ -293,4 +293,17 @@ tags = ["ecosystem:python"]
         assert!(Config::parse(&text, PrivateAddresses::Allowed).is_ok());
         assert_eq!(faults(&text).len(), 2);
     }
+
+    #[test]
+    fn a_relative_denylist_lies_beside_the_configuration() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("relayd.toml");
+        let text = "data_dir = \"/var/lib/odi\"\nlisten = [\"0.0.0.0:8500\"]\ndisk = \"1 TB\"\ndenylist = \"denied\"\n\
+                    public_urls = [\"https://odi-r1.example.net\"]\n[[directory]]\nurl = \"https://everest.example.org\"\n";
+        std::fs::write(&file, text).unwrap();
+        assert!(Config::load(&file, PrivateAddresses::Refused).unwrap_err().to_string().contains("denied"));
+        std::fs::write(folder.path().join("denied"), "/debian/secret/\n").unwrap();
+        let config = Config::load(&file, PrivateAddresses::Refused).unwrap();
+        assert!(config.terms.denied.denies_path("debian", "secret/a"));
+    }
 }

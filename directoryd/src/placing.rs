@@ -179,12 +179,13 @@ impl Directory {
             let wanted = (0..).zip(&offers).filter(|(_, offer)| wants(registration, offer)).map(|(at, _)| at);
             let place = registration.place.as_ref();
             let site = Site::of(place, self.geography.of(member.network()));
+            let said = member.announced().and_then(|said| said.inventory.room()).unwrap_or(u64::MAX);
             Some(Applicant {
                 relay: member.relay(),
                 network: member.network(),
                 operator: place.and_then(|place| place.operator.clone()),
                 country: site.whereabouts.country,
-                room: room(registration.disk, member.trial().stage()),
+                room: room(registration.disk, member.trial().stage()).min(said),
                 hot_room: hot_room(registration.disk, member.trial().stage()),
                 wanted: wanted.collect(),
             })

@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use odi_manifest::{Signer, Timestamp};
-use odi_wire::message::{Inventory, Leave, RelayReg, RelayState, Statement, state};
+use odi_wire::message::{
+    Inventory, Leave, RelayReg, RelayState, Statement, assignable_bytes, room_cap, state,
+};
 use odi_wire::off_worker::off_worker;
 use odi_wire::route::CatalogName;
 use odi_wire::selftest::SELFTEST_NAME;
@@ -465,6 +467,9 @@ impl Relay {
         let capacity = self.capacity(now);
         caps.extend(capacity.map(odi_wire::message::rate_cap));
         self.fill.says_rate(capacity);
+        // Directories find others for what it does not take, where all would give up the same.
+        let usable = self.usable_disk();
+        caps.extend((usable < self.config.disk.0).then(|| room_cap(assignable_bytes(usable))));
         caps.extend(self.terms().vantage.then(|| VANTAGE.to_owned()));
         let banned = self.fill.sources().banned(now);
         let mut bans = self.peers.by_party(|party| banned.contains(party.as_str()));

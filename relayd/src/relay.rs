@@ -130,6 +130,15 @@ impl Relay {
         self.directories.all().iter().find(|directory| directory.link().is_live(now)).cloned()
     }
 
+    /// Of its disk, what assignments are taken for: all of it until something did not fit.
+    #[must_use]
+    pub fn usable_disk(&self) -> u64 {
+        match self.fit.load(Ordering::Relaxed) {
+            FIT_WHOLE => self.config.disk.0,
+            fit => self.config.disk.0 / FIT_WHOLE * fit,
+        }
+    }
+
     /// Takes the assigner's assignment, as far as it is admitted, and every directory's self-test; called when either or
     /// what is followed has changed.
     pub fn reassign(&self) {
@@ -151,8 +160,7 @@ impl Relay {
                 Some(Followed { catalog: *catalog.id(), bytes: catalog.state().newest()?.tree.bytes })
             })
             .collect();
-        let fit = self.fit.load(Ordering::Relaxed);
-        let (taken, declined) = admit(&assign.catalogs, &followed, self.config.disk.0 / FIT_WHOLE * fit);
+        let (taken, declined) = admit(&assign.catalogs, &followed, self.usable_disk());
         for reason in declined {
             tracing::debug!(%reason, "part of the assignment is declined");
         }

@@ -20,8 +20,8 @@ use url::Url;
 const PATIENCE: Duration = Duration::from_secs(120);
 const FILES: u8 = 100;
 const FILE_BYTES: usize = 1 << 20;
-/// Each has room for the self-test, its part of the catalog, and one wanted file beside that. That part is what placement expects to fit, and
-/// with disks as small as these it may not: a file that nobody has is none of this test's.
+/// Each has room for the self-test, most of the part of the catalog that directories expect to fit, and one wanted file beside that. What does
+/// not fit the relays say, and others are asked to hold it.
 const RELAYS: usize = 5;
 const DISK: &str = "100 MB";
 const CROWD: u8 = 80;
@@ -94,13 +94,13 @@ impl Crowd {
         ready.count() == RELAYS && page["heads"][0]["full"] == RELAYS
     }
 
-    /// The rarest file once nothing happens to it any more: nobody wants it yet, so nobody else gets it.
+    /// The rarest file once every file has a holder and nothing happens to it any more: nobody wants it yet, so nobody else gets it.
     async fn settled(&self) -> (u8, BTreeSet<String>) {
         let mut known = self.rarest().await;
         let mut since = Instant::now();
         until("the relays have settled", async || {
             let now = self.rarest().await;
-            if now != known || !self.is_full().await {
+            if now != known || now.1.is_empty() || !self.is_full().await {
                 (known, since) = (now, Instant::now());
             }
             since.elapsed() > QUIET
@@ -109,13 +109,13 @@ impl Crowd {
         known
     }
 
-    /// A file that few relays have, and which ones.
+    /// A file that fewest relays have, and which ones.
     async fn rarest(&self) -> (u8, BTreeSet<String>) {
         let mut rarest: Option<(u8, BTreeSet<String>)> = None;
         for file in 0..FILES {
             let holders = self.holders(file).await;
             let is_rarer = rarest.as_ref().is_none_or(|(_, least)| holders.len() < least.len());
-            if is_rarer && !holders.is_empty() {
+            if is_rarer {
                 rarest = Some((file, holders));
             }
         }

@@ -45,7 +45,7 @@ pub use holders::{HOLDERS_BYTES_MAX, HOLDERS_MAX, decode_holders, encode_holders
 pub use id_ranges::{ID_RANGES_MAX, ID_SPACE, IdRanges, IdRangesError, prefix_of};
 pub use inventory::{
     BANS_MAX, CAP_BYTES_MAX, CAPS_MAX, CatalogInventory, INVENTORY_BLOBS_MAX, INVENTORY_CATALOGS_MAX,
-    INVENTORY_LIFE_MAX, Inventory, RATE_UNNAMED, SERVED_HEADS_MAX, Sent, rate_cap,
+    INVENTORY_LIFE_MAX, Inventory, RATE_UNNAMED, SERVED_HEADS_MAX, Sent, rate_cap, room_cap,
 };
 pub use leave::Leave;
 pub use look::{LOOK_BYTES_MAX, LOOKED_BYTES_MAX, Look, Looked, SEEN_BYTES_MAX};

@@ -74,6 +74,8 @@ pub(crate) struct FakeRelay {
     generation: u64,
     /// What it says of where it stands.
     pub(crate) place: Option<RelayPlace>,
+    /// How many bytes of assignments it says that it takes, if fewer than it offered.
+    pub(crate) takes: Option<u64>,
     /// Each directory's self-test catalog and its head, once taken.
     selftest: BTreeMap<PublicKey, (CatalogId, HeadId)>,
     shared: Arc<Shared>,
@@ -133,6 +135,7 @@ impl FakeRelay {
             psk,
             generation: 0,
             place: None,
+            takes: None,
             selftest: BTreeMap::new(),
             shared,
             _running: running,
@@ -252,7 +255,10 @@ impl FakeRelay {
             exp: now.plus(Duration::from_secs(3000)),
             bans: Vec::new(),
             urls: vec![self.url.clone()],
-            caps: self.shared.vantage.lock().unwrap().map(|_| "vantage".to_owned()).into_iter().collect(),
+            caps: {
+                let vantage = self.shared.vantage.lock().unwrap().map(|_| "vantage".to_owned());
+                self.takes.map(odi_wire::message::room_cap).into_iter().chain(vantage).collect()
+            },
             catalogs,
         }
     }

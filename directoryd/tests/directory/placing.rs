@@ -73,6 +73,32 @@ async fn two_small_relays_hold_the_whole_catalog_between_them() {
 }
 
 #[tokio::test]
+async fn what_a_relay_says_that_it_does_not_take_others_hold() {
+    let mut publisher = Publisher::new();
+    let files: Vec<Vec<u8>> = (1..=4).map(large).collect();
+    let names = ["a", "b", "c", "d"];
+    let artifacts: Vec<(&str, &[u8])> =
+        names.iter().zip(&files).map(|(name, bytes)| (*name, bytes.as_slice())).collect();
+    publisher.publish(&artifacts);
+    let origin = publisher.serve().await;
+    let world = World::start_with(&publisher.id, Some(&origin.url()), "copies = 1").await;
+    world.until(async || world.adopted().await == Some(1)).await;
+    let bytes: u64 = files.iter().map(|file| file.len() as u64).sum();
+    let mut first = join_with(&world, &publisher, 31, bytes).await;
+    let second = join_with(&world, &publisher, 32, bytes).await;
+    let both = async || [assigned(&world, &first).await.unwrap(), assigned(&world, &second).await.unwrap()];
+    let before = both().await;
+    assert_eq!((copies(&before)[0], copies(&before[..1])[1]), (0, 217), "85 % of the disk");
+
+    first.takes = Some(bytes / 4);
+    first.announce(&world, &publisher.id, &[]).await;
+    let shrunk = async || copies(&[assigned(&world, &first).await.unwrap()])[1] == 64;
+    world.until(shrunk).await;
+    let after = [assigned(&world, &first).await.unwrap(), assigned(&world, &second).await.unwrap()];
+    assert_eq!(copies(&after)[0], 0, "what it gave up is with the other");
+}
+
+#[tokio::test]
 async fn what_a_crowd_wants_gets_further_holders_at_once() {
     let mut publisher = Publisher::new();
     // A twentieth of a relay's disk has room for one of them.

@@ -106,7 +106,21 @@ pub fn rate_cap(bytes_per_second: u64) -> String {
     format!("{RATE_CAP}{bytes_per_second}")
 }
 
+const ROOM_CAP: &str = "room:";
+
+/// The capability that names how many bytes of assignments a relay takes now, where that is less than its disk suggests.
+#[must_use]
+pub fn room_cap(bytes: u64) -> String {
+    format!("{ROOM_CAP}{bytes}")
+}
+
 impl Inventory {
+    /// How many bytes of assignments the relay takes now, if it says so.
+    #[must_use]
+    pub fn room(&self) -> Option<u64> {
+        self.caps.iter().find_map(|cap| cap.strip_prefix(ROOM_CAP)?.parse().ok())
+    }
+
     /// What the relay gives now, in bytes a second, if it says so.
     #[must_use]
     pub fn rate(&self) -> Option<u64> {

@@ -165,8 +165,9 @@ fn introduced_by(configured: &[Arc<Directory>], words: &Words, private: PrivateA
     };
     let known: Vec<Known> = configured.iter().map(known).collect();
     let outcome = introduced(&known, words, |url| is_in_reach(url, private));
-    for url in outcome.disputed {
-        tracing::warn!(directory = %url, "is not joined, for two directories that name it say different keys of it");
+    if !outcome.disputed.is_empty() {
+        let urls: Vec<_> = outcome.disputed.iter().map(PublicUrl::as_str).collect();
+        tracing::warn!(?urls, "are not joined: who names them contradict each other about whose they are");
     }
     outcome.taken.into_iter().map(Named::Introduced).collect()
 }

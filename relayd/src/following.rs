@@ -5,7 +5,7 @@
 //! Whoever is asked, only what the catalog's own keys signed is adopted, and the former state serves on through every failure.
 //! With each catalog go its [`Scan`] and its [`Look`]; all end with the relay.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use odi_manifest::CatalogId;
 use odi_wire::fetch::{FetchLimits, Fetcher};
 use odi_wire::off_worker::off_worker;
 use odi_wire::route::CatalogName;
-use odi_wire::selftest::{SELFTEST_BYTES_MAX, SELFTEST_ENTRIES_MAX};
+use odi_wire::selftest::{SELFTEST_BYTES_MAX, SELFTEST_ENTRIES_MAX, SELFTEST_NAME};
 use odi_wire::sync::{FollowedCatalog, SyncClient, SyncError, SyncOutcome, SyncSource};
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio::time::Instant;
@@ -121,8 +121,14 @@ impl Courses {
     /// Ends what the operator wants no longer, of any directory, and lets its bytes go. What is believed of it stays in the ledger, so
     /// that it cannot go back should it be wanted again.
     async fn end_unwanted(&mut self, relay: &Relay) {
-        let wanted: BTreeSet<CatalogId> = relay.directories.wanted().into_iter().map(|(id, _)| id).collect();
-        let unwanted = relay.catalogs.all().into_iter().filter(|catalog| !wanted.contains(catalog.id()));
+        let wanted: BTreeMap<CatalogId, CatalogName> = relay.directories.wanted().into_iter().collect();
+        // Whoever passed a catalog off as its self-test must not keep it from being followed as what it is.
+        let is_wanted = |catalog: &Arc<Catalog>| {
+            wanted
+                .get(catalog.id())
+                .is_some_and(|name| (name.as_str() == SELFTEST_NAME) == catalog.is_selftest())
+        };
+        let unwanted = relay.catalogs.all().into_iter().filter(|catalog| !is_wanted(catalog));
         for catalog in unwanted {
             tracing::info!(catalog = %catalog.name, id = %catalog.id(), "no longer wanted");
             catalog.drop_it();

@@ -1,7 +1,8 @@
 //! Which directories this relay joins although its operator did not name them: those that configured ones work together with.
 //!
 //! Pure. Only a configured directory introduces, so the list does not grow by itself; few are taken, and each introducer's in
-//! turn, so that none crowds out what another names. What an introducer said last counts until it says otherwise.
+//! turn, so that none crowds out what another names by naming many. What an introducer said last counts until it says otherwise.
+//! Where two contradict each other, about whose a URL is or where a key's owner is, the doubt is shown and not decided by vote.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -65,7 +66,7 @@ impl Words {
 pub struct Outcome {
     /// Those to join.
     pub taken: Vec<Introduced>,
-    /// Those that are not joined, because two introducers say different keys.
+    /// Those that are not joined, because two introducers say different keys of them, or another URL for the same key came first.
     pub disputed: BTreeSet<PublicUrl>,
 }
 
@@ -89,9 +90,11 @@ pub fn introduced(configured: &[Known], words: &Words, may_be: impl Fn(&PublicUr
     for one in in_turn {
         if is_disputed(one) {
             outcome.disputed.insert(one.url.clone());
-        } else if outcome.taken.len() < INTRODUCED_MAX
-            && outcome.taken.iter().all(|taken| taken.url != one.url && taken.key != one.key)
-        {
+        } else if let Some(taken) = outcome.taken.iter().find(|taken| taken.key == one.key) {
+            if taken.url != one.url {
+                outcome.disputed.insert(one.url.clone());
+            }
+        } else if outcome.taken.len() < INTRODUCED_MAX {
             outcome.taken.push(one.clone());
         }
     }

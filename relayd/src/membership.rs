@@ -33,6 +33,8 @@ use crate::relay::Relay;
 const ANNOUNCE_EVERY: Duration = Duration::from_secs(20);
 /// The same until the directory calls the relay ready.
 const UNSETTLED_EVERY: Duration = Duration::from_secs(1);
+/// For how long an introduced directory may take over that.
+const UNSETTLED_FOR: Duration = Duration::from_secs(300);
 /// Between two announcements at least: news gather for so long.
 const ANNOUNCE_GAP: Duration = Duration::from_millis(300);
 /// The same while blobs arrive one by one.
@@ -82,7 +84,8 @@ pub enum MembershipError {
 
 /// Keeps up the membership until `stop`.
 pub async fn run(relay: Arc<Relay>, directory: Arc<Directory>, stop: CancellationToken) {
-    let member = Member { relay, directory, leased: Bell::default(), roster_gen: AtomicU64::new(0) };
+    let (leased, roster_gen) = (Bell::default(), AtomicU64::new(0));
+    let member = Member { relay, directory, began: Instant::now(), leased, roster_gen };
     let both = async { tokio::join!(member.keep_announced(), member.keep_informed()) };
     stop.run_until_cancelled(both).await;
 }
@@ -113,6 +116,7 @@ pub async fn leave(relay: &Relay, directory: &Directory) {
 struct Member {
     relay: Arc<Relay>,
     directory: Arc<Directory>,
+    began: Instant,
     /// Rung by each announcement that the directory took.
     leased: Bell,
     /// The state of the roster that the last lease spoke of.
@@ -208,7 +212,11 @@ impl Member {
                 .find_map(|lesson| lesson.fault.clone());
             let mut link = self.directory.link();
             if let Some(words) = fault.as_ref().filter(|_| fault != link.not_learned) {
-                tracing::warn!(directory = %self.directory.url, error = words, "not learned");
+                if self.directory.is_introduced() {
+                    tracing::debug!(directory = %self.directory.url, error = words, "not learned");
+                } else {
+                    tracing::warn!(directory = %self.directory.url, error = words, "not learned");
+                }
             }
             link.not_learned = fault;
         }
@@ -221,7 +229,9 @@ impl Member {
         let mut catalogs = agreed.iter().filter_map(|(id, _)| self.relay.catalogs.get(id));
         let settled = matches!(self.directory.link().state, RelayState::Ready)
             && catalogs.all(|catalog| catalog.introduction.is_made());
-        let every = if settled { ANNOUNCE_EVERY } else { UNSETTLED_EVERY };
+        // One that nobody chose and that never makes up its mind has no claim to that.
+        let is_slow = self.directory.is_introduced() && self.began.elapsed() > UNSETTLED_FOR;
+        let every = if settled || is_slow { ANNOUNCE_EVERY } else { UNSETTLED_EVERY };
         tokio::select! {
             () = tokio::time::sleep(every) => {}
             () = news.rung() => tokio::time::sleep(ANNOUNCE_GAP).await,
@@ -249,7 +259,9 @@ impl Member {
     async fn see_what_is_shared(&self) -> Result<(), MembershipError> {
         let directory = &self.directory;
         if directory.link().state == RelayState::Unknown {
-            self.is_the_same().await?;
+            // Who introduced it said a key; one that shows none gets no secret.
+            let key = self.api().key().await?;
+            directory.acquaintance().meet(key)?;
             // What is remembered of it says nothing of what is carried now.
             self.look_at_catalogs().await?;
         }

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | the new one was written | both; the registration at the next start carries the new one |
 //! | the directory took it, and before it used it | the same |
-//! | the directory lost it again | both; what it signs names the former generation until it is told again |
+//! | the directory lost it again within a day | both; what it signs names the former generation until it is told again |
 
 use std::time::Duration;
 
@@ -132,7 +132,7 @@ impl SharedSecret {
         self.since = Some(now);
     }
 
-    /// The directory has signed something with the secret of that generation. Whether this is news.
+    /// The directory has signed something by a registration of that generation, which it has taken. Whether this is news.
     pub fn used(&mut self, generation: u64, now: Timestamp) -> bool {
         let Some(former) = self.former.as_mut() else { return false };
         match former.until {

@@ -21,7 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Looks once.
 pub(super) async fn answer(relay: &Relay, request: &mut Request) -> Result<Response, Refusal> {
-    let Signed { body, directory, .. } = signed::read(relay, request, LOOK_BYTES_MAX).await?;
+    let signed = signed::read(relay, request, LOOK_BYTES_MAX).await?;
+    signed.is_taken(relay);
+    let Signed { body, directory, .. } = signed;
     let look = Look::decode(&body).map_err(|_| Refusal::Unauthorized)?;
     signed::same(&directory, &look.dir)?;
     if !relay.terms().vantage || directory.is_introduced() {

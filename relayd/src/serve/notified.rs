@@ -10,7 +10,9 @@ use crate::relay::Relay;
 
 /// Takes one notice.
 pub(super) async fn answer(relay: &Relay, request: &mut Request) -> Result<Response, Refusal> {
-    let Signed { body, directory, .. } = signed::read(relay, request, NOTIFY_BYTES_MAX).await?;
+    let signed = signed::read(relay, request, NOTIFY_BYTES_MAX).await?;
+    signed.is_taken(relay);
+    let Signed { body, directory, .. } = signed;
     let notice = Notify::decode(&body).ok().flatten().ok_or(Refusal::Unauthorized)?;
     signed::same(&directory, &notice.dir)?;
     for catalog in notice.catalogs.iter().filter_map(|id| relay.catalogs.get(id)) {

@@ -19,6 +19,15 @@ pub(super) struct Signed {
     pub(super) generation: u64,
 }
 
+impl Signed {
+    /// Notes that the directory signs by a registration that it has taken; a challenge may be signed by one that it never will.
+    pub(super) fn is_taken(&self, relay: &Relay) {
+        let (generation, now) = (self.generation, relay.clock.now());
+        // Written with whatever is remembered next: forgotten in a crash, the former secret is good a little longer.
+        self.directory.acquaintance().change_secret(|secret| secret.used(generation, now));
+    }
+}
+
 /// Reads a signed request. Whatever is wrong with it, the caller learns only that it is not authorized.
 pub(super) async fn read(relay: &Relay, request: &mut Request, body_max: usize) -> Result<Signed, Refusal> {
     let body = request.read_body(body_max).await?;
@@ -35,8 +44,6 @@ pub(super) async fn read(relay: &Relay, request: &mut Request, body_max: usize) 
     })?;
     let directory = find(relay, &signer.directory).ok_or(Refusal::Unauthorized)?;
     let generation = signer.generation;
-    // Written with whatever is remembered next: forgotten in a crash, the former secret is good a little longer.
-    directory.acquaintance().change_secret(|secret| secret.used(generation, now));
     Ok(Signed { body, directory, generation })
 }
 

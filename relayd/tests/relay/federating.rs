@@ -216,3 +216,28 @@ async fn a_damaged_memory_of_introductions_is_none() {
     let again = || other.registration(&relay.key()).filter(|now| now.generation > before);
     other.until(again).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_catalog_that_was_passed_off_as_a_self_test_is_followed_as_what_it_is_once_it_is_wanted() {
+    let (lab, other, _) = two().await;
+    let mut late = Publisher::new("late", SystemClock.now(), vec![lab.origin.url()]);
+    late.publish(&[("c", Some(b"c"))]);
+    lab.origin.put([("c".to_owned(), b"c".to_vec())]);
+    other.offer("odi-selftest", &late);
+    let relay = lab.relay().await;
+    relay
+        .until("followed as a self-test", |status| {
+            status.catalogs.iter().any(|catalog| catalog.id == late.id() && catalog.name == "odi-selftest")
+        })
+        .await;
+    lab.directory.offer("late", &late);
+    // A changed `[[directory]]` is met anew at once; offers are looked at every minute otherwise.
+    let mut config = relay.config();
+    config.directories[0].ids.insert("nobody-calls-it-so".to_owned(), lab.publisher.id());
+    assert_eq!(relay.server.relay().reload(&config), Vec::<&str>::new());
+    relay
+        .until("followed as what it is", |status| {
+            status.catalogs.iter().any(|catalog| catalog.id == late.id() && catalog.name == "late")
+        })
+        .await;
+}

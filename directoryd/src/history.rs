@@ -102,8 +102,12 @@ impl Histories {
 
     /// The relays that are otherwise than when they were looked at last. Those that are not among these are forgotten.
     pub fn changed(&mut self, seen: &BTreeMap<PublicKey, Condition>) -> Vec<PublicKey> {
-        let unwritten = &mut self.unwritten;
-        self.of.retain(|relay, _| seen.contains_key(relay) || !unwritten.insert(*relay));
+        let gone: Vec<PublicKey> =
+            self.of.keys().filter(|relay| !seen.contains_key(relay)).copied().collect();
+        for relay in gone {
+            self.of.remove(&relay);
+            self.unwritten.insert(relay);
+        }
         let is_as_before = |relay: &PublicKey, condition| {
             self.of.get(relay).and_then(VecDeque::back).is_some_and(|last| last.condition == condition)
         };
@@ -205,5 +209,9 @@ mod tests {
         assert_eq!(restored.changed(&BTreeMap::from([(one, Condition::Ready)])), []);
         assert_eq!(restored.take_unwritten(), [(two, Vec::new())]);
         assert_eq!(told(&restored, &two), []);
+        restored.note(one, Condition::Silent, None, Timestamp(7));
+        assert_eq!(restored.changed(&BTreeMap::new()), []);
+        assert_eq!(told(&restored, &one), [], "though that has not been written yet");
+        assert_eq!(restored.take_unwritten(), [(one, Vec::new())]);
     }
 }

@@ -17,7 +17,7 @@ use odi_wire::http::{HeaderValue, StatusCode};
 use tokio::time::Instant;
 use url::Url;
 
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 const FILES: u8 = 100;
 const FILE_BYTES: usize = 1 << 20;
 /// Each has room for the self-test, most of the part of the catalog that directories expect to fit, and one wanted file beside that. What does

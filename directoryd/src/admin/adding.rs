@@ -26,7 +26,7 @@ use crate::config::{CATALOGS_FOLDER, Config, ConfigError, judge_file};
 /// There is such a file already, or the folder cannot be written (EX_CANTCREAT of sysexits.h).
 const EXIT_NOT_CREATED: u8 = 73;
 /// How long the directory may take to follow it.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Which catalog.
@@ -116,11 +116,14 @@ fn write(folder: &Path, path: &Path, text: &str) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let hidden: PathBuf = folder.join(format!(".{name}.{}", std::process::id()));
+    // A crash may have left one, and numbers of processes come again.
+    let _ = fs::remove_file(&hidden);
     let mut file = OpenOptions::new().write(true).create_new(true).open(&hidden)?;
     let placed = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
     // Unlike a rename, a link takes nobody's place.
     let placed = placed.and_then(|()| fs::hard_link(&hidden, path));
-    fs::remove_file(&hidden)?;
+    // If it stays it counts for nothing.
+    let _ = fs::remove_file(&hidden);
     placed.and_then(|()| File::open(folder)?.sync_all())
 }
 

@@ -41,8 +41,12 @@ async fn a_page_tells_what_became_of_its_relay_and_a_restart_forgets_none_of_it(
 
     world.restart().await;
     assert_eq!(history(&world, &relay).await, back);
-    // It has had no time yet to announce itself.
-    world.clock.advance(Duration::from_secs(6));
+    // It has had no time yet to announce itself, and whoever is new shows that relays were looked at meanwhile.
+    let mut other = FakeRelay::start(12).await;
+    other.register(&world).await;
+    other.until(&world, RelayState::Probation).await;
+    other.announce(&world, &publisher.id, &[]).await;
+    found(&world, &other, "probation").await;
     relay.announce(&world, &publisher.id, &heads).await;
     relay.until(&world, RelayState::Ready).await;
     let after = history(&world, &relay).await;
